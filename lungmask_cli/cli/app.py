@@ -1,0 +1,71 @@
+"""The Typer app, and the one place where errors become red text and exit codes.
+
+Exit codes: 0 all done, 1 some images failed and the others were written, 2 wrong usage or nothing to do,
+130 interrupted.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+import lungmask_cli
+from lungmask_cli.cli.preprocess import preprocess
+from lungmask_cli.cli.score import score
+from lungmask_cli.cli.segment import segment
+from lungmask_cli.cli.terminal import complain
+from lungmask_cli.cli.train import train
+from lungmask_cli.errors import LungmaskError
+
+USAGE = 2
+INTERRUPTED = 130
+
+
+@dataclass
+class _Settings:
+    debug: bool = False
+
+
+_settings = _Settings()
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lungmask {lungmask_cli.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def lungmask(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find the lung fields in frontal chest radiographs. Research software, not a medical device."""
+    _settings.debug = debug
+
+
+for command in (preprocess, train, segment, score):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        app(prog_name="lungmask")
+    except LungmaskError as error:
+        if _settings.debug:
+            raise
+        complain(error)
+        sys.exit(USAGE)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

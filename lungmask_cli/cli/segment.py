@@ -1,0 +1,74 @@
+"""`lungmask segment`."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lungmask_cli.cli.terminal import complain, progress, refuse_file, say, warn
+from lungmask_cli.errors import ImageError, UsageError
+
+
+def segment(
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Radiographs, and folders of them: PNG, JPEG, TIFF, BMP, DICOM, JSRT .IMG.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder for masks and segment.csv.", metavar="OUT")
+    ],
+    weights: Annotated[
+        str, typer.Option(help="Weights that ship, by name; a .weights.h5 file; or a run folder.")
+    ] = "jsrt",
+    overlay: Annotated[bool, typer.Option("--overlay", help="Also draw pictures into OUT/overlays.")] = False,
+    truth: Annotated[
+        Path | None, typer.Option(help="Folder of hand-made masks: adds the Dice of each image.", metavar="DIR")
+    ] = None,
+    cleanup: Annotated[bool, typer.Option(help="Fill holes and keep the two largest parts.")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+) -> None:
+    """Draw the lung mask of every radiograph: a PNG of 0 and 255 at the radiograph's own size.
+
+    OUT/segment.csv has a row for every file, also for those that failed. The exit code is 1 if any did.
+    """
+    from lungmask_cli.imaging.read import find_images
+    from lungmask_cli.scoring.pairing import find_masks
+
+    refuse_file(output)
+    images = find_images(inputs, outside=output)
+    if not images:
+        raise UsageError(
+            f"no radiographs in {', '.join(map(str, inputs))}",
+            "Looked for PNG, JPEG, TIFF, BMP, GIF, DICOM and JSRT .IMG.",
+        )
+    masks = find_masks(truth) if truth else None
+
+    from lungmask_cli.networks.backend import choose_device
+
+    chosen = choose_device(device)
+
+    from lungmask_cli.imaging.write import write_text
+    from lungmask_cli.inference.segment import FAILED, Segmenter, plan, to_csv
+    from lungmask_cli.inference.weights import find_weights, load_model
+
+    jobs = plan(images, output)
+    path = find_weights(weights)
+    model = load_model(path)
+    say(f"{len(jobs)} files, weights {path}, device: {chosen.kind} ({chosen.reason})")
+    rows = []
+    try:
+        for row in progress("segmenting")(Segmenter(model, output, overlay, masks, cleanup).run(jobs)):
+            rows.append(row)
+            if row.status == FAILED:
+                complain(ImageError(row.reason, row.hint))
+            elif row.reason:
+                warn(f"{row.file}: {row.reason}")
+    finally:  # what was done before an interruption is not lost
+        write_text(output / "segment.csv", to_csv(rows))
+    failed = sum(row.status == FAILED for row in rows)
+    dices = [row.dice for row in rows if row.dice is not None and not math.isnan(row.dice)]
+    mean = f", mean Dice {sum(dices) / len(dices):.4f} of {len(dices)}" if dices else ""
+    say(f"{len(rows) - failed} masks written, {failed} failed{mean}")
+    typer.echo(output / "segment.csv")
+    if failed:
+        raise typer.Exit(1)

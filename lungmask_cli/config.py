@@ -1,0 +1,216 @@
+"""The configuration of a training run: frozen dataclasses, validated, read from and written to TOML.
+
+A configuration is resolved as defaults < preset < TOML file < flags. The resolved one is written into every run
+folder and into every weights manifest, and rebuilds the network from there.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import tomli_w
+
+from lungmask_cli.errors import ConfigError
+
+ConfigT = typing.TypeVar("ConfigT")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Which generator is built, and how large."""
+
+    name: str = "unet"
+    filters: int = 16
+    levels: int = 5
+    normalization: str = "group"
+
+    def __post_init__(self) -> None:
+        _require(self.filters >= 1, f"generator.filters must be at least 1, not {self.filters}")
+        _require(2 <= self.levels <= 10, f"generator.levels must be 2 to 10, not {self.levels}")
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """Which discriminator plays against the generator; `none` trains the generator alone."""
+
+    name: str = "patch"
+    filters: int = 32
+    normalization: str = "group"
+
+    def __post_init__(self) -> None:
+        _require(self.filters >= 1, f"discriminator.filters must be at least 1, not {self.filters}")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the generator's losses, and the label that the discriminator is shown for hand-made masks."""
+
+    adversarial: float = 0.0
+    l1: float = 0.0
+    cross_entropy: float = 0.0
+    dice: float = 0.0
+    real_label: float = 1.0
+
+    def __post_init__(self) -> None:
+        weights = {"adversarial": self.adversarial, "l1": self.l1, "cross_entropy": self.cross_entropy}
+        for name, weight in {**weights, "dice": self.dice}.items():
+            _require(weight >= 0, f"loss.{name} must not be negative, but is {weight}")
+        _require(
+            self.l1 + self.cross_entropy + self.dice > 0, "one of loss.l1, loss.cross_entropy, loss.dice must be > 0"
+        )
+        _require(0.5 < self.real_label <= 1, f"loss.real_label must be in (0.5, 1], not {self.real_label}")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam, its learning rate over time, and what steadies it.
+
+    `ema` is the momentum of the weight average that is validated and saved (0: none); `clip_norm` bounds the norm of
+    each weight's gradient (0: none); `schedule` is `constant` or `cosine` (with `warmup_epochs` of linear rise).
+    """
+
+    learning_rate: float = 1e-3
+    beta_1: float = 0.9
+    schedule: str = "cosine"
+    warmup_epochs: float = 1.0
+    clip_norm: float = 1.0
+    ema: float = 0.99
+
+    def __post_init__(self) -> None:
+        _require(self.learning_rate > 0, f"optimizer.learning_rate must be > 0, not {self.learning_rate}")
+        _require(0 <= self.beta_1 < 1, f"optimizer.beta_1 must be in [0, 1), not {self.beta_1}")
+        _require(
+            self.schedule in ("constant", "cosine"),
+            f"optimizer.schedule must be constant or cosine, not {self.schedule}",
+        )
+        _require(0 <= self.ema < 1, f"optimizer.ema must be in [0, 1), not {self.ema}")
+        _require(self.clip_norm >= 0, f"optimizer.clip_norm must not be negative, but is {self.clip_norm}")
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """Largest changes made to a training image. Lengths are fractions of the image's side; zero switches a change off.
+
+    `scale` 0.2 zooms by 1/1.2 to 1.2; `gamma`, `contrast` likewise; `brightness` is added to values in [0, 1];
+    `noise` is a standard deviation in the same units; `blur` a Gaussian's standard deviation as a fraction of the side.
+    The last four are probabilities.
+    """
+
+    rotation_degrees: float = 0.0
+    scale: float = 0.0
+    aspect: float = 0.0
+    shift: float = 0.0
+    shear_degrees: float = 0.0
+    elastic: float = 0.0
+    gamma: float = 0.0
+    contrast: float = 0.0
+    brightness: float = 0.0
+    noise: float = 0.0
+    blur: float = 0.0
+    flip_probability: float = 0.0
+    invert_probability: float = 0.0
+    border_probability: float = 0.0
+    label_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        for key, value in dataclasses.asdict(self).items():
+            _require(value >= 0, f"augmentation.{key} must not be negative, but is {value}")
+            if key.endswith("_probability"):
+                _require(value <= 1, f"augmentation.{key} is a probability, but is {value}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides what a training run does, apart from the data."""
+
+    preset: str = "compact"
+    image_size: int = 256
+    epochs: int = 80
+    batch_size: int = 8
+    seed: int = 0
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    loss: LossConfig = field(default_factory=lambda: LossConfig(cross_entropy=1.0))
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+    def __post_init__(self) -> None:
+        step = 2 ** min(self.generator.levels, 5)
+        _require(
+            self.image_size >= 32 and self.image_size % step == 0,
+            f"image_size must be a multiple of {step} from 32 up, not {self.image_size}",
+        )
+        _require(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")
+        _require(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
+        _require(self.seed >= 0, f"seed must not be negative, but is {self.seed}")
+
+    def merged(self, changes: Mapping[str, Any]) -> Self:
+        """A copy with `changes` (nested mapping of key to value) laid over it.
+
+        Raises:
+            ConfigError: a key is unknown (the nearest known one is named) or a value has the wrong type or range.
+        """
+        return _merge(self, changes, "")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The configuration as nested plain dictionaries."""
+        return dataclasses.asdict(self)
+
+    def to_toml(self) -> str:
+        """The configuration as TOML text that `read_toml` and `merged` read back."""
+        return tomli_w.dumps(self.as_dict())
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The contents of a TOML file.
+
+    Raises:
+        ConfigError: the file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: is not valid TOML: {error}", "See docs/reference/config.md for an example."
+        ) from error
+
+
+def _merge(config: ConfigT, changes: Mapping[str, Any], prefix: str) -> ConfigT:
+    hints = typing.get_type_hints(type(config))
+    values: dict[str, Any] = {}
+    for key, value in changes.items():
+        if key not in hints:
+            raise _unknown_key(prefix + key, [prefix + known for known in hints])
+        current = getattr(config, key)
+        if dataclasses.is_dataclass(current):
+            _require(isinstance(value, Mapping), f"{prefix}{key} is a table of settings, not {value!r}")
+            values[key] = _merge(current, value, f"{prefix}{key}.")
+        else:
+            values[key] = _typed(prefix + key, value, hints[key])
+    return dataclasses.replace(typing.cast("Any", config), **values)
+
+
+def _typed(key: str, value: Any, kind: type | types.UnionType) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ConfigError(f"{key} must be of type {getattr(kind, '__name__', kind)}, not {value!r}")
+    return value
+
+
+def _unknown_key(key: str, known: list[str]) -> ConfigError:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    return ConfigError(f"unknown configuration key: {key}", f"Did you mean {near[0]}? Known: {', '.join(known)}.")

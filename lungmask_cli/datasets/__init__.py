@@ -1,0 +1,1 @@
+"""Known folder layouts, splits and the prepared data set."""

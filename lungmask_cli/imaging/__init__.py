@@ -1,0 +1,1 @@
+"""One radiograph or mask in, one out; knows no models."""

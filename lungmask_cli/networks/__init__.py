@@ -1,0 +1,1 @@
+"""Generators, discriminators, losses and the adversarial game, in Keras; knows no files."""

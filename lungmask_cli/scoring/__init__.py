@@ -1,0 +1,1 @@
+"""Comparing masks with NumPy alone; knows no Keras."""

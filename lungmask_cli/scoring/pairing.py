@@ -1,0 +1,81 @@
+"""Which drawn mask belongs to which hand-made one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungmask_cli.errors import UsageError
+from lungmask_cli.imaging.read import RASTER_SUFFIXES
+
+OVERLAYS = "overlays"
+_SIDES = ("left_lung", "right_lung")
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """The mask files below a folder, by key: the path below the folder without its suffix, with `/` between parts."""
+
+    folder: Path
+    files: dict[str, tuple[Path, ...]]
+
+    def by_stem(self) -> dict[str, tuple[Path, ...]]:
+        """The same files by their bare stem; of files in several folders with one stem, the first."""
+        return {key.rsplit("/", 1)[-1]: paths for key, paths in reversed(self.files.items())}
+
+    def find(self, key: str) -> tuple[Path, ...] | None:
+        """The files of that key, else those of its stem; None where there are none."""
+        return self.files.get(key) or self.by_stem().get(key.rsplit("/", 1)[-1])
+
+
+def find_masks(folder: Path) -> MaskFiles:
+    """The masks below `folder`, sorted; `left_lung/` and `right_lung/` right below it are one mask of two files.
+
+    Hidden files and the `overlays/` that `lungmask segment` writes are passed over.
+
+    Raises:
+        UsageError: there is no such folder, it holds no mask, or two masks differ in nothing but their suffix.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder", "Give a folder of mask files.")
+    roots = [folder / side for side in _SIDES] if all((folder / side).is_dir() for side in _SIDES) else [folder]
+    files: dict[str, tuple[Path, ...]] = {}
+    for root in roots:
+        for key, path in _below(root).items():
+            files[key] = (*files.get(key, ()), path)
+    if not files:
+        raise UsageError(f"{folder}: holds no mask", f"Masks are picture files: {', '.join(sorted(RASTER_SUFFIXES))}.")
+    return MaskFiles(folder, dict(sorted(files.items())))
+
+
+def _below(root: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(root.rglob("*")):
+        parts = path.relative_to(root).parts
+        if path.suffix.lower() not in RASTER_SUFFIXES or path.is_dir() or parts[0] == OVERLAYS:
+            continue
+        if any(part.startswith(".") for part in parts):
+            continue
+        key = path.relative_to(root).with_suffix("").as_posix()
+        if key in found:
+            raise UsageError(f"{found[key]} and {path} have the same name", "Keep one mask for each radiograph.")
+        found[key] = path
+    return found
+
+
+@dataclass(frozen=True)
+class MaskPair:
+    """A drawn mask and its hand-made one; one of the two may be missing, and is then empty."""
+
+    key: str
+    drawn: tuple[Path, ...]
+    truth: tuple[Path, ...]
+
+
+def pair_masks(drawn: MaskFiles, truth: MaskFiles) -> list[MaskPair]:
+    """All masks of both folders, paired and sorted by key.
+
+    Keys are stems; where a stem stands in several folders of one side, they are paths below the folders.
+    """
+    left, right = drawn.files, truth.files
+    if len(drawn.by_stem()) == len(left) and len(truth.by_stem()) == len(right):
+        left, right = drawn.by_stem(), truth.by_stem()
+    return [MaskPair(key, left.get(key, ()), right.get(key, ())) for key in sorted({*left, *right})]

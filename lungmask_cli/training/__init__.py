@@ -1,0 +1,1 @@
+"""Batches, augmentation, the training run and what it leaves behind."""

@@ -1,0 +1,117 @@
+"""Random changes to a training pair, the same to radiograph and mask where they move pixels.
+
+All randomness comes from the generator that is handed in, so a pair is changed alike on every machine.
+"""
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from lungmask_cli.config import AugmentationConfig
+from lungmask_cli.imaging.radiograph import FloatImage
+
+_ELASTIC_GRID = 5
+_LABEL_SHARE = 0.08
+
+
+def augment(
+    image: FloatImage, mask: FloatImage, config: AugmentationConfig, rng: Generator
+) -> tuple[FloatImage, FloatImage]:
+    """A changed copy of image and mask, both (S, S) float32 in [0, 1]."""
+    if rng.random() < config.flip_probability:
+        image, mask = image[:, ::-1], mask[:, ::-1]
+    image, mask = _warp(image, mask, config, rng)
+    image = _change_grey_values(image, config, rng)
+    if rng.random() < config.border_probability:
+        image = _collimate(image, mask, rng)
+    if rng.random() < config.label_probability:
+        image = _burn_in_label(image, mask, rng)
+    return np.ascontiguousarray(image, np.float32), np.ascontiguousarray(mask, np.float32)
+
+
+def _warp(
+    image: FloatImage, mask: FloatImage, config: AugmentationConfig, rng: Generator
+) -> tuple[FloatImage, FloatImage]:
+    moves = (config.rotation_degrees, config.scale, config.aspect, config.shift, config.shear_degrees, config.elastic)
+    if not any(moves):
+        return image, mask
+    size = image.shape[0]
+    rows, columns = np.meshgrid(*(np.linspace(-0.5, 0.5, size, dtype=np.float32),) * 2, indexing="ij")
+    matrix, shift = _affine(config, rng)
+    source = np.tensordot(matrix, np.stack([rows, columns]), axes=1) + shift[:, None, None]
+    if config.elastic:
+        source = source + _elastic_field(size, config.elastic, rng)
+    pixels = (source + 0.5) * (size - 1)
+    # Outside of a radiograph there is the light box or nothing: black, or what the border shows.
+    outside = "constant" if rng.random() < 0.5 else "nearest"
+    moved = ndimage.map_coordinates(image, pixels, order=1, mode=outside, cval=0.0)
+    return moved, ndimage.map_coordinates(mask, pixels, order=1, mode="constant", cval=0.0)
+
+
+def _affine(config: AugmentationConfig, rng: Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    angle, shear = np.radians(rng.uniform(-1, 1, 2) * (config.rotation_degrees, config.shear_degrees))
+    zoom = _factor(config.scale, rng)
+    aspect = np.sqrt(_factor(config.aspect, rng))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    slant = np.array([[1, np.tan(shear)], [0, 1]])
+    matrix = turn @ slant @ np.diag([zoom * aspect, zoom / aspect])
+    return matrix.astype(np.float32), (rng.uniform(-1, 1, 2) * config.shift).astype(np.float32)
+
+
+def _elastic_field(size: int, largest: float, rng: Generator) -> NDArray[np.float32]:
+    """Smooth displacements (2, size, size): a coarse random grid, enlarged by cubic splines."""
+    coarse = rng.uniform(-largest, largest, (2, _ELASTIC_GRID, _ELASTIC_GRID)).astype(np.float32)
+    places = np.linspace(0, _ELASTIC_GRID - 1, size)
+    # Splines of a separable grid: a (size, grid) matrix from the left and from the right.
+    basis = np.stack(
+        [ndimage.map_coordinates(unit, [places], order=3, mode="nearest") for unit in np.eye(_ELASTIC_GRID)], 1
+    )
+    return (basis @ coarse @ basis.T).astype(np.float32)
+
+
+def _change_grey_values(image: FloatImage, config: AugmentationConfig, rng: Generator) -> FloatImage:
+    if config.invert_probability and rng.random() < config.invert_probability:
+        image = 1 - image
+    if config.gamma:
+        image = image ** np.float32(_factor(config.gamma, rng))
+    if config.contrast or config.brightness:
+        middle = image.mean()
+        image = (image - middle) * np.float32(_factor(config.contrast, rng)) + middle
+        image = image + np.float32(rng.uniform(-1, 1) * config.brightness)
+    if config.blur and rng.random() < 0.3:
+        image = ndimage.gaussian_filter(image, rng.uniform(0, config.blur) * image.shape[0])
+    if config.noise and rng.random() < 0.5:
+        image = image + rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(0, config.noise))
+    return np.clip(image, 0, 1)
+
+
+def _collimate(image: FloatImage, mask: FloatImage, rng: Generator) -> FloatImage:
+    """Black, or now and then white, borders anywhere between the image's edge and the lungs, which stay visible."""
+    size = image.shape[0]
+    rows, columns = np.nonzero(mask > 0)
+    framed = np.full_like(image, 0.0 if rng.random() < 0.8 else 1.0)
+    if not rows.size:
+        return image
+    top, left = (int(rng.integers(0, edge + 1)) for edge in (rows.min(), columns.min()))
+    bottom, right = (int(rng.integers(edge + 1, size + 1)) for edge in (rows.max(), columns.max()))
+    framed[top:bottom, left:right] = image[top:bottom, left:right]
+    return framed
+
+
+def _burn_in_label(image: FloatImage, mask: FloatImage, rng: Generator) -> FloatImage:
+    """A bright bar with gaps, like a side marker or burnt-in text, where there is no lung."""
+    size = image.shape[0]
+    height = int(rng.integers(2, max(3, size * _LABEL_SHARE / 2)))
+    width = int(rng.integers(4, max(5, size * _LABEL_SHARE * 2)))
+    top, left = int(rng.integers(0, size - height)), int(rng.integers(0, size - width))
+    place = (slice(top, top + height), slice(left, left + width))
+    letters = rng.random((height, width)) < 0.6
+    labelled = image.copy()
+    labelled[place] = np.where(letters & (mask[place] == 0), np.float32(rng.uniform(0.8, 1)), image[place])
+    return labelled
+
+
+def _factor(largest: float, rng: Generator) -> float:
+    """A random factor between 1 / (1 + largest) and 1 + largest, as often below 1 as above."""
+    return float(np.exp(rng.uniform(-1, 1) * np.log1p(largest)))

@@ -1,0 +1,91 @@
+"""What happens after each epoch: progress on the terminal, metrics and curves on disk, the best and last weights."""
+
+import csv
+import io
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+from tqdm import tqdm
+
+from lungmask_cli.imaging.write import write_text
+from lungmask_cli.inference.weights import BEST, save_weights
+from lungmask_cli.training.curves import draw_curves
+
+LAST = "last"
+Logs = dict[str, Any] | None
+
+
+class Progress(keras.callbacks.Callback):
+    """One tqdm bar per epoch on a terminal, one plain line per epoch elsewhere; both on standard error."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self._epochs = epochs
+        self._bar: tqdm[Any] | None = None
+        self._title = ""
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Start a bar."""
+        self._started = time.monotonic()
+        self._title = f"epoch {epoch + 1}/{self._epochs}"
+        shown = sys.stderr.isatty()
+        self._bar = tqdm(total=self.params["steps"], desc=self._title, unit="batch", leave=False, disable=not shown)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Move the bar."""
+        assert self._bar is not None
+        self._bar.update()
+        if logs:
+            self._bar.set_postfix(dice=f"{float(logs['dice']):.4f}")
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Leave a line behind."""
+        assert self._bar is not None
+        self._bar.close()
+        seconds = time.monotonic() - self._started
+        logs = logs or {}
+        tqdm.write(
+            f"{self._title}: train Dice {logs['dice']:.4f}, val Dice {logs['val_dice']:.4f}, {seconds:.0f} s",
+            file=sys.stderr,
+        )
+        sys.stderr.flush()
+
+
+class RunRecorder(keras.callbacks.Callback):
+    """Keeps `metrics.csv`, `curves.png`, `best.weights.h5` and `last.weights.h5` of a run folder up to date.
+
+    Best is the epoch of the highest validation Dice, the earliest among equals.
+    """
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        super().__init__()
+        self._folder = folder
+        self._manifest = manifest
+        self.rows: list[dict[str, float]] = []
+        self.best_epoch = 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Write everything that this epoch changes."""
+        self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
+        self._write_metrics()
+        draw_curves(self.rows, self._folder / "curves.png")
+        dice = self.rows[-1]["val_dice"]
+        if self.best_epoch == 0 or dice > self.rows[self.best_epoch - 1]["val_dice"]:
+            self.best_epoch = epoch + 1
+            self._save(BEST, epoch + 1, dice)
+        self._save(LAST, epoch + 1, dice)
+
+    def _write_metrics(self) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in self.rows)
+        write_text(self._folder / "metrics.csv", text.getvalue())
+
+    def _save(self, name: str, epoch: int, dice: float) -> None:
+        record = {**self._manifest, "epoch": epoch, "scores": {"val_dice": dice}}
+        save_weights(self.model.generator, self._folder / f"{name}.weights.h5", record)

@@ -1,0 +1,37 @@
+"""The picture of a training run, the paper's figure 4: Dice, and the losses below it."""
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from lungmask_cli.imaging.write import written_whole
+
+_LOSSES = ("segmentation_loss", "generator_adversarial_loss", "discriminator_loss")
+
+
+def draw_curves(rows: list[dict[str, float]], path: Path) -> None:
+    """Draw the columns of `metrics.csv`, one row per epoch, as a PNG."""
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    _plot(upper, rows, {"dice": "train", "val_dice": "validation"})
+    upper.set_ylabel("mean Dice")
+    # The first epochs would press everything of interest against the top.
+    upper.set_ylim(max(0.0, min(row["val_dice"] for row in rows[len(rows) // 4 :]) - 0.05), 1.0)
+    _plot(lower, rows, {name: name.replace("_", " ") for name in _LOSSES})
+    lower.set_ylabel("loss")
+    lower.set_yscale("log")
+    lower.set_xlabel("epoch")
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+    with written_whole(path) as partial:
+        figure.savefig(partial, dpi=100)
+
+
+def _plot(axes: Axes, rows: list[dict[str, float]], labels: dict[str, str]) -> None:
+    epochs = [row["epoch"] for row in rows]
+    for name, label in labels.items():
+        if any(row.get(name, 0) > 0 for row in rows):
+            axes.plot(epochs, [row[name] for row in rows], label=label, marker="." if len(rows) < 60 else "")
+    axes.grid(alpha=0.3)
+    axes.legend()
