@@ -24,7 +24,9 @@ def score(
     """Compare two folders of masks: Dice and IoU of each pair of files of the same stem, and a summary.
 
     Values of at least half of a file's largest are lung. With both masks empty the scores are undefined: counted, but
-    in no mean; with one empty they are 0. A missing partner, another size or a broken file is reported, and makes the exit code 1; the others are scored.
+    in no mean; with one empty they are 0.
+
+    A missing partner, another size or a broken file is reported, and makes the exit code 1; the others are scored.
     """
     from lungmask_cli.imaging.write import write_text
     from lungmask_cli.scoring.pairing import find_masks, pair_masks

@@ -4,6 +4,7 @@ Order: modality LUT or rescale (PS3.3 C.11.1), VOI LUT or window (C.11.2), then 
 interpretation is MONOCHROME1 (C.7.6.3.1.2) or the presentation LUT shape says INVERSE (C.11.6).
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,20 @@ def read_dicom(path: Path) -> Radiograph:
             way that no installed decoder handles.
     """
     import pydicom
+
+    # pydicom's warnings quote the elements they are about, patient names among them.
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _read(path)
+
+
+def _read(path: Path) -> Radiograph:
+    from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
     try:
-        dataset = pydicom.dcmread(path)
+        dataset = dcmread(path)
     except (InvalidDicomError, EOFError, ValueError, KeyError) as error:
         raise ImageError(f"{path}: is not readable as DICOM", "Is the file complete?") from error
     _refuse_other_than_radiographs(dataset, path)

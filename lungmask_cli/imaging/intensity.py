@@ -16,7 +16,7 @@ def normalize(radiograph: Radiograph) -> FloatImage:
     pixels = radiograph.pixels
     counted = pixels if radiograph.valid is None else pixels[radiograph.valid]
     inner = counted[(counted > counted.min()) & (counted < counted.max())]
-    if inner.size < counted.size // 100:  # nearly binary: there is no chest between the extremes
+    if inner.size < max(1, counted.size // 100):  # constant or nearly binary: there is no chest between the extremes
         inner = counted
     low, high = np.percentile(inner, (_LOW, _HIGH))
     if high <= low:

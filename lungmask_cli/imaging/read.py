@@ -1,8 +1,10 @@
 """One reader for every kind of file, and the search for files in folders."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+import numpy as np
 
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.imaging.dicom import is_dicom, read_dicom
@@ -22,11 +24,7 @@ def read_radiograph(path: Path) -> Radiograph:
         ImageError: the file cannot be read or is not a radiograph; the message names it and says why.
     """
     try:
-        if is_dicom(path) or path.suffix.lower() in DICOM_SUFFIXES:
-            return read_dicom(path)
-        if path.suffix.lower() == ".img":
-            return read_jsrt(path)
-        return read_raster(path)
+        radiograph = _reader(path)(path)
     except ImageError:
         raise
     except OSError as error:
@@ -37,6 +35,15 @@ def read_radiograph(path: Path) -> Radiograph:
         raise ImageError(
             f"{path}: cannot be decoded ({type(error).__name__})", "Copy or export the file again."
         ) from error
+    if not np.isfinite(radiograph.pixels).all():
+        raise ImageError(f"{path}: holds values that are no numbers", "Export the file again, as whole numbers.")
+    return radiograph
+
+
+def _reader(path: Path) -> Callable[[Path], Radiograph]:
+    if is_dicom(path) or path.suffix.lower() in DICOM_SUFFIXES:
+        return read_dicom
+    return read_jsrt if path.suffix.lower() == ".img" else read_raster
 
 
 def find_images(inputs: Iterable[Path], outside: Path | None = None) -> list[tuple[Path, Path]]:

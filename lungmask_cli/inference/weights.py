@@ -5,6 +5,7 @@ The manifest holds everything that rebuilds the network, so loading reads number
 
 import difflib
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,9 @@ def load_model(path: Path) -> LoadedModel:
     try:
         config = TrainConfig().merged(manifest["config"])
         generator = build_generator(config.generator, config.image_size)
-        generator.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about what then fails as an error of its own
+            generator.load_weights(path)
     except (ConfigError, ValueError, OSError, KeyError) as error:
         raise UsageError(
             f"{path}: its weights do not fit its manifest: {error}", "Was it written by a newer version?"

@@ -6,21 +6,26 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from lungmask_cli.config import AugmentationConfig
 from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.imaging.geometry import resize
 from lungmask_cli.imaging.radiograph import FloatImage
+from lungmask_cli.imaging.raster import read_mask
+from lungmask_cli.imaging.read import read_radiograph
 from lungmask_cli.training.augmentation import augment
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def read_pair(prepared: PreparedSet, entry: Entry) -> tuple[FloatImage, FloatImage]:
-    """Image and mask of one prepared pair, both (size, size) float32 in [0, 1]."""
-    with Image.open(prepared.folder / entry.image) as image, Image.open(prepared.folder / entry.mask) as mask:
-        return np.asarray(image, np.float32) / 65535, np.asarray(mask, np.float32) / 255
+    """Image and mask of one prepared pair, both (size, size) float32 in [0, 1].
+
+    Raises:
+        ImageError: a file is broken.
+    """
+    image = read_radiograph(prepared.folder / entry.image).pixels / np.float32(65535)
+    return image, read_mask(prepared.folder / entry.mask).astype(np.float32)
 
 
 def _stack(images: tuple[FloatImage, ...]) -> FloatImage:

@@ -1,0 +1,44 @@
+"""Copy the best weights of a run into weights/, in half precision, with everything the manifest needs.
+
+    python benchmarks/ship_weights.py RUN NAME [FIGURES.json ...]
+
+FIGURES.json are files that `accuracy.py --json` wrote for this run.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from lungmask_cli.inference.weights import find_weights, load_model, save_weights
+
+LICENCE = (
+    "Research and education, non-commercial. Trained on JSRT radiographs with SCR masks, whose terms allow research "
+    "and education and forbid redistribution of the images; the weights contain none of them."
+)
+COMMAND = "lungmask train ./jsrt --preset {preset} --seed {seed} --split benchmarks/splits/jsrt_160_40_40.csv"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("figures", type=Path, nargs="*")
+    options = parser.parse_args()
+    model = load_model(find_weights(str(options.run)))
+    summary = json.loads((options.run / "summary.json").read_text())
+    manifest = {
+        **{key: value for key, value in model.manifest.items() if key not in ("sha256", "file", "precision", "scores")},
+        "name": options.name,
+        "command": COMMAND.format(preset=model.manifest["config"]["preset"], seed=model.manifest["seed"]),
+        "licence": LICENCE,
+        "parameters": model.generator.count_params(),
+        "training": summary,
+        "scores": [json.loads(path.read_text()) for path in options.figures],
+    }
+    target = Path(__file__).parent.parent / "weights" / f"{options.name}.weights.h5"
+    save_weights(model.generator, target, manifest, half=True)
+    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+import shutil
+
+import pytest
+
+from lungmask_cli.datasets.layouts import find_pairs
+from lungmask_cli.errors import UsageError
+from tests.phantoms import draw_phantom, save_grey, save_mask, write_jsrt_set, write_plain_set
+
+
+def test_jsrt_is_paired_with_both_lungs_and_not_the_heart(tmp_path):
+    pairing = find_pairs(write_jsrt_set(tmp_path, 3))
+    assert [pair.id for pair in pairing.pairs] == ["JPCLN001", "JPCLN002", "JPCLN003"]
+    for pair in pairing.pairs:
+        assert sorted(path.parent.name for path in pair.masks) == ["left lung", "right lung"]
+    assert pairing.unpaired == []
+
+
+def test_plain_folders_with_sides_are_paired(tmp_path):
+    phantom = draw_phantom(32, 32)
+    save_grey(tmp_path / "images" / "a.png", phantom.image)
+    save_mask(tmp_path / "left_lung" / "a.png", phantom.left)
+    save_mask(tmp_path / "right_lung" / "a.png", phantom.right)
+    (pair,) = find_pairs(tmp_path).pairs
+    assert len(pair.masks) == 2
+
+
+def test_what_has_no_partner_is_said(tmp_path):
+    write_plain_set(tmp_path, 3)
+    (tmp_path / "masks" / "p000.png").unlink()
+    (tmp_path / "images" / "p001.png").unlink()
+    shutil.copy(tmp_path / "images" / "p002.png", tmp_path / "images" / "p002.bmp")
+    pairing = find_pairs(tmp_path)
+    assert [pair.id for pair in pairing.pairs] == ["p002"]
+    said = "\n".join(pairing.unpaired)
+    assert "p000.png: has 0 mask files" in said
+    assert "masks/p001.png: has no radiograph" in said
+    assert "p002.png: has the same name as" in said
+
+
+def test_one_side_alone_is_not_taken_for_both_lungs(tmp_path):
+    write_jsrt_set(tmp_path, 2)
+    (tmp_path / "scratch" / "fold1" / "masks" / "left lung" / "JPCLN001.gif").unlink()
+    pairing = find_pairs(tmp_path)
+    assert [pair.id for pair in pairing.pairs] == ["JPCLN002"]
+    assert "has 1 mask files" in pairing.unpaired[0]
+
+
+@pytest.mark.parametrize("prepare", [lambda p: None, lambda p: (p / "images").mkdir()])
+def test_an_unknown_layout_is_an_error_that_names_the_known_ones(tmp_path, prepare):
+    prepare(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        find_pairs(tmp_path)
+    assert "left_lung/" in caught.value.hint
+
+
+def test_a_layout_without_a_pair_is_an_error(tmp_path):
+    write_plain_set(tmp_path, 1)
+    (tmp_path / "masks" / "p000.png").rename(tmp_path / "masks" / "q.png")
+    with pytest.raises(UsageError, match="no radiograph has a mask"):
+        find_pairs(tmp_path)

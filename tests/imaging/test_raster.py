@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from lungmask_cli.errors import ImageError
+from lungmask_cli.imaging.raster import read_mask, read_mask_union, read_raster
+
+
+def test_sixteen_bits_survive(tmp_path):
+    values = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    assert np.array_equal(read_raster(tmp_path / "deep.png").pixels, values)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.bmp", "a.gif"])
+def test_grey_values_survive_lossless_formats(tmp_path, name):
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(values).save(tmp_path / name)
+    assert np.array_equal(read_raster(tmp_path / name).pixels, values)
+
+
+def test_colours_become_luminance(tmp_path):
+    Image.new("RGBA", (2, 1), (255, 0, 0, 255)).save(tmp_path / "red.png")
+    assert read_raster(tmp_path / "red.png").pixels.tolist() == [[76, 76]]  # 0.299 x 255
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    picture = Image.new("L", (4, 2))
+    exif = picture.getexif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    picture.save(tmp_path / "turned.jpg", exif=exif)
+    assert read_raster(tmp_path / "turned.jpg").shape == (4, 2)
+
+
+@pytest.mark.parametrize("largest", [1, 255])
+def test_masks_of_any_scale_are_read_alike(tmp_path, largest):
+    values = np.array([[0, largest], [largest, 0]], np.uint8)
+    Image.fromarray(values).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png").tolist() == [[False, True], [True, False]]
+
+
+def test_an_all_black_mask_is_empty(tmp_path):
+    Image.new("L", (3, 3)).save(tmp_path / "empty.png")
+    assert not read_mask(tmp_path / "empty.png").any()
+
+
+def test_the_union_of_masks_of_two_sizes_is_an_error_that_names_both(tmp_path):
+    Image.new("L", (3, 3)).save(tmp_path / "left.png")
+    Image.new("L", (4, 3)).save(tmp_path / "right.png")
+    with pytest.raises(ImageError, match=r"left\.png and .*right\.png differ in size: 3 x 3 and 4 x 3"):
+        read_mask_union([tmp_path / "left.png", tmp_path / "right.png"])
+
+
+def test_several_pages_are_refused(tmp_path):
+    pages = [Image.new("L", (4, 4), value) for value in (0, 255)]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(ImageError, match="2 pages"):
+        read_raster(tmp_path / "pages.tif")

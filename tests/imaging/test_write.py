@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from lungmask_cli.imaging.overlay import draw_overlay
+from lungmask_cli.imaging.write import write_mask, write_text, written_whole
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+
+    def fail() -> None:
+        with written_whole(tmp_path / "a.txt") as partial:
+            partial.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.txt"]
+
+
+def test_masks_are_written_as_0_and_255(tmp_path):
+    mask = np.array([[True, False]])
+    write_mask(tmp_path / "new" / "m.png", mask)
+    with Image.open(tmp_path / "new" / "m.png") as picture:
+        assert picture.mode == "L"
+        assert np.asarray(picture).tolist() == [[255, 0]]
+
+
+def test_the_overlay_outlines_the_mask_and_leaves_the_rest_grey():
+    mask = np.zeros((20, 20), bool)
+    mask[5:15, 5:15] = True
+    drawn = np.asarray(draw_overlay(np.full((20, 20), 0.5, np.float32), mask))
+    assert tuple(drawn[5, 5]) == (64, 200, 255)
+    assert tuple(drawn[0, 0]) == (127, 127, 127)
+    assert drawn[10, 10, 2] > drawn[10, 10, 0]

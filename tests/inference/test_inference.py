@@ -1,0 +1,126 @@
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
+
+from lungmask_cli.config import TrainConfig
+from lungmask_cli.errors import UsageError
+from lungmask_cli.inference.cleanup import clean
+from lungmask_cli.inference.predict import predict_mask, predict_probability
+from lungmask_cli.inference.segment import plan
+from lungmask_cli.inference.weights import find_weights, load_model, save_weights, shipped_folder
+from lungmask_cli.networks.generators import build_generator
+from tests.phantoms import draw_phantom
+
+CONFIG = TrainConfig().merged({"image_size": 32, "generator": {"filters": 2}})
+
+
+@pytest.fixture
+def saved(tmp_path):
+    generator = build_generator(CONFIG.generator, CONFIG.image_size)
+    save_weights(generator, tmp_path / "w.weights.h5", {"config": CONFIG.as_dict()}, half=True)
+    return generator, tmp_path / "w.weights.h5"
+
+
+def test_half_precision_weights_load_as_they_were_but_for_rounding(saved):
+    generator, path = saved
+    for one, two in zip(generator.get_weights(), load_model(path).generator.get_weights(), strict=True):
+        assert np.allclose(one, two, rtol=1e-3, atol=1e-6)
+    kinds = set()
+    with h5py.File(path) as file:
+        file.visititems(lambda _, node: kinds.add(str(node.dtype)) if isinstance(node, h5py.Dataset) else None)
+    assert "float16" in kinds
+    assert "float32" not in kinds
+
+
+def test_damaged_weights_and_manifests_are_refused(saved):
+    _, path = saved
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"?")
+    with pytest.raises(UsageError, match="SHA-256"):
+        load_model(path)
+    path.write_bytes(content)
+    manifest = path.with_name("w.json")
+    record = json.loads(manifest.read_text())
+    record["config"]["generator"]["filters"] = 3
+    manifest.write_text(json.dumps(record))
+    with pytest.raises(UsageError, match="do not fit its manifest"):
+        load_model(path)
+    manifest.write_text("{}")
+    with pytest.raises(UsageError, match="lacks config, sha256"):
+        load_model(path)
+    manifest.unlink()
+    with pytest.raises(UsageError, match="is not a readable weights manifest"):
+        load_model(path)
+
+
+def test_unknown_weights_name_the_nearest_that_ship():
+    with pytest.raises(UsageError) as caught:
+        find_weights("jsr")
+    assert "Did you mean jsrt?" in caught.value.hint
+
+
+def test_what_ships_has_a_complete_manifest_and_is_small():
+    files = sorted(shipped_folder().glob("*.weights.h5"))
+    assert "jsrt.weights.h5" in [path.name for path in files]
+    for path in files:
+        manifest = json.loads(Path(str(path).replace(".weights.h5", ".json")).read_text())
+        assert set(manifest) >= {"config", "sha256", "data", "seed", "scores", "licence"}
+        assert path.stat().st_size < 40_000_000
+        load_model(path)
+
+
+def test_masks_have_the_size_of_the_image(saved):
+    model = load_model(saved[1])
+    image = draw_phantom(50, 71).image
+    assert predict_probability(model, image).shape == (50, 71)
+    assert predict_mask(model, image).dtype == bool
+
+
+def test_clean_fills_holes_and_drops_specks():
+    mask = np.zeros((40, 40), bool)
+    mask[5:25, 5:15] = mask[5:25, 22:32] = True
+    lungs = mask.copy()
+    mask[10:12, 8:10] = False
+    mask[35, 35] = True
+    assert np.array_equal(clean(mask), lungs)
+
+
+def test_clean_keeps_one_lung_where_there_is_one():
+    mask = np.zeros((40, 40), bool)
+    mask[5:25, 5:15] = True
+    lungs = mask.copy()
+    mask[35, 35] = True
+    assert np.array_equal(clean(mask), lungs)
+
+
+@given(arrays(bool, (12, 12)))
+@settings(deadline=None)
+def test_clean_leaves_no_hole_and_at_most_two_parts_and_changes_nothing_twice(mask):
+    cleaned = clean(mask)
+    assert np.array_equal(ndimage.binary_fill_holes(cleaned), cleaned)
+    assert ndimage.label(cleaned, structure=np.ones((3, 3)))[1] <= 2
+    assert np.array_equal(clean(cleaned), cleaned)
+    assert cleaned.any() == mask.any()
+
+
+@given(st.lists(st.sampled_from(["a.png", "a.dcm", "b/a.png", "b/a.jpg", "a", "a.dcm.png"]), unique=True))
+def test_no_two_radiographs_share_a_mask(names):
+    jobs = plan([(Path("in", name), Path(name)) for name in names], Path("out"))
+    masks = [job.mask for job in jobs]
+    assert len(set(masks)) == len(names)
+    assert all(mask.suffix == ".png" for mask in masks)
+    assert all(mask.parent == Path(name).parent for mask, name in zip(masks, names, strict=True))
+
+
+def test_a_mask_never_overwrites_a_radiograph(tmp_path):
+    shutil.copy(__file__, tmp_path / "a.png")
+    with pytest.raises(UsageError, match="overwrite"):
+        plan([(tmp_path / "a.png", Path("a.png"))], tmp_path)

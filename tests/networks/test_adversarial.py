@@ -1,0 +1,99 @@
+"""The two players must not train each other: one loss, but separate gradients."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lungmask_cli.config import DiscriminatorConfig, GeneratorConfig, LossConfig, TrainConfig
+from lungmask_cli.networks.adversarial import build_adversarial_model
+from lungmask_cli.networks.losses import adversarial_loss, segmentation_loss
+from tests.phantoms import draw_phantom
+
+CONFIG = TrainConfig(
+    image_size=64,
+    batch_size=2,
+    generator=GeneratorConfig(filters=4, levels=3),
+    discriminator=DiscriminatorConfig(filters=4),
+    loss=LossConfig(adversarial=0.5, cross_entropy=1.0, dice=1.0, real_label=0.9),
+)
+PHANTOMS = [draw_phantom(64, 64, seed) for seed in (1, 2)]
+X = tf.constant(np.stack([phantom.image for phantom in PHANTOMS])[..., None])
+Y = tf.constant(np.stack([phantom.lungs for phantom in PHANTOMS])[..., None].astype(np.float32))
+
+
+def gradients(loss):
+    """Gradients of the one loss for both players, on the same first weights."""
+    model = build_adversarial_model(replace(CONFIG, loss=loss))
+    with tf.GradientTape() as tape:
+        total = model.compute_loss(X, Y, model(X, training=True))
+    players = (model.generator.trainable_weights, model.discriminator.trainable_weights)
+    found = tape.gradient(total, [[weight.value for weight in player] for player in players])
+    return [[np.asarray(gradient) for gradient in player] for player in found]
+
+
+def all_close(one, two):
+    return all(np.allclose(a, b, rtol=1e-4, atol=1e-7) for a, b in zip(one, two, strict=True))
+
+
+def test_the_discriminator_does_not_feel_the_generators_losses():
+    _, one = gradients(CONFIG.loss)
+    _, two = gradients(replace(CONFIG.loss, adversarial=7.0, cross_entropy=3.0, dice=0.0, l1=5.0))
+    assert all_close(one, two)
+
+
+def test_the_generator_does_not_feel_the_discriminators_loss():
+    one, judge_one = gradients(CONFIG.loss)
+    two, judge_two = gradients(replace(CONFIG.loss, real_label=0.6))
+    assert all_close(one, two)
+    assert not all_close(judge_one, judge_two)
+
+
+def test_the_generator_feels_the_adversary():
+    one, _ = gradients(CONFIG.loss)
+    two, _ = gradients(replace(CONFIG.loss, adversarial=0.0))
+    assert not all_close(one, two)
+
+
+def test_the_one_loss_gives_the_gradients_of_two_tapes():
+    model = build_adversarial_model(CONFIG)
+    loss = CONFIG.loss
+    with tf.GradientTape() as for_generator, tf.GradientTape() as for_discriminator:
+        drawn = model.generator(X, training=True)
+        fooled = adversarial_loss(model.discriminator([X, drawn], training=True), 1.0)
+        generator_loss = segmentation_loss(loss, Y, drawn) + loss.adversarial * fooled
+        real = adversarial_loss(model.discriminator([X, Y], training=True), loss.real_label)
+        fake = adversarial_loss(model.discriminator([X, tf.stop_gradient(drawn)], training=True), 0.0)
+        discriminator_loss = 0.5 * (real + fake)
+    reference = [
+        for_generator.gradient(generator_loss, [w.value for w in model.generator.trainable_weights]),
+        for_discriminator.gradient(discriminator_loss, [w.value for w in model.discriminator.trainable_weights]),
+    ]
+    for player, expected in zip(gradients(loss), reference, strict=True):
+        assert all_close(player, [np.asarray(gradient) for gradient in expected])
+
+
+def test_without_a_discriminator_it_is_plain_supervised_training():
+    model = build_adversarial_model(replace(CONFIG, discriminator=DiscriminatorConfig(name="none")))
+    drawn = model(X)
+    total = model.compute_loss(X, Y, drawn)
+    assert float(total) == pytest.approx(float(segmentation_loss(CONFIG.loss, Y, drawn)))
+    assert not [w for w in model.weights if "patch" in w.path]
+
+
+def test_the_first_weights_follow_from_the_seed():
+    one, two = (build_adversarial_model(replace(CONFIG, seed=seed)) for seed in (4, 4))
+    assert all(np.array_equal(a, b) for a, b in zip(one.get_weights(), two.get_weights(), strict=True))
+
+
+def test_both_players_learn():
+    model = build_adversarial_model(CONFIG)
+    model.compile(optimizer=keras.optimizers.Adam(1e-3), jit_compile=False)
+    before = model.get_weights()
+    history = model.fit(X, Y, epochs=8, verbose=0).history
+    moved = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
+    assert np.mean(moved) > 0.95
+    assert history["segmentation_loss"][-1] < history["segmentation_loss"][0]
+    assert all(value > 0 for value in history["discriminator_loss"])

@@ -1,0 +1,62 @@
+import pytest
+
+from lungmask_cli.cli.train import resolve_config
+from lungmask_cli.config import TrainConfig, read_toml
+from lungmask_cli.errors import ConfigError
+from lungmask_cli.networks.presets import PRESETS, find_preset
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_written_configuration_reads_back_the_same(tmp_path, name):
+    config = PRESETS[name].config
+    (tmp_path / "c.toml").write_text(config.to_toml())
+    assert TrainConfig().merged(read_toml(tmp_path / "c.toml")) == config
+    assert config.preset == name
+
+
+def test_flags_beat_the_file_and_the_file_beats_the_preset(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text('preset = "paper"\nepochs = 7\nbatch_size = 5\n[optimizer]\nlearning_rate = 1\n')
+    config = resolve_config(None, file, {"epochs": 9, "seed": None}, None)
+    assert (config.preset, config.epochs, config.batch_size) == ("paper", 9, 5)
+    assert config.optimizer.learning_rate == 1.0
+    assert config.optimizer.beta_1 == 0.5
+    assert resolve_config("compact", file, {}, 0.5).optimizer.learning_rate == 0.5
+
+
+def test_an_unknown_key_names_the_nearest_one():
+    with pytest.raises(ConfigError, match=r"unknown configuration key: optimizer\.learning_rat$") as caught:
+        TrainConfig().merged({"optimizer": {"learning_rat": 1.0}})
+    assert "Did you mean optimizer.learning_rate?" in caught.value.hint
+
+
+def test_an_unknown_preset_names_the_nearest_one():
+    with pytest.raises(ConfigError) as caught:
+        find_preset("papr")
+    assert "Did you mean paper?" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": 0},
+        {"epochs": "many"},
+        {"image_size": 100},
+        {"batch_size": True},
+        {"loss": {"adversarial": -1.0}},
+        {"loss": {"cross_entropy": 0.0}},
+        {"optimizer": {"schedule": "steps"}},
+        {"augmentation": {"flip_probability": 2.0}},
+        {"generator": "unet"},
+    ],
+)
+def test_values_out_of_range_or_of_a_wrong_type_are_errors(changes):
+    with pytest.raises(ConfigError):
+        TrainConfig().merged(changes)
+
+
+def test_the_paper_preset_is_what_the_paper_states():
+    config = PRESETS["paper"].config
+    assert (config.image_size, config.batch_size, config.epochs) == (512, 3, 40)
+    assert (config.optimizer.learning_rate, config.optimizer.beta_1) == (2e-4, 0.5)
+    assert config.generator.normalization == config.discriminator.normalization == "batch"

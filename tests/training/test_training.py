@@ -1,0 +1,161 @@
+import csv
+import json
+import tomllib
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lungmask_cli.config import AugmentationConfig, OptimizerConfig, TrainConfig
+from lungmask_cli.datasets.layouts import find_pairs
+from lungmask_cli.datasets.prepared import prepare
+from lungmask_cli.errors import UsageError
+from lungmask_cli.inference.weights import load_model
+from lungmask_cli.networks.presets import PRESETS
+from lungmask_cli.training.augmentation import augment
+from lungmask_cli.training.batches import RadiographBatches
+from lungmask_cli.training.run import build_optimizer, train
+from tests.phantoms import draw_phantom, write_plain_set
+
+STRONG = PRESETS["compact"].config.augmentation
+TINY = TrainConfig().merged(
+    {"image_size": 32, "epochs": 2, "batch_size": 2, "generator": {"filters": 2}, "discriminator": {"filters": 2}}
+)
+
+
+def make_set(folder, count, split):
+    pairing = find_pairs(write_plain_set(folder / "src", count))
+    names = [pair.id for pair in pairing.pairs]
+    return prepare(pairing, folder / "dst", 64, dict(zip(names, split, strict=True)), "by hand")
+
+
+def test_augmentation_is_drawn_from_the_generator_alone():
+    phantom = draw_phantom()
+    mask = phantom.lungs.astype(np.float32)
+    one, two, other = (augment(phantom.image, mask, STRONG, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(one[0], two[0])
+    assert np.array_equal(one[1], two[1])
+    assert not np.array_equal(one[0], other[0])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_augmentation_moves_image_and_mask_together(seed):
+    phantom = draw_phantom()
+    moves = replace(AugmentationConfig(), rotation_degrees=20.0, scale=0.2, shift=0.1, shear_degrees=5.0, elastic=0.02)
+    image, mask = augment(phantom.image, phantom.lungs.astype(np.float32), moves, np.random.default_rng(seed))
+    assert image.shape == mask.shape == (128, 128)
+    assert not np.array_equal(image, phantom.image)
+    # In the phantom the lungs' grey value is that of nothing else but the air around the body.
+    body = image > 0.45
+    assert np.mean(mask[body]) < 0.02
+    assert image[mask > 0.9].mean() < 0.35
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_augmentation_keeps_values_in_range_and_collimation_off_the_lungs(seed):
+    phantom = draw_phantom()
+    mask = phantom.lungs.astype(np.float32)
+    image, changed = augment(phantom.image, mask, STRONG, np.random.default_rng(seed))
+    assert image.min() >= 0
+    assert image.max() <= 1
+    assert changed.min() >= 0
+    assert changed.max() <= 1
+    framed, kept = augment(
+        phantom.image,
+        mask,
+        AugmentationConfig(border_probability=1.0, label_probability=1.0),
+        np.random.default_rng(seed),
+    )
+    assert np.array_equal(kept, mask)
+    assert np.array_equal(framed[mask > 0], phantom.image[mask > 0])
+    assert not np.array_equal(framed, phantom.image)
+
+
+def test_no_augmentation_changes_nothing():
+    phantom = draw_phantom()
+    image, _ = augment(phantom.image, phantom.lungs.astype(np.float32), AugmentationConfig(), np.random.default_rng(0))
+    assert np.array_equal(image, phantom.image)
+
+
+def test_batches_show_every_image_once_and_in_another_order_each_epoch(tmp_path):
+    prepared = make_set(tmp_path, 6, ["train"] * 6)
+    batches = RadiographBatches(prepared, list(prepared.entries), 32, 2, AugmentationConfig(), seed=1)
+
+    def epoch():
+        return [image.tobytes() for index in range(len(batches)) for image in batches[index][0]]
+
+    first = epoch()
+    batches.on_epoch_end()
+    second = epoch()
+    assert len(set(first)) == 6
+    assert Counter(first) == Counter(second)
+    assert first != second
+    again = RadiographBatches(prepared, list(prepared.entries), 32, 2, AugmentationConfig(), seed=1)
+    assert [image.tobytes() for index in range(3) for image in again[index][0]] == first
+
+
+def test_masks_made_smaller_keep_the_share_of_lung(tmp_path):
+    prepared = make_set(tmp_path, 1, ["train"])
+    _, masks = RadiographBatches(prepared, list(prepared.entries), 32, 1)[0]
+    assert masks.mean() == pytest.approx(draw_phantom(64, 64, 0).lungs.mean(), abs=0.005)
+    assert ((masks > 0) & (masks < 1)).any()
+
+
+def test_the_learning_rate_rises_and_falls():
+    schedule = build_optimizer(OptimizerConfig(learning_rate=1.0, warmup_epochs=1.0), 10, 10)._learning_rate
+    rates = [float(schedule(step)) for step in range(100)]
+    assert rates[0] == 0
+    assert max(rates) == pytest.approx(rates[10]) == pytest.approx(1)
+    assert rates[-1] < 0.05
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path):
+    prepared = make_set(tmp_path, 6, ["train"] * 4 + ["val", "test"])
+    config = TINY.merged({"augmentation": {"rotation_degrees": 10.0, "noise": 0.02}})
+    for name in ("one", "two"):
+        train(config, prepared, tmp_path / name, lambda line: None)
+    one, two = ((tmp_path / name / "last.json").read_text() for name in ("one", "two"))
+    assert json.loads(one)["config"] == json.loads(two)["config"]
+    weights = [load_model(tmp_path / name / "last.weights.h5").generator.get_weights() for name in ("one", "two")]
+    assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def test_a_single_image_trains_and_says_that_it_validates_itself(tmp_path):
+    said = []
+    result = train(TINY, make_set(tmp_path, 1, ["train"]), tmp_path / "run", said.append)
+    assert result.test_dice is None
+    assert "also validates" in said[0]
+
+
+def test_a_run_folder_is_not_overwritten_and_a_set_needs_training_images(tmp_path):
+    prepared = make_set(tmp_path, 2, ["train", "val"])
+    train(TINY, prepared, tmp_path / "run", lambda line: None)
+    with pytest.raises(UsageError, match="holds another run"):
+        train(TINY, prepared, tmp_path / "run", lambda line: None)
+    with pytest.raises(UsageError, match="no images in split train"):
+        train(TINY, prepared.with_split(dict.fromkeys(prepared.split(), "test")), tmp_path / "x", lambda line: None)
+
+
+def test_the_run_folder_holds_what_the_docs_promise(tiny_run):
+    folder, _ = tiny_run
+    expected = {"config.toml", "split.csv", "metrics.csv", "curves.png", "test_dice.csv", "summary.json"}
+    expected |= {f"{name}{suffix}" for name in ("best", "last") for suffix in (".weights.h5", ".json")}
+    assert {path.name for path in folder.iterdir()} == expected
+    rows = list(csv.DictReader((folder / "metrics.csv").open()))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 16))
+    best = max(rows, key=lambda row: float(row["val_dice"]))
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["best_epoch"] == int(best["epoch"])
+    assert summary["val_dice"] == pytest.approx(float(best["val_dice"]), abs=1e-5)
+    config = tomllib.loads((folder / "config.toml").read_text())
+    assert config["image_size"] == 64
+    dices = [float(row["dice"]) for row in csv.DictReader((folder / "test_dice.csv").open())]
+    assert summary["test_dice"] == pytest.approx(np.mean(dices), abs=1e-5)
+    split = {row["id"]: row["split"] for row in csv.DictReader((folder / "split.csv").open())}
+    assert Counter(split.values()) == {"train": 8, "val": 2, "test": 2}
+
+
+def test_training_finds_the_lungs_of_phantoms(tiny_run):
+    folder, _ = tiny_run
+    assert json.loads((folder / "summary.json").read_text())["test_dice"] > 0.8
