@@ -1,7 +1,7 @@
 """The Typer app, and the one place where errors become red text and exit codes.
 
 Exit codes: 0 all done, 1 some images failed and the others were written, 2 wrong usage or nothing to do,
-130 interrupted.
+130 interrupted (Typer's own).
 """
 
 import sys
@@ -19,7 +19,6 @@ from lungmask_cli.cli.train import train
 from lungmask_cli.errors import LungmaskError
 
 USAGE = 2
-INTERRUPTED = 130
 
 
 @dataclass
@@ -67,5 +66,3 @@ def main() -> None:
             raise
         complain(error)
         sys.exit(USAGE)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)

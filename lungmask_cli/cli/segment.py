@@ -2,12 +2,15 @@
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lungmask_cli.cli.terminal import complain, progress, refuse_file, say, warn
 from lungmask_cli.errors import ImageError, UsageError
+
+if TYPE_CHECKING:
+    from lungmask_cli.inference.segment import Row
 
 
 def segment(
@@ -55,7 +58,7 @@ def segment(
     path = find_weights(weights)
     model = load_model(path)
     say(f"{len(jobs)} files, weights {path}, device: {chosen.kind} ({chosen.reason})")
-    rows = []
+    rows: list[Row] = []
     try:
         for row in progress("segmenting")(Segmenter(model, output, overlay, masks, cleanup).run(jobs)):
             rows.append(row)
@@ -65,10 +68,15 @@ def segment(
                 warn(f"{row.file}: {row.reason}")
     finally:  # what was done before an interruption is not lost
         write_text(output / "segment.csv", to_csv(rows))
-    failed = sum(row.status == FAILED for row in rows)
+        say(_summary(rows, len(jobs)))
+    typer.echo(output / "segment.csv")
+    if any(row.status == FAILED for row in rows):
+        raise typer.Exit(1)
+
+
+def _summary(rows: list["Row"], planned: int) -> str:
+    failed = sum(not row.mask for row in rows)
     dices = [row.dice for row in rows if row.dice is not None and not math.isnan(row.dice)]
     mean = f", mean Dice {sum(dices) / len(dices):.4f} of {len(dices)}" if dices else ""
-    say(f"{len(rows) - failed} masks written, {failed} failed{mean}")
-    typer.echo(output / "segment.csv")
-    if failed:
-        raise typer.Exit(1)
+    unfinished = f", {planned - len(rows)} not done" if len(rows) < planned else ""
+    return f"{len(rows) - failed} masks written, {failed} failed{unfinished}{mean}"

@@ -45,7 +45,7 @@ PRESETS: dict[str, Preset] = {
             "levels, 4 x 4 kernels, stride 2, LeakyReLU 0.2 down and ReLU up) without dropout, since dropout is "
             "pix2pix's noise; 32 filters at its first level, half of pix2pix's, so that it can be trained on a "
             "laptop; 64 filters at the discriminator's first level; 100 x L1 beside the adversarial loss, as in "
-            "pix2pix; weights from N(0, 0.02); no augmentation."
+            "pix2pix; weights from N(0, 0.02); moving statistics of momentum 0.9; no augmentation."
         ),
         reported_dice=0.9778,
         config=TrainConfig(

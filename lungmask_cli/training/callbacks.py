@@ -15,6 +15,15 @@ from lungmask_cli.inference.weights import BEST, save_weights
 from lungmask_cli.training.curves import draw_curves
 
 LAST = "last"
+_COLUMNS = (
+    "dice",
+    "val_dice",
+    "segmentation_loss",
+    "generator_adversarial_loss",
+    "discriminator_loss",
+    "loss",
+    "val_loss",
+)
 Logs = dict[str, Any] | None
 
 
@@ -70,7 +79,8 @@ class RunRecorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write everything that this epoch changes."""
-        self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
+        logs = logs or {}
+        self.rows.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in _COLUMNS}})
         self._write_metrics()
         draw_curves(self.rows, self._folder / "curves.png")
         dice = self.rows[-1]["val_dice"]

@@ -73,7 +73,11 @@ def train(config: TrainConfig, prepared: PreparedSet, folder: Path, say: Callabl
     say(_describe(model, config, len(fit_on), len(choose_on), len(prepared.of(TEST))))
     _write_setup(config, prepared, folder)
     recorder = RunRecorder(folder, _manifest(config, prepared))
-    _fit(model, config, prepared, fit_on, choose_on, recorder)
+    try:
+        _fit(model, config, prepared, fit_on, choose_on, recorder)
+    except KeyboardInterrupt:
+        say(f"interrupted: {folder} holds the best and last weights of {len(recorder.rows)} epochs")
+        raise
     test_dice = _test(prepared, folder)
     result = RunResult(
         folder=folder,

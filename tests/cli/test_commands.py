@@ -2,8 +2,10 @@
 
 import csv
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -171,3 +173,25 @@ def test_version_and_module_agree(lungmask):
     assert done.returncode == 0
     assert done.stdout.startswith("lungmask 0.")
     assert shutil.which("lungmask-cxr", path=str(sys.prefix) + "/bin")
+
+
+def test_an_interrupted_batch_keeps_what_was_done(tiny_run, tmp_path):
+    image = draw_phantom(1500, 1500).image
+    for number in range(300):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        if number:
+            (tmp_path / "in" / f"{number}.png").hardlink_to(tmp_path / "in" / "0.png")
+        else:
+            save_grey(tmp_path / "in" / "0.png", image)
+    arguments = ["segment", tmp_path / "in", "-o", tmp_path / "out", "--weights", tiny_run[0]]
+    command = [sys.executable, "-m", "lungmask_cli", *map(str, arguments)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while len(list((tmp_path / "out").glob("[0-9]*.png"))) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    rows = rows_of(tmp_path / "out" / "segment.csv")
+    assert 1 <= len(rows) < 300
+    assert f"{len(rows)} masks written, 0 failed, {300 - len(rows)} not done" in said
