@@ -6,15 +6,12 @@ folder and into every weights manifest, and rebuilds the network from there.
 
 import dataclasses
 import difflib
-import tomllib
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-
-import tomli_w
 
 from lungmask_cli.errors import ConfigError
 
@@ -169,6 +166,8 @@ class TrainConfig:
 
     def to_toml(self) -> str:
         """The configuration as TOML text that `read_toml` and `merged` read back."""
+        import tomli_w
+
         return tomli_w.dumps(self.as_dict())
 
 
@@ -178,6 +177,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file cannot be read or is not TOML.
     """
+    import tomllib
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from lungmask_cli.networks.presets import PRESETS
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -18,3 +20,8 @@ def test_the_command_line_reference_is_current():
 def test_links_within_the_project_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_configuration_reference_shows_the_presets_as_they_are(name):
+    assert PRESETS[name].config.to_toml() in (ROOT / "docs" / "reference" / "config.md").read_text()

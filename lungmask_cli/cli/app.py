@@ -4,6 +4,7 @@ Exit codes: 0 all done, 1 some images failed and the others were written, 2 wron
 130 interrupted (Typer's own).
 """
 
+import os
 import sys
 from dataclasses import dataclass
 from typing import Annotated
@@ -27,6 +28,9 @@ class _Settings:
 
 
 _settings = _Settings()
+
+# Newer versions of Typer validate through pydantic, which would search all installed packages for plugins at each start.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 app = typer.Typer(
     no_args_is_help=True,

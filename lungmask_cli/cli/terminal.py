@@ -8,7 +8,6 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from tqdm import tqdm
 
 from lungmask_cli.errors import LungmaskError, UsageError
 
@@ -37,7 +36,11 @@ def complain(error: LungmaskError) -> None:
 
 def progress(title: str) -> Callable[[Iterable[T]], Iterable[T]]:
     """A wrapper that shows a bar on a terminal while what it wraps is gone through."""
-    return lambda items: tqdm(items, desc=title, unit="image", leave=False, disable=not sys.stderr.isatty())
+    if not sys.stderr.isatty():
+        return iter
+    from tqdm import tqdm
+
+    return lambda items: tqdm(items, desc=title, unit="image", leave=False)
 
 
 def refuse_file(path: Path) -> None:
