@@ -29,7 +29,7 @@ class _Settings:
 
 _settings = _Settings()
 
-# Newer versions of Typer validate through pydantic, which would search all installed packages for plugins at each start.
+# Newer versions of Typer validate through pydantic, which would search all packages for plugins at each start.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 app = typer.Typer(
