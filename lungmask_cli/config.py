@@ -25,15 +25,20 @@ def _require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """Which generator is built, and how large."""
+    """Which generator is built.
+
+    `filters` at the first of `levels` levels, doubled from each to the next up to `max_filters`.
+    """
 
     name: str = "unet"
     filters: int = 16
+    max_filters: int = 1024
     levels: int = 5
     normalization: str = "group"
 
     def __post_init__(self) -> None:
         _require(self.filters >= 1, f"generator.filters must be at least 1, not {self.filters}")
+        _require(self.max_filters >= self.filters, "generator.max_filters must not be below generator.filters")
         _require(2 <= self.levels <= 10, f"generator.levels must be 2 to 10, not {self.levels}")
 
 
@@ -101,7 +106,8 @@ class AugmentationConfig:
 
     `scale` 0.2 zooms by 1/1.2 to 1.2; `gamma`, `contrast` likewise; `brightness` is added to values in [0, 1];
     `noise` is a standard deviation in the same units; `blur` a Gaussian's standard deviation as a fraction of the side.
-    The last four are probabilities.
+    The probabilities are of a horizontal flip, of inverted grey values, of collimation borders, of a burnt-in label,
+    and of opacities such as disease paints into lungs, which stay lung in the mask.
     """
 
     rotation_degrees: float = 0.0
@@ -119,6 +125,7 @@ class AugmentationConfig:
     invert_probability: float = 0.0
     border_probability: float = 0.0
     label_probability: float = 0.0
+    opacity_probability: float = 0.0
 
     def __post_init__(self) -> None:
         for key, value in dataclasses.asdict(self).items():
@@ -143,10 +150,9 @@ class TrainConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     def __post_init__(self) -> None:
-        step = 2 ** min(self.generator.levels, 5)
         _require(
-            self.image_size >= 32 and self.image_size % step == 0,
-            f"image_size must be a multiple of {step} from 32 up, not {self.image_size}",
+            self.image_size >= 32 and self.image_size % 32 == 0,
+            f"image_size must be a multiple of 32, not {self.image_size}",
         )
         _require(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")
         _require(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")

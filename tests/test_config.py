@@ -48,6 +48,7 @@ def test_an_unknown_preset_names_the_nearest_one():
         {"optimizer": {"schedule": "steps"}},
         {"augmentation": {"flip_probability": 2.0}},
         {"generator": "unet"},
+        {"generator": {"max_filters": 8}},
     ],
 )
 def test_values_out_of_range_or_of_a_wrong_type_are_errors(changes):

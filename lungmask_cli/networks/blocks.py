@@ -38,6 +38,11 @@ def convolution_block(x: KerasTensor, filters: int, kind: str) -> KerasTensor:
     return x
 
 
+def level_widths(filters: int, max_filters: int, levels: int) -> list[int]:
+    """The filters of each level: doubled from one to the next, up to `max_filters`."""
+    return [min(filters * 2**level, max_filters) for level in range(levels)]
+
+
 def unknown_part(part: str, name: str, known: tuple[str, ...]) -> ConfigError:
     """The error for a name that is not registered, with the nearest one that is."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]

@@ -3,6 +3,8 @@
 All randomness comes from the generator that is handed in, so a pair is changed alike on every machine.
 """
 
+import functools
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from scipy import ndimage
 from lungmask_cli.config import AugmentationConfig
 from lungmask_cli.imaging.radiograph import FloatImage
 
-_ELASTIC_GRID = 5
+_GRID = 5
 _LABEL_SHARE = 0.08
 
 
@@ -21,6 +23,8 @@ def augment(
     """A changed copy of image and mask, both (S, S) float32 in [0, 1]."""
     if rng.random() < config.flip_probability:
         image, mask = image[:, ::-1], mask[:, ::-1]
+    if rng.random() < config.opacity_probability:
+        image = _paint_opacities(image, mask, rng)
     image, mask = _warp(image, mask, config, rng)
     image = _change_grey_values(image, config, rng)
     if rng.random() < config.border_probability:
@@ -41,11 +45,11 @@ def _warp(
     matrix, shift = _affine(config, rng)
     source = np.tensordot(matrix, np.stack([rows, columns]), axes=1) + shift[:, None, None]
     if config.elastic:
-        source = source + _elastic_field(size, config.elastic, rng)
+        source = source + _smooth_fields(size, config.elastic, rng)
     pixels = (source + 0.5) * (size - 1)
     # Outside of a radiograph there is the light box or nothing: black, or what the border shows.
     outside = "constant" if rng.random() < 0.5 else "nearest"
-    moved = ndimage.map_coordinates(image, pixels, order=1, mode=outside, cval=0.0)
+    moved: FloatImage = ndimage.map_coordinates(image, pixels, order=1, mode=outside, cval=0.0)
     return moved, ndimage.map_coordinates(mask, pixels, order=1, mode="constant", cval=0.0)
 
 
@@ -59,15 +63,19 @@ def _affine(config: AugmentationConfig, rng: Generator) -> tuple[NDArray[np.floa
     return matrix.astype(np.float32), (rng.uniform(-1, 1, 2) * config.shift).astype(np.float32)
 
 
-def _elastic_field(size: int, largest: float, rng: Generator) -> NDArray[np.float32]:
-    """Smooth displacements (2, size, size): a coarse random grid, enlarged by cubic splines."""
-    coarse = rng.uniform(-largest, largest, (2, _ELASTIC_GRID, _ELASTIC_GRID)).astype(np.float32)
-    places = np.linspace(0, _ELASTIC_GRID - 1, size)
-    # Splines of a separable grid: a (size, grid) matrix from the left and from the right.
-    basis = np.stack(
-        [ndimage.map_coordinates(unit, [places], order=3, mode="nearest") for unit in np.eye(_ELASTIC_GRID)], 1
-    )
+def _smooth_fields(size: int, largest: float, rng: Generator) -> NDArray[np.float32]:
+    """Two smooth random fields (2, size, size) of about [-largest, largest]: a coarse grid, enlarged by splines."""
+    coarse = rng.uniform(-largest, largest, (2, _GRID, _GRID)).astype(np.float32)
+    basis = _spline_basis(size)
     return (basis @ coarse @ basis.T).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=4)
+def _spline_basis(size: int) -> NDArray[np.float32]:
+    """(size, grid): what each point of the coarse grid gives to each place, for a separable enlargement."""
+    places = np.linspace(0, _GRID - 1, size)
+    units = [ndimage.map_coordinates(unit, [places], order=3, mode="nearest") for unit in np.eye(_GRID)]
+    return np.stack(units, 1).astype(np.float32)
 
 
 def _change_grey_values(image: FloatImage, config: AugmentationConfig, rng: Generator) -> FloatImage:
@@ -83,6 +91,32 @@ def _change_grey_values(image: FloatImage, config: AugmentationConfig, rng: Gene
         image = ndimage.gaussian_filter(image, rng.uniform(0, config.blur) * image.shape[0])
     if config.noise and rng.random() < 0.5:
         image = image + rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(0, config.noise))
+    return np.clip(image, 0, 1)
+
+
+def _paint_opacities(image: FloatImage, mask: FloatImage, rng: Generator) -> FloatImage:
+    """One to five bright patches with ragged, soft edges, centred in the lungs: nodules, consolidation, effusion.
+
+    Readers draw the lung through them, so the mask stays as it is.
+    """
+    rows, columns = np.nonzero(mask > 0.5)
+    if not rows.size:
+        return image
+    size = image.shape[0]
+    y, x = np.meshgrid(*(np.linspace(0, 1, size, dtype=np.float32),) * 2, indexing="ij")
+    for _ in range(int(rng.integers(1, 6))):
+        place = int(rng.integers(rows.size))
+        down, across = y - np.float32(rows[place] / size), x - np.float32(columns[place] / size)
+        angle, softness = rng.uniform(0, np.pi), np.float32(rng.uniform(0.03, 0.4))
+        cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+        radii = np.exp(rng.uniform(np.log(0.02), np.log(0.22), 2)).astype(np.float32)
+        edge, texture = _smooth_fields(size, 0.5, rng)
+        distance = (
+            np.hypot((across * cosine + down * sine) / radii[0], (down * cosine - across * sine) / radii[1]) + edge
+        )
+        patch = 1 / (1 + np.exp(np.clip((distance - 1) / softness, -30, 30)))
+        strength, level = np.float32(rng.uniform(0.3, 1)), np.float32(rng.uniform(0.5, 1)) + texture / 5
+        image = image + np.maximum(level - image, 0) * (strength * patch)
     return np.clip(image, 0, 1)
 
 

@@ -74,6 +74,13 @@ def test_train_refuses_an_unknown_preset(lungmask, plain_set, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_gpu_that_is_not_there_is_an_error_that_names_the_extra(lungmask, plain_set, tmp_path):
+    done = lungmask("train", plain_set, "-o", tmp_path / "run", "--device", "gpu", CUDA_VISIBLE_DEVICES="-1")
+    assert done.returncode == 2
+    assert 'pip install "lungmask-cli[gpu]"' in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_segment_gives_every_file_its_row(lungmask, tiny_run, tmp_path):
     source = tmp_path / "xrays"
     phantom = draw_phantom(90, 70, seed=5)

@@ -4,6 +4,7 @@ import pytest
 
 from lungmask_cli.config import DiscriminatorConfig, GeneratorConfig
 from lungmask_cli.errors import ConfigError
+from lungmask_cli.networks.blocks import level_widths
 from lungmask_cli.networks.discriminators import build_discriminator
 from lungmask_cli.networks.generators import GENERATORS, build_generator
 from lungmask_cli.networks.metrics import MeanDice
@@ -17,6 +18,22 @@ def test_generators_give_a_probability_for_every_pixel(name):
     assert drawn.shape == (2, 64, 64, 1)
     assert drawn.min() >= 0
     assert drawn.max() <= 1
+
+
+@pytest.mark.parametrize("size", [32, 96, 160])
+def test_pix2pix_has_as_many_levels_as_the_image_can_be_halved(size):
+    generator = build_generator(GeneratorConfig(name="pix2pix", filters=2, levels=8), size)
+    assert generator.output_shape == (None, size, size, 1)
+
+
+def test_a_unet_says_which_size_it_needs():
+    with pytest.raises(ConfigError, match="multiple of 64, not 96") as caught:
+        build_generator(GeneratorConfig(filters=2, levels=7), 96)
+    assert "128" in caught.value.hint
+
+
+def test_filters_are_doubled_up_to_the_limit():
+    assert level_widths(16, 160, 6) == [16, 32, 64, 128, 160, 160]
 
 
 @pytest.mark.parametrize("name", PRESETS)

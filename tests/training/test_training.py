@@ -72,6 +72,17 @@ def test_augmentation_keeps_values_in_range_and_collimation_off_the_lungs(seed):
     assert not np.array_equal(framed, phantom.image)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_opacities_brighten_lungs_that_stay_lungs(seed):
+    phantom = draw_phantom()
+    mask = phantom.lungs.astype(np.float32)
+    opacities = AugmentationConfig(opacity_probability=1.0)
+    image, kept = augment(phantom.image, mask, opacities, np.random.default_rng(seed))
+    assert np.array_equal(kept, mask)
+    assert (image >= phantom.image - 1e-6).all()
+    assert image[phantom.lungs].mean() > phantom.image[phantom.lungs].mean() + 0.005
+
+
 def test_no_augmentation_changes_nothing():
     phantom = draw_phantom()
     image, _ = augment(phantom.image, phantom.lungs.astype(np.float32), AugmentationConfig(), np.random.default_rng(0))
