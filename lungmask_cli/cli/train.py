@@ -48,6 +48,8 @@ def train(
     prepared, unpaired = open_or_prepare(data, size, split, resolved.seed, progress("preparing"))
     for line in (*unpaired, *prepared.failed):
         warn(line)
+    if prepared.size < resolved.image_size:
+        warn(f"{data}: was prepared at {prepared.size} px and is enlarged to {resolved.image_size}")
     say(f"data: {prepared.layout}, split {prepared.split_method}")
     chosen = choose_device(device)
     say(f"device: {chosen.kind} ({chosen.reason})")

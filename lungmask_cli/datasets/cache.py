@@ -7,6 +7,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+import lungmask_cli
 from lungmask_cli.datasets.layouts import Pair, Pairing, find_pairs
 from lungmask_cli.datasets.prepared import PreparedSet, is_prepared, prepare, read_prepared
 from lungmask_cli.datasets.splits import resolve_split
@@ -47,7 +48,9 @@ def open_or_prepare(
         failed = tuple(f"{name}: could not be prepared" for name in lost)
         return dataclasses.replace(prepared, failed=failed), pairing.unpaired
     parts, method = resolve_split([pair.id for pair in pairing.pairs], split, seed)
-    return prepare(pairing, folder, size, parts, method, progress), pairing.unpaired
+    prepared = prepare(pairing, folder, size, parts, method, progress)
+    # Split again without the pairs that failed: the next run finds the set in the cache and must have the same split.
+    return _split_anew(prepared, split, seed), pairing.unpaired
 
 
 def _split_anew(prepared: PreparedSet, split: str | None, seed: int) -> PreparedSet:
@@ -56,7 +59,7 @@ def _split_anew(prepared: PreparedSet, split: str | None, seed: int) -> Prepared
 
 
 def _fingerprint(pairing: Pairing, size: int) -> str:
-    lines = [str(size)]
+    lines = [f"{lungmask_cli.__version__},{size}"]
     for pair in pairing.pairs:
         for path in (pair.image, *pair.masks):
             facts = path.stat(follow_symlinks=path.exists())

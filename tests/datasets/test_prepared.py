@@ -75,6 +75,16 @@ def test_a_folder_is_prepared_once_and_again_when_it_changes(tmp_path, monkeypat
     assert open_or_prepare(source, 64, None, seed=0)[0].folder != first.folder
 
 
+def test_the_split_is_the_same_from_the_cache_when_a_pair_fails(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    source = write_plain_set(tmp_path / "src", 12)
+    (source / "images" / "p004.png").write_bytes(b"broken")
+    (first, _), (again, _) = (open_or_prepare(source, 64, None, seed=5) for _ in range(2))
+    assert first.split() == again.split()
+    assert "p004" in first.failed[0]
+    assert "p004" in again.failed[0]
+
+
 def test_a_prepared_set_keeps_its_split(tmp_path):
     prepare_all(write_plain_set(tmp_path / "src", 3), tmp_path / "dst", part="test")
     assert open_or_prepare(tmp_path / "dst", 64, None, seed=0)[0].counts() == {"test": 3}
