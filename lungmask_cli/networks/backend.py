@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import ModuleType
 
 from lungmask_cli.errors import UsageError
 
@@ -19,13 +18,42 @@ class Device:
     reason: str
 
 
-def import_keras() -> ModuleType:
-    """Keras, with its backend's start-up chatter off unless `TF_CPP_MIN_LOG_LEVEL` says otherwise."""
-    with _quiet_start():
-        import keras
+def choose_device(wanted: str) -> Device:
+    """Start Keras and its backend, with `wanted` (`auto`, `cpu` or `gpu`) as the device of all networks.
 
-        keras.distribution.list_devices()  # wakes the backend, which has more to say
-    return keras
+    Must be called before anything else imports Keras. The backend's start-up chatter is held back unless
+    `TF_CPP_MIN_LOG_LEVEL` is set.
+
+    Raises:
+        UsageError: `gpu` was asked for and the backend sees none, or `wanted` is no device.
+    """
+    if wanted not in ("auto", "cpu", "gpu"):
+        raise UsageError(f"there is no device named {wanted!r}", "Use auto, cpu or gpu.")
+    if wanted == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    with _quiet_start():
+        gpus = _start_backend()
+    if gpus:
+        return Device("gpu", f"{gpus} visible, the first is used")
+    if wanted == "gpu":
+        raise UsageError(
+            "--device gpu was asked for, but no GPU is visible",
+            'Install the GPU build with: pip install "lungmask-cli[gpu]", and check the driver; or use --device auto.',
+        )
+    return Device("cpu", "asked for" if wanted == "cpu" else "no GPU is visible")
+
+
+def _start_backend() -> int:
+    """Import Keras, wake its backend, and count the GPUs that it sees."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)  # only possible before the backend wakes
+    return len(keras.distribution.list_devices("gpu"))
 
 
 @contextmanager
@@ -48,40 +76,3 @@ def _quiet_start() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-
-
-def choose_device(wanted: str) -> Device:
-    """Make `wanted` (`auto`, `cpu` or `gpu`) the device of all networks built afterwards.
-
-    Must be called before anything runs on the backend.
-
-    Raises:
-        UsageError: `gpu` was asked for and the backend sees none, or `wanted` is no device.
-    """
-    if wanted not in ("auto", "cpu", "gpu"):
-        raise UsageError(f"there is no device named {wanted!r}", "Use auto, cpu or gpu.")
-    if wanted == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-        os.environ["JAX_PLATFORMS"] = "cpu"
-    keras = import_keras()
-    gpus = keras.distribution.list_devices("gpu") if wanted != "cpu" else []
-    if gpus:
-        _grow_memory_on_demand()
-        return Device("gpu", f"{len(gpus)} GPU(s) seen, the first is used")
-    if wanted == "gpu":
-        raise UsageError(
-            "--device gpu was asked for, but no GPU is visible",
-            'Install the GPU build with: pip install "lungmask-cli[gpu]", and check the driver; or use --device auto.',
-        )
-    return Device("cpu", "asked for" if wanted == "cpu" else "no GPU is visible")
-
-
-def _grow_memory_on_demand() -> None:
-    """Keep TensorFlow from taking the whole GPU at once."""
-    keras = import_keras()
-    if keras.backend.backend() != "tensorflow":
-        return
-    import tensorflow as tf
-
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
