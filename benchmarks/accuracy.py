@@ -9,6 +9,7 @@ against the ten lines of NumPy in `check_dice.py`.
 import argparse
 import csv
 import json
+import os
 import platform
 import shutil
 import statistics
@@ -79,7 +80,7 @@ def main() -> None:
         method = f"{options.part} of {method}"
     figures = measure(pairing, chosen, options.weights)
     figures = {"data": options.data.name, "part": method, "weights": options.weights, **figures}
-    figures["machine"] = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    figures["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     text = json.dumps(figures, indent=2)
     print(text)
     if options.json:

@@ -15,6 +15,7 @@ LICENCE = (
     "Research and education, non-commercial. Trained on JSRT radiographs with SCR masks, whose terms allow research "
     "and education and forbid redistribution of the images; the weights contain none of them."
 )
+SOURCE = "JSRT (Shiraishi et al. 2000) with SCR masks (van Ginneken et al. 2006), as 512 x 512 copies of 8 bits"
 COMMAND = "lungmask train ./jsrt --preset {preset} --seed {seed} --split benchmarks/splits/jsrt_160_40_40.csv"
 
 
@@ -29,6 +30,7 @@ def main() -> None:
     manifest = {
         **{key: value for key, value in model.manifest.items() if key not in ("sha256", "file", "precision", "scores")},
         "name": options.name,
+        "data": {"source": SOURCE, **model.manifest["data"]},
         "command": COMMAND.format(preset=model.manifest["config"]["preset"], seed=model.manifest["seed"]),
         "licence": LICENCE,
         "parameters": model.generator.count_params(),

@@ -9,6 +9,7 @@ RUN/summary.json       the figures in short
 """
 
 import json
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -180,6 +181,6 @@ def _write_summary(result: RunResult, recorder: RunRecorder) -> None:
         "test_images": result.test_count,
         "epochs": len(recorder.rows),
         "seconds": round(result.seconds, 1),
-        "machine": f"{platform.system()} {platform.machine()}, {keras.backend.backend()} {keras.__version__}",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     }
     write_text(result.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
