@@ -78,8 +78,9 @@ class LossConfig:
 class OptimizerConfig:
     """Adam, its learning rate over time, and what steadies it.
 
-    `ema` is the momentum of the weight average that is validated and saved (0: none); `clip_norm` bounds the norm of
-    each weight's gradient (0: none); `schedule` is `constant` or `cosine` (with `warmup_epochs` of linear rise).
+    `ema` is the momentum of the weight average that is validated and saved (0: none), less in runs so short that it
+    would average over more than a sixteenth of the steps; `clip_norm` bounds the norm of each weight's gradient
+    (0: none); `schedule` is `constant` or `cosine` (with `warmup_epochs` of linear rise).
     """
 
     learning_rate: float = 1e-3

@@ -122,7 +122,9 @@ def build_optimizer(config: OptimizerConfig, epochs: int, steps: int) -> keras.o
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
-    averaging = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
+    # Averaged over more than a sixteenth of the run, the weights of short runs would still be those of its beginning.
+    momentum = min(config.ema, 1 - 1 / max(1, epochs * steps / 16))
+    averaging = {"use_ema": True, "ema_momentum": momentum} if config.ema else {}
     return keras.optimizers.Adam(rate, beta_1=config.beta_1, clipnorm=config.clip_norm or None, **averaging)
 
 

@@ -121,6 +121,11 @@ def test_the_learning_rate_rises_and_falls():
     assert rates[-1] < 0.05
 
 
+def test_short_runs_average_over_fewer_steps():
+    momenta = [build_optimizer(OptimizerConfig(ema=0.99), 1, steps).ema_momentum for steps in (4, 160, 1600, 10000)]
+    assert momenta == pytest.approx([0, 0.9, 0.99, 0.99])
+
+
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path):
     prepared = make_set(tmp_path, 6, ["train"] * 4 + ["val", "test"])
     config = TINY.merged({"augmentation": {"rotation_degrees": 10.0, "noise": 0.02}})
