@@ -65,8 +65,14 @@ def main() -> None:
     """Run the command line and exit."""
     try:
         app(prog_name="lungmask")
-    except LungmaskError as error:
+    except (LungmaskError, OSError) as error:
         if _settings.debug:
             raise
-        complain(error)
+        complain(error if isinstance(error, LungmaskError) else _file_error(error))
         sys.exit(USAGE)
+
+
+def _file_error(error: OSError) -> LungmaskError:
+    """What the file system says, such as a full disk, where it stops a whole command."""
+    place = f"{error.filename}: " if error.filename else ""
+    return LungmaskError(f"{place}{error.strerror or error}", "Check the free space and the permissions.")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.imaging.radiograph import Mask, Radiograph
+from lungmask_cli.imaging.radiograph import FloatImage, Mask, Radiograph
 
 _GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
@@ -21,7 +21,7 @@ def read_raster(path: Path) -> Radiograph:
     Raises:
         ImageError: the file is empty, truncated, of several pages, or no picture.
     """
-    return Radiograph(_grey(path).astype(np.float32))
+    return Radiograph(_grey(path))
 
 
 def read_mask(path: Path) -> Mask:
@@ -32,7 +32,7 @@ def read_mask(path: Path) -> Mask:
     Raises:
         ImageError: the file is empty, truncated, of several pages, or no picture.
     """
-    grey = _grey(path).astype(np.float32)
+    grey = _grey(path)
     largest = float(grey.max())
     mask: Mask = grey >= max(largest / 2, 0.5)
     return mask
@@ -62,7 +62,7 @@ def size_text(image: NDArray[Any]) -> str:
     return f"{image.shape[1]} x {image.shape[0]}"
 
 
-def _grey(path: Path) -> NDArray[np.float64]:
+def _grey(path: Path) -> FloatImage:
     if path.stat().st_size == 0:
         raise ImageError(f"{path}: is empty", "Copy or export the file again.")
     try:
@@ -74,17 +74,17 @@ def _grey(path: Path) -> NDArray[np.float64]:
                     raise ImageError(f"{path}: has {pages} pages or frames", "Give one picture per file.")
                 picture.load()
                 upright = ImageOps.exif_transpose(picture)
+    except ImageError:
+        raise
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: is not a picture in a known format", "Is the file what its name says?") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{path}: has too many pixels to be a radiograph", "Make it smaller first.") from error
-    except (SyntaxError, ValueError, EOFError) as error:  # what Pillow raises for damaged chunks and streams
-        raise ImageError(f"{path}: is damaged: {error}", "Copy or export the file again.") from error
-    except OSError as error:
-        if error.errno is not None:  # the file system's own error, which has its own words
+    except Exception as error:  # damaged bytes make decoders raise anything; none of it may end a batch
+        if isinstance(error, OSError) and error.errno is not None:  # the file system's own, which has its own words
             raise
         raise ImageError(f"{path}: is truncated or damaged: {error}", "Copy or export the file again.") from error
     if upright.mode not in _GREY_MODES:
         upright = upright.convert("RGBA" if "A" in upright.getbands() or "transparency" in upright.info else "RGB")
         upright = upright.convert("L")
-    return np.asarray(upright).astype(np.float64)
+    return np.asarray(upright).astype(np.float32)

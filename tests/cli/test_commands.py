@@ -170,6 +170,14 @@ def test_score_writes_its_table_to_standard_output_and_names_what_fails(lungmask
     assert "lonely.png: has no partner in" in done.stderr
 
 
+def test_an_output_that_cannot_be_written_is_an_error_of_one_line(lungmask, tmp_path):
+    save_mask(tmp_path / "a.png", np.ones((4, 4), bool))
+    done = lungmask("score", tmp_path, tmp_path, "-o", tmp_path / "a.png" / "dice.csv")
+    assert done.returncode == 2
+    assert "a.png" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_debug_shows_the_traceback(lungmask, tmp_path):
     done = lungmask("--debug", "score", tmp_path, tmp_path)
     assert "Traceback" in done.stderr
