@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 def segment(
     inputs: Annotated[
-        list[Path], typer.Argument(help="Radiographs, and folders of them: PNG, JPEG, TIFF, BMP, DICOM, JSRT .IMG.")
+        list[Path],
+        typer.Argument(
+            help="Radiographs, and folders of them: PNG, JPEG, TIFF, BMP, DICOM, JSRT .IMG.",
+            metavar="INPUT",
+            readable=False,  # an unreadable file gets its row like every other broken one
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The folder for masks and segment.csv.", metavar="OUT")

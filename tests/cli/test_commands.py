@@ -1,6 +1,7 @@
 """Each command in a subprocess, as a stranger types it."""
 
 import csv
+import os
 import shutil
 import signal
 import subprocess
@@ -123,6 +124,17 @@ def test_segment_gives_every_file_its_row(lungmask, tiny_run, tmp_path):
     assert float(row["dice"]) > 0.7
     assert rows["ward/deep.tif"]["dice"] == ""
     assert "has no mask of this name" in rows["ward/deep.tif"]["reason"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_gets_its_row(lungmask, tiny_run, tmp_path):
+    good = save_grey(tmp_path / "good.png", draw_phantom().image)
+    locked = save_grey(tmp_path / "locked.png", draw_phantom().image)
+    locked.chmod(0)
+    done = lungmask("segment", locked, good, "-o", tmp_path / "out", "--weights", tiny_run[0])
+    assert done.returncode == 1
+    assert [row["status"] for row in rows_of(tmp_path / "out" / "segment.csv")] == ["failed", "written"]
+    assert "Permission denied" in done.stderr
 
 
 def test_segment_and_score_agree(lungmask, tiny_run, plain_set, tmp_path):
