@@ -16,7 +16,9 @@ _PREPARED_SIZE = 512
 
 
 def train(
-    data: Annotated[Path, typer.Argument(help="A prepared set, or a folder that `lungmask preprocess` accepts.")],
+    data: Annotated[
+        Path, typer.Argument(help="A prepared set, or a folder that `lungmask preprocess` accepts.", metavar="DATA")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The run folder. Default: runs/PRESET-N.")
     ] = None,
