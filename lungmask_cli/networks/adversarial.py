@@ -28,7 +28,7 @@ class AdversarialModel(keras.Model):
         super().__init__(name="adversarial")
         self.generator = generator
         self.discriminator = discriminator
-        self.loss_weights_ = loss
+        self.loss_config = loss
         self.dice = MeanDice()
         self.segmentation_mean = keras.metrics.Mean("segmentation_loss")
         self.generator_mean = keras.metrics.Mean("generator_adversarial_loss")
@@ -43,11 +43,11 @@ class AdversarialModel(keras.Model):
     ) -> KerasTensor:
         """Both players' losses, added; in evaluation only what compares the masks."""
         truth = ops.cast(y, "float32")
-        loss = segmentation_loss(self.loss_weights_, truth, y_pred)
+        loss = segmentation_loss(self.loss_config, truth, y_pred)
         self.segmentation_mean.update_state(loss)
         if self.discriminator is None or not training:
             return loss
-        weight = self.loss_weights_.adversarial
+        weight = self.loss_config.adversarial
         if weight:
             fooled = adversarial_loss(self._frozen_discriminator([x, y_pred]), 1.0)
             self.generator_mean.update_state(fooled)
@@ -63,7 +63,7 @@ class AdversarialModel(keras.Model):
 
     def _discriminator_loss(self, x: KerasTensor, truth: KerasTensor, drawn: KerasTensor) -> KerasTensor:
         assert self.discriminator is not None
-        real = adversarial_loss(self.discriminator([x, truth], training=True), self.loss_weights_.real_label)
+        real = adversarial_loss(self.discriminator([x, truth], training=True), self.loss_config.real_label)
         fake = adversarial_loss(self.discriminator([x, drawn], training=True), 0.0)
         return 0.5 * (real + fake)
 

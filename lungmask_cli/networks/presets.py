@@ -25,13 +25,11 @@ class Preset:
         config: the complete configuration.
         summary: one line for `--help`.
         source: where the recipe comes from, and what in it is our own choice.
-        reported_dice: the Dice that the source reports on JSRT, if any.
     """
 
     config: TrainConfig
     summary: str
     source: str
-    reported_dice: float | None = None
 
 
 PRESETS: dict[str, Preset] = {
@@ -47,7 +45,6 @@ PRESETS: dict[str, Preset] = {
             " can train them; 100 x L1 beside the adversarial loss, as in pix2pix; weights from N(0, 0.02); "
             "moving statistics of momentum 0.9; no augmentation."
         ),
-        reported_dice=0.9778,
         config=TrainConfig(
             preset="paper",
             image_size=512,

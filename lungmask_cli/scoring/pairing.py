@@ -1,6 +1,7 @@
 """Which drawn mask belongs to which hand-made one."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from lungmask_cli.errors import UsageError
@@ -17,13 +18,14 @@ class MaskFiles:
     folder: Path
     files: dict[str, tuple[Path, ...]]
 
+    @cached_property
     def by_stem(self) -> dict[str, tuple[Path, ...]]:
         """The same files by their bare stem; of files in several folders with one stem, the first."""
         return {key.rsplit("/", 1)[-1]: paths for key, paths in reversed(self.files.items())}
 
     def find(self, key: str) -> tuple[Path, ...] | None:
         """The files of that key, else those of its stem; None where there are none."""
-        return self.files.get(key) or self.by_stem().get(key.rsplit("/", 1)[-1])
+        return self.files.get(key) or self.by_stem.get(key.rsplit("/", 1)[-1])
 
 
 def find_masks(folder: Path) -> MaskFiles:
@@ -76,6 +78,6 @@ def pair_masks(drawn: MaskFiles, truth: MaskFiles) -> list[MaskPair]:
     Keys are stems; where a stem stands in several folders of one side, they are paths below the folders.
     """
     left, right = drawn.files, truth.files
-    if len(drawn.by_stem()) == len(left) and len(truth.by_stem()) == len(right):
-        left, right = drawn.by_stem(), truth.by_stem()
+    if len(drawn.by_stem) == len(left) and len(truth.by_stem) == len(right):
+        left, right = drawn.by_stem, truth.by_stem
     return [MaskPair(key, left.get(key, ()), right.get(key, ())) for key in sorted({*left, *right})]
