@@ -1,5 +1,6 @@
 """Which drawn mask belongs to which hand-made one."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +21,17 @@ class MaskFiles:
 
     @cached_property
     def by_stem(self) -> dict[str, tuple[Path, ...]]:
-        """The same files by their bare stem; of files in several folders with one stem, the first."""
-        return {key.rsplit("/", 1)[-1]: paths for key, paths in reversed(self.files.items())}
+        """The same files by their bare stem, without those whose stem stands in several folders."""
+        counts = Counter(map(_stem, self.files))
+        return {_stem(key): paths for key, paths in self.files.items() if counts[_stem(key)] == 1}
 
     def find(self, key: str) -> tuple[Path, ...] | None:
-        """The files of that key, else those of its stem; None where there are none."""
-        return self.files.get(key) or self.by_stem.get(key.rsplit("/", 1)[-1])
+        """The files of that key, else those of its stem where only one mask has it; None where there are none."""
+        return self.files.get(key) or self.by_stem.get(_stem(key))
+
+
+def _stem(key: str) -> str:
+    return key.rsplit("/", 1)[-1]
 
 
 def find_masks(folder: Path) -> MaskFiles:

@@ -69,6 +69,15 @@ def test_stems_that_repeat_in_subfolders_are_paired_by_path(tmp_path):
     assert [score.key for score in score_folders(tmp_path / "drawn", tmp_path / "truth")] == ["x/a", "y/a"]
 
 
+def test_a_mask_is_found_by_its_stem_only_where_that_is_clear(tmp_path):
+    for name in ("x/a", "y/a", "x/b"):
+        save_mask(tmp_path / f"{name}.png", FULL)
+    masks = find_masks(tmp_path)
+    assert masks.find("y/a") == (tmp_path / "y" / "a.png",)
+    assert masks.find("other/b") == (tmp_path / "x" / "b.png",)
+    assert masks.find("a") is None
+
+
 def test_left_and_right_lung_folders_are_one_mask(tmp_path):
     save_mask(tmp_path / "drawn" / "a.png", FULL)
     save_mask(tmp_path / "truth" / "left_lung" / "a.png", HALF)
