@@ -50,7 +50,8 @@ def find_images(inputs: Iterable[Path], outside: Path | None = None) -> list[tup
     """All image files in `inputs`, each with its path relative to the input it was found in, sorted, without repeats.
 
     Folders are searched through by suffix, and files without a suffix by content; hidden files are passed over. A file
-    named by itself is taken whatever its suffix. Dangling links count as files, so that they are reported and not lost.
+    named by itself is taken whatever its suffix. Dangling links, and folders that cannot be listed, count as files, so
+    that they are reported and not lost.
 
     Args:
         inputs: files and folders.
@@ -73,7 +74,8 @@ def find_images(inputs: Iterable[Path], outside: Path | None = None) -> list[tup
 
 def _walk(folder: Path, outside: Path | None) -> Iterator[Path]:
     passed_over = outside.resolve() if outside else None
-    for root, folders, names in os.walk(folder):
+    refused: list[Path] = []
+    for root, folders, names in os.walk(folder, onerror=lambda error: refused.append(Path(error.filename))):
         folders[:] = [
             name for name in folders if not name.startswith(".") and Path(root, name).resolve() != passed_over
         ]
@@ -81,6 +83,7 @@ def _walk(folder: Path, outside: Path | None) -> Iterator[Path]:
             path = Path(root, name)
             if not name.startswith(".") and _looks_like_image(path):
                 yield path
+    yield from refused
 
 
 def _looks_like_image(path: Path) -> bool:

@@ -1,4 +1,5 @@
 import contextlib
+import os
 
 import numpy as np
 import pytest
@@ -70,3 +71,11 @@ def test_values_that_are_no_numbers_are_refused(tmp_path):
     Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(tmp_path / "nan.tif")
     with pytest.raises(ImageError, match=r"nan\.tif: holds values that are no numbers"):
         read_radiograph(tmp_path / "nan.tif")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_listed_is_reported(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0)
+    ((path, _),) = find_images([tmp_path])
+    with pytest.raises(ImageError, match="locked: cannot be read: Permission denied"):
+        read_radiograph(path)
