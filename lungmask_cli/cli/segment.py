@@ -10,7 +10,7 @@ from lungmask_cli.cli.terminal import complain, progress, refuse_file, say, warn
 from lungmask_cli.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
-    from lungmask_cli.inference.segment import Row
+    from lungmask_cli.inference.segment import Job, Row, Segmenter
 
 
 def segment(
@@ -55,28 +55,36 @@ def segment(
 
     chosen = choose_device(device)
 
-    from lungmask_cli.imaging.write import write_text
-    from lungmask_cli.inference.segment import FAILED, Segmenter, plan, to_csv
+    from lungmask_cli.inference.segment import FAILED, Segmenter, plan
     from lungmask_cli.inference.weights import find_weights, load_model
 
     jobs = plan(images, output)
     path = find_weights(weights)
     model = load_model(path)
     say(f"{len(jobs)} files, weights {path}, device: {chosen.kind} ({chosen.reason})")
+    rows = _segment_all(Segmenter(model, output, overlay, masks, cleanup), jobs)
+    typer.echo(output / "segment.csv")
+    if any(row.status == FAILED for row in rows):
+        raise typer.Exit(1)
+
+
+def _segment_all(segmenter: "Segmenter", jobs: list["Job"]) -> list["Row"]:
+    """Run all jobs, say what is wrong as it comes, and write `segment.csv` also when interrupted."""
+    from lungmask_cli.imaging.write import write_text
+    from lungmask_cli.inference.segment import FAILED, to_csv
+
     rows: list[Row] = []
     try:
-        for row in progress("segmenting")(Segmenter(model, output, overlay, masks, cleanup).run(jobs)):
+        for row in segmenter.run(progress("segmenting")(jobs)):
             rows.append(row)
             if row.status == FAILED:
                 complain(ImageError(row.reason, row.hint))
             elif row.reason:
                 warn(f"{row.file}: {row.reason}")
-    finally:  # what was done before an interruption is not lost
-        write_text(output / "segment.csv", to_csv(rows))
+    finally:
+        write_text(segmenter.output / "segment.csv", to_csv(rows))
         say(_summary(rows, len(jobs)))
-    typer.echo(output / "segment.csv")
-    if any(row.status == FAILED for row in rows):
-        raise typer.Exit(1)
+    return rows
 
 
 def _summary(rows: list["Row"], planned: int) -> str:
