@@ -8,15 +8,28 @@ FIGURES.json are files that `accuracy.py --json` wrote for this run.
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
+from lungmask_cli.config import TrainConfig
 from lungmask_cli.inference.weights import find_weights, load_model, save_weights
+from lungmask_cli.networks.presets import find_preset
 
 LICENCE = (
     "Research and education, non-commercial. Trained on JSRT radiographs with SCR masks, whose terms allow research "
     "and education and forbid redistribution of the images; the weights contain none of them."
 )
 SOURCE = "JSRT (Shiraishi et al. 2000) with SCR masks (van Ginneken et al. 2006), as 512 x 512 copies of 8 bits"
-COMMAND = "lungmask train ./jsrt --preset {preset} --seed {seed} --split benchmarks/splits/jsrt_160_40_40.csv"
+COMMAND = "lungmask train ./jsrt --preset {preset} --seed {seed} --split benchmarks/splits/{split}"
+
+
+def command(manifest: dict[str, Any]) -> str:
+    """The command that repeats the run, which must be a preset on a split that is kept here."""
+    config, split = TrainConfig().merged(manifest["config"]), manifest["data"]["split"]
+    if config != find_preset(config.preset).config.merged({"seed": config.seed}):
+        raise SystemExit(f"the run differs from its preset {config.preset}, so no short command repeats it")
+    if not (Path(__file__).parent / "splits" / split).is_file():
+        raise SystemExit(f"the run's split, {split}, is not in benchmarks/splits")
+    return COMMAND.format(preset=config.preset, seed=config.seed, split=split)
 
 
 def main() -> None:
@@ -31,7 +44,7 @@ def main() -> None:
         **{key: value for key, value in model.manifest.items() if key not in ("sha256", "file", "precision", "scores")},
         "name": options.name,
         "data": {"source": SOURCE, **model.manifest["data"]},
-        "command": COMMAND.format(preset=model.manifest["config"]["preset"], seed=model.manifest["seed"]),
+        "command": command(model.manifest),
         "licence": LICENCE,
         "parameters": model.generator.count_params(),
         "training": summary,
