@@ -6,13 +6,12 @@ from typing import Annotated
 import typer
 
 from lungmask_cli.cli.terminal import progress, refuse_file, say, warn
-from lungmask_cli.errors import UsageError
 
 
 def preprocess(
     source: Annotated[Path, typer.Argument(help="The folder of a data set as it was published.", metavar="SRC")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the prepared set.", metavar="DST")],
-    size: Annotated[int, typer.Option(help="Side of the prepared squares in pixels.")] = 512,
+    size: Annotated[int, typer.Option(help="Side of the prepared squares in pixels.", min=32)] = 512,
     split: Annotated[
         str | None,
         typer.Option(
@@ -20,14 +19,12 @@ def preprocess(
             "Default: 160/40/40."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of a drawn split.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of a drawn split.", min=0)] = 0,
 ) -> None:
     """Pair radiographs with masks, make both square, split them, and write a prepared set with its manifest.
 
     Reads JSRT (*.IMG) with SCR masks (fold1, fold2), and images/ with masks/ or with left_lung/ and right_lung/.
     """
-    if size < 32:
-        raise UsageError(f"--size {size}: is too small", "Give at least 32 pixels.")
     refuse_file(output)
 
     from lungmask_cli.datasets.layouts import find_pairs

@@ -9,7 +9,6 @@ DST/masks/*.png    8-bit, S x S, 0 or 255
 import csv
 import dataclasses
 import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +25,7 @@ from lungmask_cli.imaging.intensity import normalize
 from lungmask_cli.imaging.radiograph import Mask, Radiograph
 from lungmask_cli.imaging.raster import read_mask_union, size_text
 from lungmask_cli.imaging.read import read_radiograph
-from lungmask_cli.imaging.write import write_grey16, write_mask, write_text
+from lungmask_cli.imaging.write import csv_text, write_grey16, write_mask, write_text
 
 MANIFEST = "manifest.csv"
 _ASPECT_TOLERANCE = 0.01
@@ -179,11 +178,8 @@ def _read_truth(pair: Pair, radiograph: Radiograph) -> Mask:
 
 
 def _write_manifest(prepared: PreparedSet) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [f.name for f in dataclasses.fields(Entry)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(dataclasses.asdict(entry) for entry in prepared.entries)
-    write_text(prepared.folder / MANIFEST, text.getvalue())
+    columns = [field.name for field in dataclasses.fields(Entry)]
+    write_text(prepared.folder / MANIFEST, csv_text(columns, map(dataclasses.astuple, prepared.entries)))
     facts = {
         "size": prepared.size,
         "layout": prepared.layout,

@@ -74,14 +74,14 @@ def read_split(path: Path, column: str | None) -> dict[str, str]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows, names = list(reader), list(reader.fieldnames or [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(
             f"{path}: cannot be read as a CSV file of splits: {error}", "Check the path given to --split."
         ) from error
-    if not rows:
-        raise UsageError(f"{path}: holds no rows", "The first row names the columns: an id column, then splits.")
-    names = list(rows[0])
+    if not rows or len(names) < 2:
+        raise UsageError(f"{path}: holds no splits", "The first row names the columns: an id column, then splits.")
     column = _choose_column(path, names, column)
     split = {}
     for row in rows:

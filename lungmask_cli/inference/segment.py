@@ -1,7 +1,5 @@
 """Many radiographs through one model: masks and overlays on disk, and a row for every file whatever happens to it."""
 
-import csv
-import io
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,9 +11,9 @@ from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.imaging.intensity import normalize
 from lungmask_cli.imaging.overlay import draw_overlay
 from lungmask_cli.imaging.radiograph import Mask, Radiograph
-from lungmask_cli.imaging.raster import read_mask_union, size_text
+from lungmask_cli.imaging.raster import size_text
 from lungmask_cli.imaging.read import read_radiograph
-from lungmask_cli.imaging.write import write_mask, write_picture
+from lungmask_cli.imaging.write import csv_text, write_mask, write_picture
 from lungmask_cli.inference.predict import predict_mask
 from lungmask_cli.inference.weights import LoadedModel
 from lungmask_cli.scoring.overlap import overlap
@@ -158,7 +156,7 @@ class Segmenter:
         if paths is None:
             return None, f"no Dice: {self.truth.folder} has no mask of this name"
         try:
-            truth = read_mask_union(paths)
+            truth = self.truth.read(paths)
         except ImageError as error:
             return None, f"no Dice: {error.message}"
         if truth.shape != mask.shape:
@@ -180,13 +178,12 @@ def _failure(job: Job, error: ImageError, started: float) -> Row:
 
 def to_csv(rows: list[Row]) -> str:
     """The rows as CSV text."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for row in rows:
-        cells = {name: getattr(row, name) for name in _COLUMNS}
-        cells["lung_area_cm2"] = "" if row.lung_area_cm2 is None else f"{row.lung_area_cm2:.2f}"
-        cells["dice"] = "" if row.dice is None else f"{row.dice:.8f}"
-        cells["seconds"] = f"{row.seconds:.3f}"
-        writer.writerow("" if value is None else value for value in cells.values())
-    return text.getvalue()
+    return csv_text(_COLUMNS, map(_cells, rows))
+
+
+def _cells(row: Row) -> list[object]:
+    cells = {name: getattr(row, name) for name in _COLUMNS}
+    for name, decimals in (("lung_area_cm2", 2), ("dice", 8), ("seconds", 3)):
+        if cells[name] is not None:
+            cells[name] = f"{cells[name]:.{decimals}f}"
+    return list(cells.values())

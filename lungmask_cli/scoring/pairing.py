@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lungmask_cli.errors import UsageError
+from lungmask_cli.errors import ImageError, UsageError
+from lungmask_cli.imaging.radiograph import Mask
+from lungmask_cli.imaging.raster import read_mask_union
 from lungmask_cli.imaging.read import RASTER_SUFFIXES
 
 OVERLAYS = "overlays"
@@ -14,10 +16,14 @@ _SIDES = ("left_lung", "right_lung")
 
 @dataclass(frozen=True)
 class MaskFiles:
-    """The mask files below a folder, by key: the path below the folder without its suffix, with `/` between parts."""
+    """The mask files below a folder, by key: the path below the folder without its suffix, with `/` between parts.
+
+    `files_each` is 2 where left and right lung are in folders of their own, else 1.
+    """
 
     folder: Path
     files: dict[str, tuple[Path, ...]]
+    files_each: int = 1
 
     @cached_property
     def by_stem(self) -> dict[str, tuple[Path, ...]]:
@@ -28,6 +34,16 @@ class MaskFiles:
     def find(self, key: str) -> tuple[Path, ...] | None:
         """The files of that key, else those of its stem where only one mask has it; None where there are none."""
         return self.files.get(key) or self.by_stem.get(_stem(key))
+
+    def read(self, paths: tuple[Path, ...]) -> Mask:
+        """The mask of these files.
+
+        Raises:
+            ImageError: a file is broken, the sizes differ, or one lung has no file.
+        """
+        if len(paths) != self.files_each:
+            raise ImageError(f"{paths[0]}: has no partner in the other of {' and '.join(_SIDES)}")
+        return read_mask_union(paths)
 
 
 def _stem(key: str) -> str:
@@ -51,7 +67,7 @@ def find_masks(folder: Path) -> MaskFiles:
             files[key] = (*files.get(key, ()), path)
     if not files:
         raise UsageError(f"{folder}: holds no mask", f"Masks are picture files: {', '.join(sorted(RASTER_SUFFIXES))}.")
-    return MaskFiles(folder, dict(sorted(files.items())))
+    return MaskFiles(folder, dict(sorted(files.items())), files_each=len(roots))
 
 
 def _below(root: Path) -> dict[str, Path]:

@@ -1,14 +1,13 @@
 """Scores of many pairs: rows, their CSV, and a summary."""
 
-import csv
-import io
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.imaging.raster import read_mask_union, size_text
+from lungmask_cli.imaging.raster import size_text
+from lungmask_cli.imaging.write import csv_text
 from lungmask_cli.scoring.overlap import Overlap, overlap
 from lungmask_cli.scoring.pairing import MaskFiles, MaskPair
 
@@ -32,7 +31,7 @@ def score_pair(pair: MaskPair, drawn: MaskFiles, truth: MaskFiles) -> Score:
     if not pair.truth:
         return Score(pair.key, None, f"{pair.drawn[0]}: has no partner in {truth.folder}")
     try:
-        first, second = read_mask_union(pair.drawn), read_mask_union(pair.truth)
+        first, second = drawn.read(pair.drawn), truth.read(pair.truth)
     except ImageError as error:
         return Score(pair.key, None, error.message)
     if first.shape != second.shape:
@@ -43,15 +42,13 @@ def score_pair(pair: MaskPair, drawn: MaskFiles, truth: MaskFiles) -> Score:
 
 def to_csv(scores: list[Score]) -> str:
     """One row per pair: file, status, reason, dice, iou; undefined scores are `nan`, missing ones empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for score in scores:
-        if score.result is None:
-            writer.writerow([score.key, FAILED, score.reason, "", ""])
-        else:
-            writer.writerow([score.key, SCORED, "", f"{score.result.dice:.8f}", f"{score.result.iou:.8f}"])
-    return text.getvalue()
+    return csv_text(_COLUMNS, map(_cells, scores))
+
+
+def _cells(score: Score) -> tuple[str, ...]:
+    if score.result is None:
+        return score.key, FAILED, score.reason, "", ""
+    return score.key, SCORED, "", f"{score.result.dice:.8f}", f"{score.result.iou:.8f}"
 
 
 @dataclass(frozen=True)

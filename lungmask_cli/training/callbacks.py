@@ -1,7 +1,5 @@
 """What happens after each epoch: progress on the terminal, metrics and curves on disk, the best and last weights."""
 
-import csv
-import io
 import sys
 import time
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
-from lungmask_cli.imaging.write import write_text
+from lungmask_cli.imaging.write import csv_text, write_text
 from lungmask_cli.inference.weights import BEST, save_weights
 from lungmask_cli.training.curves import draw_curves
 
@@ -90,11 +88,8 @@ class RunRecorder(keras.callbacks.Callback):
         self._save(LAST, epoch + 1, dice)
 
     def _write_metrics(self) -> None:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in self.rows)
-        write_text(self._folder / "metrics.csv", text.getvalue())
+        rows = ([f"{value:.6g}" for value in row.values()] for row in self.rows)
+        write_text(self._folder / "metrics.csv", csv_text(list(self.rows[0]), rows))
 
     def _save(self, name: str, epoch: int, dice: float) -> None:
         record = {**self._manifest, "epoch": epoch, "scores": {"val_dice": dice}}

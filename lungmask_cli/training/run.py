@@ -26,7 +26,7 @@ from lungmask_cli.config import OptimizerConfig, TrainConfig
 from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.datasets.splits import TEST, TRAIN, VAL, hold_out_validation
 from lungmask_cli.errors import UsageError
-from lungmask_cli.imaging.write import write_text
+from lungmask_cli.imaging.write import csv_text, write_text
 from lungmask_cli.inference.predict import predict_mask
 from lungmask_cli.inference.weights import BEST, load_model
 from lungmask_cli.networks.adversarial import AdversarialModel, build_adversarial_model
@@ -138,8 +138,8 @@ def _test(prepared: PreparedSet, folder: Path) -> float | None:
     for entry in entries:
         image, mask = read_pair(prepared, entry)
         dices.append(overlap(predict_mask(best, image), mask > 0.5).dice)
-    rows = [f"{entry.id},{dice:.6f}\n" for entry, dice in zip(entries, dices, strict=True)]
-    write_text(folder / "test_dice.csv", "".join(["id,dice\n", *rows]))
+    rows = ((entry.id, f"{dice:.6f}") for entry, dice in zip(entries, dices, strict=True))
+    write_text(folder / "test_dice.csv", csv_text(("id", "dice"), rows))
     return float(np.mean(dices))
 
 
@@ -171,8 +171,7 @@ def _manifest(config: TrainConfig, prepared: PreparedSet) -> dict[str, Any]:
 
 def _write_setup(config: TrainConfig, prepared: PreparedSet, folder: Path) -> None:
     write_text(folder / "config.toml", config.to_toml())
-    rows = "".join(f"{entry.id},{entry.split}\n" for entry in prepared.entries)
-    write_text(folder / "split.csv", "id,split\n" + rows)
+    write_text(folder / "split.csv", csv_text(("id", "split"), prepared.split().items()))
 
 
 def _write_summary(result: RunResult, recorder: RunRecorder) -> None:

@@ -79,6 +79,14 @@ def test_a_wrong_word_in_the_file_is_named(tmp_path):
         read_split(path, None)
 
 
+@pytest.mark.parametrize("text", ["", "id\n", "id\na\n", "id,split\n"])
+def test_a_file_without_splits_is_an_error(tmp_path, text):
+    path = tmp_path / "s.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="holds no splits"):
+        read_split(path, None)
+
+
 def test_a_file_that_names_none_of_the_images_is_an_error(csv_file):
     with pytest.raises(UsageError, match="names none of the images"):
         resolve_split(["x"], f"{csv_file}:first", 0)

@@ -87,6 +87,17 @@ def test_left_and_right_lung_folders_are_one_mask(tmp_path):
     assert score.result.dice == 1
 
 
+def test_one_lung_alone_is_not_scored_as_both(tmp_path):
+    for name in ("a", "b"):
+        save_mask(tmp_path / "drawn" / f"{name}.png", FULL)
+        save_mask(tmp_path / "truth" / "left_lung" / f"{name}.png", HALF)
+    save_mask(tmp_path / "truth" / "right_lung" / "a.png", ~HALF)
+    first, second = score_folders(tmp_path / "drawn", tmp_path / "truth")
+    assert first.result is not None
+    assert second.result is None
+    assert "b.png: has no partner in the other of left_lung and right_lung" in second.reason
+
+
 def test_overlays_are_not_masks(tmp_path):
     save_mask(tmp_path / "a.png", FULL)
     save_mask(tmp_path / "overlays" / "a.png", FULL)

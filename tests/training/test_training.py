@@ -10,6 +10,7 @@ import pytest
 from lungmask_cli.config import AugmentationConfig, OptimizerConfig, TrainConfig
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.prepared import prepare
+from lungmask_cli.datasets.splits import read_split
 from lungmask_cli.errors import UsageError
 from lungmask_cli.inference.weights import load_model
 from lungmask_cli.networks.presets import PRESETS
@@ -142,6 +143,14 @@ def test_a_single_image_trains_and_says_that_it_validates_itself(tmp_path):
     result = train(TINY, make_set(tmp_path, 1, ["train"]), tmp_path / "run", said.append)
     assert result.test_dice is None
     assert "also validates" in said[0]
+
+
+def test_the_split_of_a_run_reads_back_whatever_the_names(tmp_path):
+    prepared = make_set(tmp_path, 2, ["train", "val"])
+    names = {"p000": "ward 1, bed 2", "p001": 'so-called "b"'}
+    renamed = tuple(replace(entry, id=names[entry.id]) for entry in prepared.entries)
+    train(TINY, replace(prepared, entries=renamed), tmp_path / "run", lambda line: None)
+    assert read_split(tmp_path / "run" / "split.csv", None) == {"ward 1, bed 2": "train", 'so-called "b"': "val"}
 
 
 def test_a_run_folder_is_not_overwritten_and_a_set_needs_training_images(tmp_path):
