@@ -211,7 +211,12 @@ def test_an_interrupted_batch_keeps_what_was_done(tiny_run, tmp_path):
         else:
             save_grey(tmp_path / "in" / "0.png", image)
     arguments = ["segment", tmp_path / "in", "-o", tmp_path / "out", "--weights", tiny_run[0]]
-    command = [sys.executable, "-m", "lungmask_cli", *map(str, arguments)]
+    # A shell that runs the tests in the background makes its children ignore interrupts; a terminal does not.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from lungmask_cli.cli.app import main; main()"
+    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120
         while len(list((tmp_path / "out").glob("[0-9]*.png"))) < 3 and time.monotonic() < deadline:
