@@ -17,6 +17,10 @@ from lungmask_cli.errors import ConfigError
 
 ConfigT = typing.TypeVar("ConfigT")
 
+# The largest image that commands read. Digitised film at 50 micrometres has 60 million pixels; what is far above that
+# is a mistake or an attack.
+MAX_PIXELS = 100_000_000
+
 
 def _require(condition: bool, message: str) -> None:
     if not condition:

@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
-from lungmask_cli.cli.terminal import progress, refuse_file, say, warn
+from lungmask_cli.cli.options import HashNames, Jobs, MaxPixels, Polarity, ResolutionTag
+from lungmask_cli.cli.terminal import list_some, progress, say, warn_of_all
+from lungmask_cli.config import MAX_PIXELS
 
 
 def preprocess(
-    source: Annotated[Path, typer.Argument(help="The folder of a data set as it was published.", metavar="SRC")],
+    sources: Annotated[list[Path], typer.Argument(help="Folders of data sets as they were published.", metavar="SRC")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the prepared set.", metavar="DST")],
     size: Annotated[int, typer.Option(help="Side of the prepared squares in pixels.", min=32)] = 512,
     split: Annotated[
@@ -20,25 +22,36 @@ def preprocess(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of a drawn split.", min=0)] = 0,
+    jobs: Jobs = None,
+    polarity: Polarity = True,
+    hash_names: HashNames = False,
+    resolution_tag: ResolutionTag = False,
+    max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
     """Pair radiographs with masks, make both square, split them, and write a prepared set with its manifest.
 
-    Reads JSRT (*.IMG) with SCR masks (fold1, fold2), and images/ with masks/ or with left_lung/ and right_lung/.
+    Reads JSRT (*.IMG) with SCR masks (fold1, fold2), MontgomerySet, ChinaSet_AllFiles, Lung Segmentation, and images/
+    with masks/ or with left_lung/ and right_lung/; several folders become one set, with their origin in the manifest.
+
+    What an earlier run has prepared in the same way is kept, so that an interrupted run goes on where it stopped.
     """
-    refuse_file(output)
-
     from lungmask_cli.datasets.layouts import find_pairs
-    from lungmask_cli.datasets.prepared import prepare
+    from lungmask_cli.datasets.preparation import Preparation, available_cores, prepare
     from lungmask_cli.datasets.splits import resolve_split
+    from lungmask_cli.imaging.radiograph import ReadOptions
+    from lungmask_cli.imaging.write import check_writable
 
-    pairing = find_pairs(source)
+    check_writable(output)
+    pairing = find_pairs(*sources)
     parts, method = resolve_split([pair.id for pair in pairing.pairs], split, seed)
-    prepared = prepare(pairing, output, size, parts, method, progress("preparing"))
-    for line in (*pairing.unpaired, *prepared.failed):
-        warn(line)
+    how = Preparation(size, ReadOptions(max_pixels, resolution_tag), polarity, hash_names, jobs or available_cores())
+    prepared = prepare(pairing, output, parts, method, how, progress("preparing"))
+    list_some(prepared.problems, f"see problems in {output / 'dataset.json'}")
+    warn_of_all((entry.id, entry.warnings) for entry in prepared.entries)
     counts = ", ".join(f"{count} {name}" for name, count in prepared.counts().items())
     say(f"{len(prepared.entries)} pairs from {pairing.layout} ({counts}; split {method})")
-    say(f"{len(pairing.unpaired)} files without a partner, {len(prepared.failed)} pairs that could not be prepared")
+    failed = len(pairing.pairs) - len(prepared.entries)
+    say(f"{len(pairing.unpaired)} files without a partner, {failed} pairs that could not be prepared")
     typer.echo(output)
-    if prepared.failed:
+    if failed:
         raise typer.Exit(1)

@@ -1,12 +1,15 @@
 """`lungmask segment`."""
 
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lungmask_cli.cli.terminal import complain, progress, refuse_file, say, warn
+from lungmask_cli.cli.options import HashNames, MaxPixels, Polarity, ResolutionTag
+from lungmask_cli.cli.terminal import complain, progress, say, warn, warn_of_all
+from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ def segment(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            help="Radiographs, and folders of them: PNG, JPEG, TIFF, BMP, DICOM, JSRT .IMG.",
+            help="Radiographs, and folders of them: PNG, JPEG, TIFF, BMP, GIF, DICOM, JSRT .IMG.",
             metavar="INPUT",
             readable=False,  # an unreadable file gets its row like every other broken one
         ),
@@ -34,15 +37,25 @@ def segment(
     ] = None,
     cleanup: Annotated[bool, typer.Option(help="Fill holes and keep the two largest parts.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    polarity: Polarity = True,
+    hash_names: HashNames = False,
+    resolution_tag: ResolutionTag = False,
+    max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
     """Draw the lung mask of every radiograph: a PNG of 0 and 255 at the radiograph's own size.
 
     OUT/segment.csv has a row for every file, also for those that failed. The exit code is 1 if any did.
     """
+    from lungmask_cli.imaging.radiograph import ReadOptions
     from lungmask_cli.imaging.read import find_images
+    from lungmask_cli.imaging.write import check_writable
     from lungmask_cli.scoring.pairing import find_masks
 
-    refuse_file(output)
+    if any(given.is_dir() and os.path.realpath(given) == os.path.realpath(output) for given in inputs):
+        raise UsageError(
+            f"{output}: is the folder of the radiographs; its masks would be taken for radiographs the next time",
+            "Choose another -o folder, such as one below it.",
+        )
     images = find_images(inputs, outside=output)
     if not images:
         raise UsageError(
@@ -59,10 +72,12 @@ def segment(
     from lungmask_cli.inference.weights import find_weights, load_model
 
     jobs = plan(images, output)
+    check_writable(output)
     path = find_weights(weights)
     model = load_model(path)
     say(f"{len(jobs)} files, weights {path}, device: {chosen.kind} ({chosen.reason})")
-    rows = _segment_all(Segmenter(model, output, overlay, masks, cleanup), jobs)
+    read = ReadOptions(max_pixels, resolution_tag)
+    rows = _segment_all(Segmenter(model, output, overlay, masks, cleanup, read, polarity, hash_names), jobs)
     typer.echo(output / "segment.csv")
     if any(row.status == FAILED for row in rows):
         raise typer.Exit(1)
@@ -83,6 +98,7 @@ def _segment_all(segmenter: "Segmenter", jobs: list["Job"]) -> list["Row"]:
                 warn(f"{row.file}: {row.reason}")
     finally:
         write_text(segmenter.output / "segment.csv", to_csv(rows))
+        warn_of_all((row.file, "; ".join(row.warnings)) for row in rows)
         say(_summary(rows, len(jobs)))
     return rows
 

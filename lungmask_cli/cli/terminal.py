@@ -1,17 +1,18 @@
 """How commands talk: data to standard output, everything else to standard error."""
 
 import sys
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lungmask_cli.errors import LungmaskError, UsageError
+from lungmask_cli.errors import LungmaskError
+from lungmask_cli.text import printable
 
 T = TypeVar("T")
+_SHOWN = 10
 
 # Standard error is where people read; soft wrapping keeps paths whole for copying.
 _stderr = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -19,19 +20,42 @@ _stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def say(line: str) -> None:
     """One line for the user."""
-    _stderr.print(Text(line))
+    _stderr.print(Text(printable(line)))
 
 
 def warn(line: str) -> None:
     """One line about something that was not as it should be."""
-    _stderr.print(Text.assemble(("Warning: ", "yellow"), line))
+    _stderr.print(Text.assemble(("Warning: ", "yellow"), printable(line)))
+
+
+def list_some(lines: Sequence[str], rest: str) -> None:
+    """A warning for each of the first ten lines, and one that says how many more there are and where."""
+    for line in lines[:_SHOWN]:
+        warn(line)
+    if len(lines) > _SHOWN:
+        warn(f"and {len(lines) - _SHOWN} more; {rest}")
+
+
+def warn_of_all(named: Iterable[tuple[str, str]]) -> None:
+    """One warning for each kind of sentence, with how many files it holds for and the first of them.
+
+    Args:
+        named: a file and its sentences, joined by semicolons; empty where there is nothing to say.
+    """
+    files: dict[str, list[str]] = {}
+    for name, sentences in named:
+        for sentence in filter(None, sentences.split("; ")):
+            files.setdefault(sentence, []).append(name)
+    for sentence, names in files.items():
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        warn(f"{names[0]}{others}: {sentence}")
 
 
 def complain(error: LungmaskError) -> None:
     """One red line for what was wrong and one dim line for what to do."""
-    _stderr.print(Text.assemble(("Error: ", "bold red"), (error.message, "red")))
+    _stderr.print(Text.assemble(("Error: ", "bold red"), (printable(error.message), "red")))
     if error.hint:
-        _stderr.print(Text(f"Hint: {error.hint}", "dim"))
+        _stderr.print(Text(f"Hint: {printable(error.hint)}", "dim"))
 
 
 def progress(title: str) -> Callable[[Iterable[T]], Iterable[T]]:
@@ -41,16 +65,6 @@ def progress(title: str) -> Callable[[Iterable[T]], Iterable[T]]:
     from tqdm import tqdm
 
     return lambda items: tqdm(items, desc=title, unit="image", leave=False)
-
-
-def refuse_file(path: Path) -> None:
-    """Refuse an output folder that is a file.
-
-    Raises:
-        UsageError: it is one.
-    """
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path}: is a file, not a folder", "Give the name of a folder with -o.")
 
 
 def show(table: Table) -> None:

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from lungmask_cli.cli.terminal import progress, refuse_file, say, warn
-from lungmask_cli.config import TrainConfig, read_toml
+from lungmask_cli.cli.options import Jobs, MaxPixels, Polarity
+from lungmask_cli.cli.terminal import list_some, progress, say, warn, warn_of_all
+from lungmask_cli.config import MAX_PIXELS, TrainConfig, read_toml
 from lungmask_cli.errors import ConfigError
 from lungmask_cli.networks.presets import PRESETS, find_preset
 
@@ -17,7 +18,8 @@ _PREPARED_SIZE = 512
 
 def train(
     data: Annotated[
-        Path, typer.Argument(help="A prepared set, or a folder that `lungmask preprocess` accepts.", metavar="DATA")
+        list[Path],
+        typer.Argument(help="A prepared set, or folders that `lungmask preprocess` accepts.", metavar="DATA..."),
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The run folder. Default: runs/PRESET-N.")
@@ -36,25 +38,32 @@ def train(
         typer.Option(help="TRAIN/VAL/TEST shares, or a CSV file with a column of train, val, test: FILE.csv:COLUMN."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    jobs: Jobs = None,
+    polarity: Polarity = True,
+    max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
     """Train a generator against its discriminator, and measure it on the test images."""
     flags = {"image_size": image_size, "epochs": epochs, "batch_size": batch_size, "seed": seed}
     resolved = resolve_config(preset, config, flags, learning_rate)
     folder = output or _next_run_folder(resolved.preset)
-    refuse_file(folder)
 
     from lungmask_cli.datasets.cache import open_or_prepare
+    from lungmask_cli.datasets.preparation import Preparation, available_cores
+    from lungmask_cli.imaging.radiograph import ReadOptions
+    from lungmask_cli.imaging.write import check_writable
     from lungmask_cli.networks.backend import choose_device
 
     size = max(_PREPARED_SIZE, resolved.image_size)
-    prepared, unpaired = open_or_prepare(data, size, split, resolved.seed, progress("preparing"))
-    for line in (*unpaired, *prepared.failed):
-        warn(line)
+    how = Preparation(size, ReadOptions(max_pixels), polarity, jobs=jobs or available_cores())
+    prepared = open_or_prepare(data, how, split, resolved.seed, progress("preparing"))
+    list_some(prepared.problems, f"see problems in {prepared.folder / 'dataset.json'}")
+    warn_of_all((entry.id, entry.warnings) for entry in prepared.entries)
     if prepared.size < resolved.image_size:
-        warn(f"{data}: was prepared at {prepared.size} px and is enlarged to {resolved.image_size}")
+        warn(f"{prepared.folder}: was prepared at {prepared.size} px and is enlarged to {resolved.image_size}")
     say(f"data: {prepared.layout}, split {prepared.split_method}")
     chosen = choose_device(device)
     say(f"device: {chosen.kind} ({chosen.reason})")
+    check_writable(folder)
 
     from lungmask_cli.training.run import train as run
 

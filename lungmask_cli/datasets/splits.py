@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lungmask_cli.errors import UsageError
+from lungmask_cli.imaging.write import csv_rows
 
 TRAIN, VAL, TEST, UNUSED = "train", "val", "test", "unused"
 SPLITS = (TRAIN, VAL, TEST, UNUSED)
@@ -74,13 +75,13 @@ def read_split(path: Path, column: str | None) -> dict[str, str]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, names = list(reader), list(reader.fieldnames or [])
+            rows = list(csv_rows(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(
             f"{path}: cannot be read as a CSV file of splits: {error}", "Check the path given to --split."
         ) from error
-    if not rows or len(names) < 2:
+    names = list(rows[0]) if rows else []
+    if len(names) < 2:
         raise UsageError(f"{path}: holds no splits", "The first row names the columns: an id column, then splits.")
     column = _choose_column(path, names, column)
     split = {}

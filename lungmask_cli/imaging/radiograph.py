@@ -1,9 +1,13 @@
-"""The radiograph as every reader hands it on."""
+"""The radiograph as every reader hands it on, and how readers are told what to accept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lungmask_cli.config import MAX_PIXELS
+from lungmask_cli.errors import ImageError
 
 FloatImage = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -14,18 +18,55 @@ class Radiograph:
     """One frontal chest radiograph.
 
     Args:
-        pixels: (H, W) float32 in any linear unit, bones bright and air dark.
+        pixels: (H, W) whole or float32 numbers in any linear unit, bones bright and air dark, as far as the file tells.
         valid: (H, W) bool, False where the detector recorded nothing (DICOM padding); None if all is valid.
         spacing_mm: distance between rows and between columns in mm, row spacing first; None if unknown.
         spacing_source: where the spacing came from, such as `PixelSpacing`; empty if unknown.
+        warnings: a sentence for each thing that a user should know about this file; no text from within the file.
     """
 
-    pixels: FloatImage
+    pixels: NDArray[Any]
     valid: Mask | None = None
     spacing_mm: tuple[float, float] | None = None
     spacing_source: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.pixels.shape[0], self.pixels.shape[1]
+
+    def inverted(self) -> "Radiograph":
+        """The same radiograph with dark and bright exchanged."""
+        return replace(self, pixels=self.pixels.max() - self.pixels)
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What readers accept.
+
+    Args:
+        max_pixels: larger images are refused before memory is taken for them.
+        resolution_tag: take the pixel spacing of PNG, JPEG, TIFF and BMP from their resolution (dots per inch), which
+            most programs fill with an arbitrary number.
+    """
+
+    max_pixels: int = MAX_PIXELS
+    resolution_tag: bool = False
+
+    def check_size(self, path: object, width: int, height: int) -> None:
+        """Refuse what is too large, or has no pixels at all.
+
+        Raises:
+            ImageError: the image has no pixels, or more than `max_pixels`.
+        """
+        if width < 1 or height < 1:
+            raise ImageError(f"{path}: its header gives {width} x {height} pixels", "Export the file again.")
+        if width * height > self.max_pixels:
+            raise ImageError(
+                f"{path}: {width} x {height} pixels are more than --max-pixels allows ({self.max_pixels})",
+                "Make it smaller, or raise --max-pixels if it is a real radiograph and memory allows.",
+            )
+
+
+DEFAULTS = ReadOptions()

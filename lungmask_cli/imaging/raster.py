@@ -1,7 +1,9 @@
 """PNG, JPEG, TIFF, BMP and GIF through Pillow."""
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +12,58 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.imaging.radiograph import FloatImage, Mask, Radiograph
+from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOptions
 
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
 _GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+_DEEP_GREY_MODES = frozenset(_GREY_MODES) - {"1", "L"}
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0
+_INCH_MM = 25.4
 
 
-def read_raster(path: Path) -> Radiograph:
+def read_raster(path: Path, options: ReadOptions = DEFAULTS) -> Radiograph:
     """A radiograph from a picture file; colours become luminance, 16 bits stay 16 bits, EXIF rotation is applied.
 
     Raises:
-        ImageError: the file is empty, truncated, of several pages, or no picture.
+        ImageError: the file is empty, truncated, too large, of several pages, or no picture.
     """
-    return Radiograph(_grey(path))
+    with _opened(path, options) as picture:
+        notes = (
+            ("its 16-bit colours are read with 8 bits; export it as 16-bit grey",) if _is_deep_colour(picture) else ()
+        )
+        dots = picture.info.get("dpi") if options.resolution_tag else None
+        size = picture.size
+        ImageOps.exif_transpose(picture, in_place=True)
+        pixels = _grey(picture)
+        turned = picture.size != size
+    spacing = _spacing_mm(dots[::-1] if dots and turned else dots)
+    return Radiograph(pixels, None, spacing, "resolution tag" if spacing else "", notes)
 
 
-def read_mask(path: Path) -> Mask:
+def read_mask(path: Path, options: ReadOptions = DEFAULTS) -> Mask:
     """A mask from a picture file: (H, W), True where the value is at least half of the largest in the file.
 
     That reads masks of 0/255, 0/1 and 0/65535 alike; a mask of a single value 0 is empty.
 
     Raises:
-        ImageError: the file is empty, truncated, of several pages, or no picture.
+        ImageError: the file is empty, truncated, too large, of several pages, or no picture.
     """
-    grey = _grey(path)
-    largest = float(grey.max())
-    mask: Mask = grey >= max(largest / 2, 0.5)
+    with _opened(path, options) as picture:
+        ImageOps.exif_transpose(picture, in_place=True)
+        grey = _grey(picture)
+    half = max(float(grey.max()) / 2, 0.5)
+    mask: Mask = grey >= (math.ceil(half) if grey.dtype.kind in "iu" else half)
     return mask
 
 
-def read_mask_union(paths: Sequence[Path]) -> Mask:
-    """The union of mask files of one size, such as left and right lung.
+def read_masks(paths: Sequence[Path], options: ReadOptions = DEFAULTS) -> list[Mask]:
+    """Mask files of one size, such as left and right lung.
 
     Raises:
         ImageError: a file cannot be read, or the sizes differ.
     """
     try:
-        masks = [read_mask(path) for path in paths]
+        masks = [read_mask(path, options) for path in paths]
     except OSError as error:
         raise ImageError(f"{error.filename}: cannot be read: {error.strerror or error}") from error
     for path, mask in zip(paths, masks, strict=True):
@@ -53,7 +71,16 @@ def read_mask_union(paths: Sequence[Path]) -> Mask:
             raise ImageError(
                 f"{paths[0]} and {path} differ in size: {size_text(masks[0])} and {size_text(mask)} pixels"
             )
-    union: Mask = np.logical_or.reduce(masks)
+    return masks
+
+
+def read_mask_union(paths: Sequence[Path], options: ReadOptions = DEFAULTS) -> Mask:
+    """The union of mask files of one size.
+
+    Raises:
+        ImageError: a file cannot be read, or the sizes differ.
+    """
+    union: Mask = np.logical_or.reduce(read_masks(paths, options))
     return union
 
 
@@ -62,29 +89,66 @@ def size_text(image: NDArray[Any]) -> str:
     return f"{image.shape[1]} x {image.shape[0]}"
 
 
-def _grey(path: Path) -> FloatImage:
+@contextmanager
+def _opened(path: Path, options: ReadOptions) -> Iterator[Image.Image]:
+    """The picture, its size checked; whatever goes wrong in the block, but for the file system, is an `ImageError`."""
     if path.stat().st_size == 0:
         raise ImageError(f"{path}: is empty", "Copy or export the file again.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
+        with warnings.catch_warnings(), _pillow_without_limit():
+            warnings.simplefilter("ignore")  # about what then fails, or works
+            with Image.open(path, formats=_FORMATS) as picture:
+                options.check_size(path, *picture.size)
                 pages = getattr(picture, "n_frames", 1)
                 if pages > 1:
                     raise ImageError(f"{path}: has {pages} pages or frames", "Give one picture per file.")
-                picture.load()
-                upright = ImageOps.exif_transpose(picture)
+                yield picture
     except ImageError:
         raise
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: is not a picture in a known format", "Is the file what its name says?") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{path}: has too many pixels to be a radiograph", "Make it smaller first.") from error
     except Exception as error:  # damaged bytes make decoders raise anything; none of it may end a batch
         if isinstance(error, OSError) and error.errno is not None:  # the file system's own, which has its own words
             raise
         raise ImageError(f"{path}: is truncated or damaged: {error}", "Copy or export the file again.") from error
-    if upright.mode not in _GREY_MODES:
-        upright = upright.convert("RGBA" if "A" in upright.getbands() or "transparency" in upright.info else "RGB")
-        upright = upright.convert("L")
-    return np.asarray(upright).astype(np.float32)
+
+
+@contextmanager
+def _pillow_without_limit() -> Iterator[None]:
+    """Pillow's own limit off: it raises before the size can be said, and `check_size` comes before any decoding."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _is_deep_colour(picture: Image.Image) -> bool:
+    """Whether Pillow drops the lower byte: it has no mode for colours of 16 bits."""
+    return picture.mode not in _GREY_MODES and any("16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
+
+
+def _grey(picture: Image.Image) -> NDArray[Any]:
+    """The grey values (H, W) as whole numbers of 8, 16 or 32 bits, or float32."""
+    white_is_zero = picture.mode in _DEEP_GREY_MODES and _photometric(picture) == _WHITE_IS_ZERO
+    if picture.mode not in _GREY_MODES:
+        picture = picture.convert("RGBA" if "A" in picture.getbands() or "transparency" in picture.info else "RGB")
+        picture = picture.convert("L")
+    grey = np.asarray(picture, dtype=np.uint8 if picture.mode == "1" else None)
+    # Pillow turns WhiteIsZero around for 8 bits alone.
+    return grey.max() - grey if white_is_zero else grey
+
+
+def _photometric(picture: Image.Image) -> int | None:
+    tags = getattr(picture, "tag_v2", None)
+    return None if tags is None else tags.get(_PHOTOMETRIC)
+
+
+def _spacing_mm(dots: Any) -> tuple[float, float] | None:
+    """Row and column spacing from dots per inch, which are given across and down."""
+    if dots is None:
+        return None
+    across, down = (float(value) for value in dots)
+    if not (0 < across < float("inf") and 0 < down < float("inf")):
+        return None
+    return _INCH_MM / down, _INCH_MM / across

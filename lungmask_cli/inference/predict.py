@@ -10,14 +10,23 @@ from lungmask_cli.inference.weights import LoadedModel
 THRESHOLD = 0.5
 
 
-def predict_probability(model: LoadedModel, image: FloatImage) -> FloatImage:
-    """The probability of lung at each pixel: (H, W) in [0, 1] for an image (H, W) in [0, 1] of any size."""
-    box = Letterbox(image.shape[0], image.shape[1], model.image_size)
+def predict_probability(model: LoadedModel, image: FloatImage, shape: tuple[int, int] | None = None) -> FloatImage:
+    """The probability of lung at each pixel: (H, W) in [0, 1].
+
+    Args:
+        model: the generator.
+        image: the radiograph in [0, 1], at any size.
+        shape: H and W, those of the radiograph where `image` is a smaller copy; None for the image's own.
+    """
+    height, width = shape or image.shape
+    box = Letterbox(height, width, model.image_size)
     square = model.generator.predict_on_batch(box.apply(image)[None, ..., None])
     return box.invert(np.asarray(square)[0, ..., 0])
 
 
-def predict_mask(model: LoadedModel, image: FloatImage, cleanup: bool = True) -> Mask:
+def predict_mask(
+    model: LoadedModel, image: FloatImage, cleanup: bool = True, shape: tuple[int, int] | None = None
+) -> Mask:
     """The lung mask (H, W) bool: probabilities enlarged, cut at 0.5 and, with `cleanup`, cleaned."""
-    mask: Mask = predict_probability(model, image) > THRESHOLD
+    mask: Mask = predict_probability(model, image, shape) > THRESHOLD
     return clean(mask) if cleanup else mask

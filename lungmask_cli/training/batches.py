@@ -24,8 +24,8 @@ def read_pair(prepared: PreparedSet, entry: Entry) -> tuple[FloatImage, FloatIma
     Raises:
         ImageError: a file is broken.
     """
-    image = read_radiograph(prepared.folder / entry.image).pixels / np.float32(65535)
-    return image, read_mask(prepared.folder / entry.mask).astype(np.float32)
+    pixels = read_radiograph(prepared.folder / entry.image).pixels
+    return pixels.astype(np.float32) / np.float32(65535), read_mask(prepared.folder / entry.mask).astype(np.float32)
 
 
 def _stack(images: tuple[FloatImage, ...]) -> FloatImage:

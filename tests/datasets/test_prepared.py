@@ -6,14 +6,16 @@ from PIL import Image
 
 from lungmask_cli.datasets.cache import open_or_prepare
 from lungmask_cli.datasets.layouts import find_pairs
-from lungmask_cli.datasets.prepared import prepare, read_prepared
+from lungmask_cli.datasets.preparation import Preparation, prepare
+from lungmask_cli.datasets.prepared import read_prepared
 from lungmask_cli.errors import UsageError
 from tests.phantoms import draw_phantom, save_mask, write_jsrt_set, write_plain_set
 
 
-def prepare_all(folder, destination, size=64, part="train"):
+def prepare_all(folder, destination, size=64, part="train", **changes):
     pairing = find_pairs(folder)
-    return prepare(pairing, destination, size, {pair.id: part for pair in pairing.pairs}, "all")
+    how = Preparation(size, **changes)
+    return prepare(pairing, destination, {pair.id: part for pair in pairing.pairs}, "all", how)
 
 
 def test_jsrt_becomes_squares_with_spacing_and_sums(tmp_path):
@@ -38,8 +40,8 @@ def test_a_broken_pair_is_left_out_and_said(tmp_path):
     save_mask(source / "masks" / "p002.png", np.zeros((64, 128), bool))
     prepared = prepare_all(source, tmp_path / "dst")
     assert [entry.id for entry in prepared.entries] == ["p000"]
-    assert "p001.png: is not a picture" in prepared.failed[0]
-    assert "p002.png: 128 x 64 pixels have not the shape" in prepared.failed[1]
+    assert "p001.png: is not a picture" in prepared.problems[0]
+    assert "p002.png: 128 x 64 pixels have not the shape" in prepared.problems[1]
 
 
 def test_the_data_set_itself_is_not_overwritten(tmp_path):
@@ -67,24 +69,24 @@ def test_the_sum_of_a_set_depends_on_its_content_and_split_alone(tmp_path):
 def test_a_folder_is_prepared_once_and_again_when_it_changes(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     source = write_plain_set(tmp_path / "src", 4)
-    first, _ = open_or_prepare(source, 64, None, seed=0)
-    again, _ = open_or_prepare(source, 64, "1/1/2", seed=0)
+    first = open_or_prepare([source], Preparation(64), None, seed=0)
+    again = open_or_prepare([source], Preparation(64), "1/1/2", seed=0)
     assert again.folder == first.folder
     assert again.counts() == {"train": 1, "val": 1, "test": 2}
     write_plain_set(source, 5)
-    assert open_or_prepare(source, 64, None, seed=0)[0].folder != first.folder
+    assert open_or_prepare([source], Preparation(64), None, seed=0).folder != first.folder
 
 
 def test_the_split_is_the_same_from_the_cache_when_a_pair_fails(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     source = write_plain_set(tmp_path / "src", 12)
     (source / "images" / "p004.png").write_bytes(b"broken")
-    (first, _), (again, _) = (open_or_prepare(source, 64, None, seed=5) for _ in range(2))
+    first, again = (open_or_prepare([source], Preparation(64), None, seed=5) for _ in range(2))
     assert first.split() == again.split()
-    assert "p004" in first.failed[0]
-    assert "p004" in again.failed[0]
+    assert "p004" in first.problems[0]
+    assert "p004" in again.problems[0]
 
 
 def test_a_prepared_set_keeps_its_split(tmp_path):
     prepare_all(write_plain_set(tmp_path / "src", 3), tmp_path / "dst", part="test")
-    assert open_or_prepare(tmp_path / "dst", 64, None, seed=0)[0].counts() == {"test": 3}
+    assert open_or_prepare([tmp_path / "dst"], Preparation(64), None, seed=0).counts() == {"test": 3}

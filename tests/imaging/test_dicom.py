@@ -47,11 +47,12 @@ def test_inverted_images_are_inverted_once(tmp_path, changes):
 
 
 def test_rescale_comes_before_the_window(tmp_path):
-    path = write_dicom(tmp_path / "a.dcm", RescaleSlope=2, RescaleIntercept=-100, WindowCenter=200, WindowWidth=200)
-    pixels = read_dicom(path).pixels
-    # Rescaled: -100, 100, 300, 500; the window reaches from 100 to 300.
+    stored = np.array([[0, 100, 150], [175, 200, 300]], np.uint16)
+    changes = {"RescaleSlope": 2, "RescaleIntercept": -100, "WindowCenter": 200, "WindowWidth": 200}
+    pixels = read_dicom(write_dicom(tmp_path / "a.dcm", stored, **changes)).pixels
+    # Rescaled: -100, 100, 200, 250, 300, 500; the window reaches from 100 to 300.
     shown = (pixels - pixels.min()) / np.ptp(pixels)
-    assert np.allclose(shown, [[0, 0], [1, 1]], atol=0.01)
+    assert np.allclose(shown, [[0, 0, 0.5], [0.75, 1, 1]], atol=0.01)
 
 
 def test_padding_is_not_valid(tmp_path):

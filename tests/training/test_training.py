@@ -9,7 +9,7 @@ import pytest
 
 from lungmask_cli.config import AugmentationConfig, OptimizerConfig, TrainConfig
 from lungmask_cli.datasets.layouts import find_pairs
-from lungmask_cli.datasets.prepared import prepare
+from lungmask_cli.datasets.preparation import Preparation, prepare
 from lungmask_cli.datasets.splits import read_split
 from lungmask_cli.errors import UsageError
 from lungmask_cli.inference.weights import load_model
@@ -28,7 +28,7 @@ TINY = TrainConfig().merged(
 def make_set(folder, count, split):
     pairing = find_pairs(write_plain_set(folder / "src", count))
     names = [pair.id for pair in pairing.pairs]
-    return prepare(pairing, folder / "dst", 64, dict(zip(names, split, strict=True)), "by hand")
+    return prepare(pairing, folder / "dst", dict(zip(names, split, strict=True)), "by hand", Preparation(64))
 
 
 def test_augmentation_is_drawn_from_the_generator_alone():

@@ -1,0 +1,29 @@
+"""Options that several commands have."""
+
+from typing import Annotated
+
+import typer
+
+MaxPixels = Annotated[int, typer.Option(help="Refuse larger images, before memory is taken for them.", min=1)]
+Polarity = Annotated[
+    bool,
+    typer.Option(
+        "--polarity/--no-polarity",
+        help="Detect and correct radiographs whose bones are dark, whatever their file says.",
+    ),
+]
+HashNames = Annotated[
+    bool,
+    typer.Option(
+        "--hash-names",
+        help="Write no file names, which may identify patients, but the first 16 digits of each file's SHA-256.",
+    ),
+]
+ResolutionTag = Annotated[
+    bool,
+    typer.Option(
+        "--resolution-tag",
+        help="Take the pixel spacing of PNG, JPEG, TIFF and BMP from their resolution (dots per inch).",
+    ),
+]
+Jobs = Annotated[int | None, typer.Option(help="Processes that prepare images. Default: one per core.", min=1)]

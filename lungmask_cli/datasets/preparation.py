@@ -1,0 +1,297 @@
+"""Making a prepared data set: pairs of files in, square PNG files and a manifest out, in several processes.
+
+What is finished is written down in DST/.journal.jsonl, so that a second run does only what is missing or has changed.
+"""
+
+import contextlib
+import ctypes
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import lungmask_cli
+from lungmask_cli.datasets.layouts import Pair, Pairing
+from lungmask_cli.datasets.prepared import Entry, PreparedSet, file_sha256, write_manifest
+from lungmask_cli.errors import ImageError, UsageError
+from lungmask_cli.imaging.geometry import Letterbox
+from lungmask_cli.imaging.polarity import standardized
+from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOptions
+from lungmask_cli.imaging.raster import read_masks, size_text
+from lungmask_cli.imaging.read import read_radiograph
+from lungmask_cli.imaging.write import write_grey16, write_mask, write_text
+
+_JOURNAL = ".journal.jsonl"
+_ASPECT_TOLERANCE = 0.01
+_HASH_DIGITS = 16
+_WORTH_PROCESSES = 8
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How pairs are prepared.
+
+    Args:
+        size: the side of the written squares in pixels.
+        read: what the readers accept.
+        correct_polarity: make dark bones bright.
+        hash_names: call each pair by the first 16 digits of the SHA-256 of its radiograph's file, and write no path.
+        jobs: how many processes work at it.
+    """
+
+    size: int = 512
+    read: ReadOptions = DEFAULTS
+    correct_polarity: bool = True
+    hash_names: bool = False
+    jobs: int = 1
+
+
+def available_cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One pair to prepare; `key` stands for all that its entry depends on, and is empty where a file is missing."""
+
+    pair: Pair
+    key: str
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of one pair: an entry or a problem."""
+
+    task: _Task
+    entry: Entry | None
+    problem: str = ""
+
+
+def prepare(
+    pairing: Pairing,
+    destination: Path,
+    split: dict[str, str],
+    split_method: str,
+    how: Preparation,
+    progress: Callable[[Iterable[Pair]], Iterable[Pair]] = iter,
+) -> PreparedSet:
+    """Write a prepared data set; a pair that cannot be used is left out and listed in `problems`.
+
+    Pairs that an earlier run has prepared in the same way, and whose files have not changed since, are kept.
+
+    Args:
+        pairing: what to prepare.
+        destination: the folder to write; files of the same names are replaced.
+        split: the split of each id.
+        split_method: how the split was made, for the record.
+        how: size, processes and the rest.
+        progress: wraps the pairs, to be told how far it is.
+
+    Raises:
+        UsageError: not one pair could be prepared, the destination is the data set itself, or memory ran out.
+    """
+    _refuse_to_overwrite_source(pairing, destination)
+    destination.mkdir(parents=True, exist_ok=True)
+    done = _read_journal(destination)
+    outcomes: dict[str, _Outcome] = {}
+    with (destination / _JOURNAL).open("a", encoding="utf-8") as journal:
+        results = _outcomes([_Task(pair, _key(pair, how)) for pair in pairing.pairs], destination, how, done)
+        for _ in progress(pairing.pairs):  # as many steps as pairs, whichever is finished first
+            outcome = next(results)
+            outcomes[outcome.task.pair.id] = outcome
+            if outcome.entry and outcome.entry is not done.get(outcome.task.key):
+                journal.write(_journal_line(outcome))
+                journal.flush()
+    entries, problems = _collect(pairing, outcomes, split, how.hash_names)
+    if not entries:
+        raise UsageError("not one pair could be prepared", f"For example: {problems[-1]}")
+    kept = (outcomes[pair.id] for pair in pairing.pairs)
+    write_text(destination / _JOURNAL, "".join(_journal_line(outcome) for outcome in kept if outcome.entry))
+    prepared = PreparedSet(destination, how.size, split_method, pairing.layout, entries, problems)
+    write_manifest(prepared)
+    return prepared
+
+
+def _collect(
+    pairing: Pairing, outcomes: dict[str, _Outcome], split: dict[str, str], hash_names: bool
+) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+    entries: dict[str, Entry] = {}
+    problems = [f"{len(pairing.unpaired)} files without a partner"] if hash_names and pairing.unpaired else []
+    problems += [] if hash_names else pairing.unpaired
+    for pair in pairing.pairs:
+        entry = outcomes[pair.id].entry
+        if entry is None:
+            problems.append(outcomes[pair.id].problem)
+        elif entry.id in entries:
+            problems.append(f"{entry.id}: is in the data set twice")
+        else:
+            entries[entry.id] = dataclasses.replace(entry, split=split[pair.id])
+    return tuple(entries.values()), tuple(problems)
+
+
+def _refuse_to_overwrite_source(pairing: Pairing, destination: Path) -> None:
+    written = {os.path.realpath(destination / name) for name in ("images", "masks")}
+    for pair in pairing.pairs:
+        for path in (pair.image, *pair.masks):
+            if os.path.realpath(path.parent) in written:
+                raise UsageError(
+                    f"{destination}: is the data set itself; its files would be overwritten", "Give another folder."
+                )
+
+
+def _outcomes(tasks: list[_Task], destination: Path, how: Preparation, done: dict[str, Entry]) -> Iterator[_Outcome]:
+    """What became of all tasks, in any order."""
+    left = []
+    for task in tasks:
+        if task.key in done and _is_whole(done[task.key], destination):
+            yield _Outcome(task, done[task.key])
+        else:
+            left.append(task)
+    if how.jobs > 1 and len(left) >= _WORTH_PROCESSES:
+        yield from _in_processes(left, destination, how)
+    else:
+        yield from (_prepare_pair(task, destination, how) for task in left)
+
+
+def _in_processes(tasks: list[_Task], destination: Path, how: Preparation) -> Iterator[_Outcome]:
+    # Fresh processes: copies of one that has threads, such as those of a progress bar or of Keras, may hang.
+    pool = ProcessPoolExecutor(how.jobs, multiprocessing.get_context("spawn"), initializer=_start_process)
+    rest = iter(tasks)
+    try:
+        waiting = {pool.submit(_prepare_pair, task, destination, how) for task in islice(rest, 3 * how.jobs)}
+        while waiting:
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            waiting |= {pool.submit(_prepare_pair, task, destination, how) for task in islice(rest, len(finished))}
+            yield from (future.result() for future in finished)
+    except BrokenProcessPool:
+        raise UsageError(
+            "a process was killed, probably because memory ran out",
+            "Run it again, which goes on where it stopped, with fewer --jobs.",
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_process() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the processes
+    # Linux maps and clears the memory of each large array anew; to keep what was freed saves a sixth of the time.
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for setting in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
+            mallopt(setting, 2**30)
+
+
+def _prepare_pair(task: _Task, destination: Path, how: Preparation) -> _Outcome:
+    name = "a pair" if how.hash_names else task.pair.id
+    try:
+        name = _source_sha256(task.pair)[:_HASH_DIGITS] if how.hash_names else name
+        return _Outcome(task, _write_pair(task.pair, name, destination, how))
+    except ImageError as error:
+        return _Outcome(task, None, f"{name}: cannot be used" if how.hash_names else error.message)
+
+
+def _source_sha256(pair: Pair) -> str:
+    try:
+        return file_sha256(pair.image)
+    except OSError as error:
+        raise ImageError(f"{pair.image}: cannot be read: {error.strerror}") from error
+
+
+def _key(pair: Pair, how: Preparation) -> str:
+    facts = [lungmask_cli.__version__, pair.id, pair.origin, how.size, how.read, how.correct_polarity, how.hash_names]
+    for path in (pair.image, *pair.masks):
+        try:
+            status = path.stat()
+        except OSError:  # the reader will say it
+            return ""
+        facts += [os.path.realpath(path), status.st_size, status.st_mtime_ns]
+    return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _is_whole(entry: Entry, destination: Path) -> bool:
+    try:
+        sums = file_sha256(destination / entry.image), file_sha256(destination / entry.mask)
+    except OSError:
+        return False
+    return sums == (entry.image_sha256, entry.mask_sha256)
+
+
+def _write_pair(pair: Pair, name: str, destination: Path, how: Preparation) -> Entry:
+    radiograph = read_radiograph(pair.image, how.read)
+    mask, notes = _read_truth(pair, radiograph, how.read)
+    height, width = radiograph.shape
+    box = Letterbox(height, width, how.size)
+    image, known = standardized(radiograph, how.correct_polarity, box.content)
+    image_path, mask_path = destination / "images" / f"{name}.png", destination / "masks" / f"{name}.png"
+    write_grey16(image_path, box.apply(image))
+    write_mask(mask_path, Letterbox(mask.shape[0], mask.shape[1], how.size).apply_mask(mask))
+    spacing = box.spacing_mm(radiograph.spacing_mm) or (0.0, 0.0)
+    return Entry(
+        id=name,
+        origin=pair.origin,
+        source="" if how.hash_names else str(pair.image),
+        image=str(image_path.relative_to(destination)),
+        mask=str(mask_path.relative_to(destination)),
+        split="",
+        image_sha256=file_sha256(image_path),
+        mask_sha256=file_sha256(mask_path),
+        spacing_row_mm=round(spacing[0], 6),
+        spacing_column_mm=round(spacing[1], 6),
+        spacing_source=radiograph.spacing_source,
+        height=height,
+        width=width,
+        warnings="; ".join([*known, *notes]),
+    )
+
+
+def _read_truth(pair: Pair, radiograph: Radiograph, options: ReadOptions) -> tuple[Mask, list[str]]:
+    """The union of the pair's masks, and what is odd about them."""
+    masks = read_masks(pair.masks, options)
+    (rows, columns), (height, width) = masks[0].shape, radiograph.shape
+    if abs((rows / columns) / (height / width) - 1) > _ASPECT_TOLERANCE:
+        raise ImageError(
+            f"{pair.masks[0]}: {size_text(masks[0])} pixels have not the shape of "
+            f"{pair.image}, {size_text(radiograph.pixels)}",
+            "Are these two of the same patient?",
+        )
+    notes = []
+    if masks[0].shape != radiograph.shape:
+        notes.append(f"mask of {size_text(masks[0])} for a radiograph of {size_text(radiograph.pixels)} pixels")
+    union = masks[0]
+    for mask in masks[1:]:
+        if (union & mask).any():
+            notes.append("left and right lung overlap")
+        union = union | mask
+    if not union.any():
+        notes.append("the mask is empty")
+    return union, notes
+
+
+def _read_journal(destination: Path) -> dict[str, Entry]:
+    done = {}
+    try:
+        lines = (destination / _JOURNAL).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    for line in lines:
+        try:
+            record = json.loads(line)
+            done[str(record["key"])] = Entry(**record["entry"])
+        except (ValueError, KeyError, TypeError):  # the line during which a run was killed
+            continue
+    return done
+
+
+def _journal_line(outcome: _Outcome) -> str:
+    assert outcome.entry is not None
+    return json.dumps({"key": outcome.task.key, "entry": dataclasses.asdict(outcome.entry)}) + "\n"

@@ -1,0 +1,122 @@
+"""What the header of a DICOM file says about the picture: what to refuse, what to warn of, the pixel spacing.
+
+No sentence here holds text from the file: names, identifiers and dates must not get into tables and logs.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from lungmask_cli.errors import ImageError
+
+_RADIOGRAPHS = frozenset({"CR", "DX", "RG"})  # RG: digitised film
+_UNSPECIFIC = frozenset({"", "OT", "SC", "RF"})
+_OTHERS = {
+    "CT": "a CT; this tool is for radiographs, the tool for CT is the PyPI package lungmask",
+    "MR": "an MR image",
+    "US": "an ultrasound image",
+    "NM": "a nuclear medicine image",
+    "PT": "a PET image",
+    "MG": "a mammogram",
+    "XA": "an angiogram",
+    "IO": "a dental radiograph",
+    "PX": "a panoramic dental radiograph",
+}
+# Standard modalities (PS3.3 C.7.3.1.1.1) of pictures and documents that are not looked at in a sentence of their own.
+_NO_RADIOGRAPHS = (
+    "AR BDUS BI BMD DG DOC ECG EEG ES FID GM HC IVOCT IVUS KER KO LEN LS OAM OCT OP OPM OPT OPV OSS PLAN PR REG RESP "
+    "RTDOSE RTIMAGE RTPLAN RTRECORD RTSTRUCT SEG SM SMR SR STAIN TG VA XC"
+)
+# Storage classes speak where the modality does not: CT, enhanced CT, MR, enhanced MR.
+_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.2.1": "CT",
+    "1.2.840.10008.5.1.4.1.1.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.1": "MR",
+}
+_GIVE = "Give frontal chest radiographs (CR or DX)."
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
+_LATERAL_VIEWS = frozenset({"LL", "RL", "LLD", "RLD", "LAT", "LATERAL"})
+# View codes of CID 4010: right lateral, left lateral, lateral, in SNOMED CT and in the older SNOMED RT.
+_LATERAL_CODES = frozenset({"399198007", "399173006", "399067008", "R-10232", "R-10236", "R-102CD"})
+_CHEST = re.compile("CHEST|THORAX|LUNG|RIB", re.IGNORECASE)
+_ADULT_YEARS = 18
+_DAYS = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25, "": 365.25}
+
+# In the patient first, then at the detector (PS3.3 10.7.1.3); each gives row spacing, then column spacing.
+_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+
+
+def refuse_other_than_radiographs(dataset: Any, path: Path) -> None:
+    """Refuse what cannot be a radiograph.
+
+    Raises:
+        ImageError: another modality, no pixel data, or several frames.
+    """
+    modality = _modality(dataset)
+    if modality in _OTHERS:
+        raise ImageError(f"{path}: is {_OTHERS[modality]}", _GIVE)
+    if modality in _NO_RADIOGRAPHS.split():
+        raise ImageError(f"{path}: is of a modality that is no radiograph", _GIVE)
+    if dataset.get("Rows") is None or dataset.get("Columns") is None:
+        raise ImageError(f"{path}: holds no picture", "It may be a report, a presentation state or a DICOMDIR.")
+    frames = dataset.get("NumberOfFrames") or 1
+    if int(frames) > 1:
+        raise ImageError(f"{path}: holds {int(frames)} frames", "Give single-frame radiographs.")
+
+
+def _modality(dataset: Any) -> str:
+    return _CLASSES.get(str(dataset.get("SOPClassUID", "")), str(dataset.get("Modality", "")).strip().upper())
+
+
+def header_warnings(dataset: Any) -> tuple[str, ...]:
+    """A sentence for each thing in the header that makes a mask doubtful."""
+    modality, storage = _modality(dataset), str(dataset.get("SOPClassUID", ""))
+    intent = str(dataset.get("PresentationIntentType", "")).upper()
+    body_part = str(dataset.get("BodyPartExamined", ""))
+    known = {
+        "its header says that it is a lateral view": _is_lateral(dataset),
+        "its header names another part of the body than the chest": bool(body_part) and not _CHEST.search(body_part),
+        "the patient is under 18; the models were trained on adults": _is_child(dataset),
+        "is an image FOR PROCESSING, not for presentation": storage == _FOR_PROCESSING or intent == "FOR PROCESSING",
+        "is a secondary capture, which may be a screenshot or a scan": storage.startswith(_SECONDARY_CAPTURE)
+        or modality == "SC",
+        "its modality is not that of a radiograph": modality not in _RADIOGRAPHS | _UNSPECIFIC,
+        "may show text that was burnt into the picture": str(dataset.get("BurnedInAnnotation", "")).upper() == "YES",
+    }
+    return tuple(sentence for sentence, holds in known.items() if holds)
+
+
+def _is_lateral(dataset: Any) -> bool:
+    if str(dataset.get("ViewPosition", "")).strip().upper() in _LATERAL_VIEWS:
+        return True
+    views = dataset.get("ViewCodeSequence") or []
+    if any(str(view.get("CodeValue", "")) in _LATERAL_CODES for view in views):
+        return True
+    # The direction of the rows: towards the patient's left or right in a frontal view, front or back in a lateral one.
+    directions = dataset.get("PatientOrientation") or ""
+    first = directions if isinstance(directions, str) else str(directions[0])
+    return first[:1].upper() in {"A", "P"}
+
+
+def _is_child(dataset: Any) -> bool:
+    age = re.fullmatch(r"(\d{1,3})([DWMY]?)", str(dataset.get("PatientAge", "")).strip().upper())
+    if age:
+        return float(age[1]) * _DAYS[age[2]] < _ADULT_YEARS * _DAYS["Y"]
+    born, taken = (str(dataset.get(name, ""))[:8] for name in ("PatientBirthDate", "StudyDate"))
+    if not (born.isdigit() and taken.isdigit() and len(born) == len(taken) == 8):
+        return False
+    return 0 <= int(taken) - int(born) < _ADULT_YEARS * 10_000  # dates are written YYYYMMDD
+
+
+def spacing_mm(dataset: Any) -> tuple[tuple[float, float] | None, str]:
+    """Row and column spacing in mm, and the element it came from; None and an empty text where it is unknown."""
+    for name in _SPACINGS:
+        try:
+            rows, columns = (float(value) for value in dataset.get(name) or ())
+        except (TypeError, ValueError):  # absent, empty, or not two numbers
+            continue
+        if 0 < rows < float("inf") and 0 < columns < float("inf"):
+            return (rows, columns), name
+    return None, ""

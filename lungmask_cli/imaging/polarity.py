@@ -1,0 +1,87 @@
+"""Radiographs whose file lies about their polarity: bones dark although the header, or nothing, says bright.
+
+A linear classifier on a thumbnail. Its weights have no bias and the thumbnail no mean, so that the two polarities of an
+image have scores of the same size and opposite sign. `benchmarks/polarity.py` fits and measures it.
+"""
+
+import functools
+import json
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungmask_cli.imaging.geometry import Letterbox, resize
+from lungmask_cli.imaging.intensity import normalize
+from lungmask_cli.imaging.radiograph import FloatImage, Radiograph
+
+DARK_BONES = "bones were dark and were made bright"
+THUMBNAIL_SIDE = 16
+# The file is believed unless the odds are above e^2 = 7.4 to 1 against it: most files tell the truth.
+_LEAST_EVIDENCE = 2.0
+_SEARCHED_SIDE = 128
+_UNIFORM = 0.04
+
+
+def standardized(
+    radiograph: Radiograph, correct: bool = True, shape: tuple[int, int] | None = None
+) -> tuple[FloatImage, tuple[str, ...]]:
+    """The radiograph as networks want it, (H, W) in [0, 1] with bright bones, and all that there is to say about it.
+
+    Args:
+        radiograph: as a reader gave it.
+        correct: make bones bright where they are not; else the file is believed.
+        shape: height and width to resize it to; None keeps its own.
+    """
+    image = normalize(radiograph, shape)
+    if not correct or not bones_are_dark(image):
+        return image, radiograph.warnings
+    return normalize(radiograph.inverted(), shape), (*radiograph.warnings, DARK_BONES)
+
+
+def bones_are_dark(image: FloatImage) -> bool:
+    """Whether the image (H, W) in [0, 1] is surely inverted."""
+    return polarity_score(image) < -_LEAST_EVIDENCE
+
+
+def polarity_score(image: FloatImage) -> float:
+    """The logarithm of the odds that bones are bright in the image (H, W) in [0, 1]: negative where they are dark."""
+    return float(_weights() @ thumbnail(image))
+
+
+def thumbnail(image: FloatImage) -> NDArray[np.float32]:
+    """What the classifier sees: (256,), the 16 x 16 picture within uniform borders, of mean 0 and standard deviation 1.
+
+    Collimation and the black beside a picture say nothing: they are black in either polarity.
+    """
+    content = Letterbox(image.shape[0], image.shape[1], _SEARCHED_SIDE).content
+    small = _without_borders(resize(image, *content))
+    seen = resize(small, THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel()
+    seen = seen - seen.mean()
+    return seen / (seen.std() + np.float32(1e-3))
+
+
+def _without_borders(image: FloatImage) -> FloatImage:
+    """The image without rows and columns of nearly one value at its edges, but never less than a third of a side."""
+    least = [side // 3 for side in image.shape]
+    trimmed = True
+    while trimmed:
+        trimmed = False
+        for axis in (0, 1):
+            for edge in (0, -1):
+                while image.shape[axis] > max(least[axis], 1) and _is_uniform(np.take(image, edge, axis)):
+                    image = np.delete(image, edge, axis)
+                    trimmed = True
+    return image
+
+
+def _is_uniform(line: NDArray[np.float32]) -> bool:
+    low, high = np.percentile(line, (3, 97))  # a label may lie on the border
+    return bool(high - low < _UNIFORM)
+
+
+@functools.cache
+def _weights() -> NDArray[np.float32]:
+    fitted: dict[str, Any] = json.loads(files(__package__).joinpath("polarity.json").read_text(encoding="utf-8"))
+    return np.array(fitted["weights"], np.float32)
