@@ -6,6 +6,7 @@ anything but an `ImageError` that names the file. Findings are kept in FOLDER, a
 """
 
 import argparse
+import contextlib
 import io
 import multiprocessing
 import resource
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 from PIL import Image
+from pydicom.data import get_testdata_file
 from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -82,6 +84,9 @@ def dicom_seeds(stored: np.ndarray, picture: Image.Image) -> Iterator[bytes]:
     baseline.PixelData = encapsulate([saved(picture, "JPEG")])
     baseline["PixelData"].VR = "OB"
     yield written(baseline)
+    if lossless := get_testdata_file("JPGLosslessP14SV1_1s_1f_8b.dcm", read=True, download=False):
+        lossless.Modality = "CR"
+        yield written(lossless)
 
 
 def written(dataset: FileDataset) -> bytes:
@@ -150,8 +155,7 @@ def read(path: Path) -> str:
 
 def serve(connection: Connection) -> None:
     """Read the files whose paths come; answer with what came of each, and the most memory taken so far."""
-    while True:
-        path = connection.recv()
+    while (path := connection.recv()) is not None:
         outcome = read(path)
         connection.send((outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
 
@@ -162,7 +166,7 @@ class Reader:
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs,), daemon=True)
+        self.process = context.Process(target=serve, args=(theirs,))
         self.process.start()
         theirs.close()
 
@@ -183,6 +187,9 @@ class Reader:
         return outcome if seconds < MOST_SECONDS else f"takes {seconds:.1f} s"
 
     def stop(self) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.send(None)
+        self.process.join(5)
         self.process.kill()
         self.process.join()
 

@@ -10,7 +10,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -22,6 +21,7 @@ import lungmask_cli
 from lungmask_cli.datasets.layouts import Pair, Pairing
 from lungmask_cli.datasets.prepared import Entry, PreparedSet, file_sha256, write_manifest
 from lungmask_cli.errors import ImageError, UsageError
+from lungmask_cli.imaging.apart import live_as_long_as_parent
 from lungmask_cli.imaging.geometry import Letterbox
 from lungmask_cli.imaging.polarity import standardized
 from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOptions
@@ -183,7 +183,7 @@ def _in_processes(tasks: list[_Task], destination: Path, how: Preparation) -> It
 
 
 def _start_process() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the processes
+    live_as_long_as_parent()
     # Linux maps and clears the memory of each large array anew; to keep what was freed saves a sixth of the time.
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -7,6 +7,7 @@ Errors are raised `from None`: pydicom's own quote the elements they are about, 
 traceback would carry them into logs.
 """
 
+import contextlib
 import logging
 import warnings
 import zlib
@@ -17,12 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungmask_cli.errors import ImageError
+from lungmask_cli.imaging import apart
 from lungmask_cli.imaging.dicom_header import header_warnings, refuse_other_than_radiographs, spacing_mm
 from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOptions
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _LARGEST_HEADER = 64 * 2**20  # bytes, of all elements before the pixels
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+# Extended and lossless JPEG, which Pillow and the other light decoders cannot decode.
+_APART = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (51, 57, 70))
 _LEAST_SHOWN = 0.1
 _VALUE_TYPES = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT OB OW PN SH SL SQ SS ST TM UI UL UN US UT".split())
 
@@ -102,15 +106,19 @@ def _read_dataset(path: Path, options: ReadOptions) -> Any:
 
 def _refuse_inflation(path: Path, options: ReadOptions) -> None:
     """Refuse a deflated file that grows beyond what a radiograph needs, before pydicom inflates it in memory."""
+    from pydicom.filereader import read_dataset
+
     with path.open("rb") as file:
         if _DEFLATED.encode() not in file.read(1024):
             return
-        file.seek(0)
-        data = file.read()
-    # The deflated part begins after the file meta group, whose length stands in its first element (PS3.10 7.1).
-    start = 144 + int.from_bytes(data[140:144], "little")
+        file.seek(132)  # the meta information, group 2, follows the preamble; the deflated part follows it (PS3.10 7.1)
+        try:
+            read_dataset(file, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
+        except Exception:  # pydicom's error then says that the file is damaged
+            return
+        rest = file.read()
     limit = _LARGEST_HEADER + 6 * options.max_pixels
-    inflater, grown, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[start:]
+    inflater, grown = zlib.decompressobj(-zlib.MAX_WBITS), 0
     while rest and not inflater.eof and grown <= limit:
         try:
             grown += len(inflater.decompress(rest, 2**20))
@@ -129,19 +137,43 @@ def _stored_values(dataset: Any, path: Path) -> tuple[NDArray[Any], str]:
         raise ImageError(f"{path}: holds no pixel data", "It may be a report or a presentation state.")
     syntax = _transfer_syntax(dataset)
     try:
-        pixels, facts = get_decoder(syntax).as_array(dataset, raw=False)
+        pixels, facts = _decode(get_decoder(syntax), dataset, path)
     except (RuntimeError, NotImplementedError):  # pydicom's "no decoder" and "all decoders failed"
-        name = syntax.name if syntax.name != str(syntax) else "an unknown transfer syntax"
-        raise ImageError(
-            f"{path}: its pixels ({name}) cannot be decoded",
-            'Some compressed files need: pip install "lungmask-cli[dicom]". With that installed, the file is damaged.',
-        ) from None
+        raise ImageError(f"{path}: its pixels ({_name(syntax)}) cannot be decoded", _decoder_hint(syntax)) from None
     except (ValueError, AttributeError, KeyError, IndexError, TypeError):
         raise ImageError(f"{path}: its pixel data do not fit its header", "Is the file complete?") from None
     photometric = str(facts["photometric_interpretation"])
     if photometric == "PALETTE COLOR":
         return apply_color_lut(pixels, dataset)[..., :3], "RGB"
     return pixels, photometric
+
+
+def _name(syntax: Any) -> str:
+    """The name of a transfer syntax in the standard; what the file has instead might be any text."""
+    return str(syntax.name) if syntax.name != str(syntax) else "an unknown transfer syntax"
+
+
+def _decoder_hint(syntax: Any) -> str:
+    from pydicom.pixels import get_decoder
+
+    with contextlib.suppress(NotImplementedError):
+        if syntax not in _APART or apart.PLUGIN in get_decoder(syntax).available_plugins:
+            return "The file is damaged; copy or export it again."
+    if syntax in _APART:
+        return 'Install a decoder: pip install "lungmask-cli[dicom]".'
+    return "Export it again, uncompressed or as JPEG 2000."
+
+
+def _decode(decoder: Any, dataset: Any, path: Path) -> tuple[NDArray[Any], Any]:
+    plugins = [name for name in decoder.available_plugins if name != apart.PLUGIN]
+    if decoder.UID in _APART and apart.PLUGIN in decoder.available_plugins:
+        return apart.decode_apart(path)
+    if not plugins:  # not compressed, or pydicom says that there is no decoder
+        return decoder.as_array(dataset, raw=False)
+    for plugin in plugins[:-1]:
+        with contextlib.suppress(RuntimeError, NotImplementedError):
+            return decoder.as_array(dataset, raw=False, decoding_plugin=plugin)
+    return decoder.as_array(dataset, raw=False, decoding_plugin=plugins[-1])
 
 
 def _transfer_syntax(dataset: Any) -> Any:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.imaging.read import find_images, read_radiograph
-from tests.imaging.test_dicom import write_dicom
+from tests.dicoms import write_dicom
 from tests.phantoms import draw_phantom, save_grey
 
 

@@ -1,0 +1,83 @@
+"""Decoding in a process of its own, for a decoder that ends the whole program on damaged data.
+
+GDCM calls `abort` where others raise. A batch must not die of one file, so the process that dies is another one.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PLUGIN = "gdcm"
+_SECONDS = 4.0
+_BYTES_PER_SECOND = 2_000_000  # far less than any machine decodes
+_processes: list[ProcessPoolExecutor] = []
+
+
+def decode_apart(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
+    """What pydicom's `Decoder.as_array` gives for the pixels of `path` with GDCM.
+
+    Raises:
+        RuntimeError: they cannot be decoded, or the process died or took far too long.
+    """
+    if not _processes:
+        context = multiprocessing.get_context("spawn")
+        _processes.append(ProcessPoolExecutor(1, context, initializer=_start))
+    try:
+        decoded = _processes[0].submit(_decode, path)
+        return decoded.result(timeout=_SECONDS + path.stat().st_size / _BYTES_PER_SECOND)
+    except (BrokenProcessPool, TimeoutError):
+        _stop()
+        raise RuntimeError("the decoder died or hung") from None
+
+
+def live_as_long_as_parent() -> None:
+    """To be called first in a process that was started: it ignores interrupts, and ends when its parent does.
+
+    An interrupt reaches all processes of a terminal, and the parent deals with it; a parent that is killed cannot.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
+
+
+def _start() -> None:
+    live_as_long_as_parent()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # GDCM writes to it what it thinks of the data
+
+
+def _decode(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
+    from pydicom import dcmread
+    from pydicom.pixels import get_decoder
+
+    dataset = dcmread(path, force=True)
+    try:
+        pixels, facts = get_decoder(dataset.file_meta.TransferSyntaxUID).as_array(
+            dataset, raw=False, decoding_plugin=PLUGIN
+        )
+    except Exception as error:  # some of pydicom's cannot be sent to another process, and all may quote the header
+        raise RuntimeError(type(error).__name__) from None
+    return np.array(pixels), {"photometric_interpretation": str(facts["photometric_interpretation"])}
+
+
+def _stop() -> None:
+    pool = _processes.pop()
+    for process in list(getattr(pool, "_processes", None) or {}):
+        with contextlib.suppress(OSError):
+            os.kill(process, signal.SIGKILL)
+    pool.shutdown(wait=False, cancel_futures=True)
