@@ -21,13 +21,13 @@ import lungmask_cli
 from lungmask_cli.datasets.layouts import Pair, Pairing
 from lungmask_cli.datasets.prepared import Entry, PreparedSet, file_sha256, write_manifest
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.imaging.apart import live_as_long_as_parent
+from lungmask_cli.imaging.apart import end_now, live_as_long_as_parent
 from lungmask_cli.imaging.geometry import Letterbox
 from lungmask_cli.imaging.polarity import standardized
 from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOptions
 from lungmask_cli.imaging.raster import read_masks, size_text
 from lungmask_cli.imaging.read import read_radiograph
-from lungmask_cli.imaging.write import write_grey16, write_mask, write_text
+from lungmask_cli.imaging.write import PARTIAL, write_grey16, write_mask, write_text
 
 _JOURNAL = ".journal.jsonl"
 _ASPECT_TOLERANCE = 0.01
@@ -102,6 +102,8 @@ def prepare(
     """
     _refuse_to_overwrite_source(pairing, destination)
     destination.mkdir(parents=True, exist_ok=True)
+    for left in destination.glob(f"*/{PARTIAL}*"):  # by a run that was killed
+        left.unlink()
     done = _read_journal(destination)
     outcomes: dict[str, _Outcome] = {}
     with (destination / _JOURNAL).open("a", encoding="utf-8") as journal:
@@ -173,13 +175,14 @@ def _in_processes(tasks: list[_Task], destination: Path, how: Preparation) -> It
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             waiting |= {pool.submit(_prepare_pair, task, destination, how) for task in islice(rest, len(finished))}
             yield from (future.result() for future in finished)
+        pool.shutdown()
     except BrokenProcessPool:
         raise UsageError(
             "a process was killed, probably because memory ran out",
             "Run it again, which goes on where it stopped, with fewer --jobs.",
         ) from None
     finally:
-        pool.shutdown(cancel_futures=True)
+        end_now(pool)
 
 
 def _start_process() -> None:

@@ -3,7 +3,6 @@
 GDCM calls `abort` where others raise. A batch must not die of one file, so the process that dies is another one.
 """
 
-import contextlib
 import multiprocessing
 import os
 import signal
@@ -36,7 +35,7 @@ def decode_apart(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
         decoded = _processes[0].submit(_decode, path)
         return decoded.result(timeout=_SECONDS + path.stat().st_size / _BYTES_PER_SECOND)
     except (BrokenProcessPool, TimeoutError):
-        _stop()
+        end_now(_processes.pop())
         raise RuntimeError("the decoder died or hung") from None
 
 
@@ -75,9 +74,8 @@ def _decode(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
     return np.array(pixels), {"photometric_interpretation": str(facts["photometric_interpretation"])}
 
 
-def _stop() -> None:
-    pool = _processes.pop()
-    for process in list(getattr(pool, "_processes", None) or {}):
-        with contextlib.suppress(OSError):
-            os.kill(process, signal.SIGKILL)
+def end_now(pool: ProcessPoolExecutor) -> None:
+    """End the pool's processes without waiting for what they do; a plain shutdown would, and may wait for ever."""
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.kill()
     pool.shutdown(wait=False, cancel_futures=True)

@@ -20,6 +20,7 @@ from lungmask_cli.text import printable
 # zlib's search for far repeats makes radiographs and masks no smaller, and takes most of the time of writing them.
 GREY_PNG = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 _COLOUR_PNG = {"compress_level": 1}
+PARTIAL = ".partial-"  # how files begin that are being written
 # What spreadsheets take for the beginning of a formula.
 _FORMULA = re.compile(r"[=+\-@]")
 _NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?", re.IGNORECASE)
@@ -52,7 +53,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = "".join(path.suffixes[-2:])
     suffix = suffix if len(suffix) < 32 else path.suffix[:32]
-    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=PARTIAL, suffix=suffix, dir=path.parent)
     os.close(handle)
     partial = Path(name)
     try:

@@ -140,7 +140,7 @@ class Segmenter:
         """Segment one job after the other; a job that fails gives a row with the reason."""
         for job in jobs:
             started = time.perf_counter()
-            shown, drawn = str(job.source), job.mask
+            shown, drawn = f"file {job.number}" if self.hash_names else str(job.source), job.mask
             try:
                 if self.hash_names:
                     shown = _hashed(job)

@@ -24,6 +24,64 @@ def test_plain_folders_with_sides_are_paired(tmp_path):
     assert len(pair.masks) == 2
 
 
+def write_published_sets(folder):
+    """One radiograph of each published layout, as their publishers name the folders."""
+    phantom = draw_phantom(32, 32)
+    montgomery, shenzhen, merged = folder / "MontgomerySet", folder / "ChinaSet_AllFiles", folder / "Lung Segmentation"
+    for name in ("MCUCXR_0001_0", "MCUCXR_0002_1"):
+        save_grey(montgomery / "CXR_png" / f"{name}.png", phantom.image)
+        save_mask(montgomery / "ManualMask" / "leftMask" / f"{name}.png", phantom.left)
+        save_mask(montgomery / "ManualMask" / "rightMask" / f"{name}.png", phantom.right)
+    save_grey(shenzhen / "CXR_png" / "CHNCXR_0001_0.png", phantom.image)
+    save_mask(shenzhen / "mask" / "CHNCXR_0001_0_mask.png", phantom.lungs)
+    for name, mask in (("MCUCXR_0003_0", "MCUCXR_0003_0"), ("CHNCXR_0002_0", "CHNCXR_0002_0_mask")):
+        save_grey(merged / "CXR_png" / f"{name}.png", phantom.image)
+        save_mask(merged / "masks" / f"{mask}.png", phantom.lungs)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "ids", "masks_each"),
+    [
+        ("MontgomerySet", ["MCUCXR_0001_0", "MCUCXR_0002_1"], 2),
+        ("ChinaSet_AllFiles", ["CHNCXR_0001_0"], 1),
+        ("Lung Segmentation", ["CHNCXR_0002_0", "MCUCXR_0003_0"], 1),
+    ],
+)
+def test_published_layouts_are_known(tmp_path, name, ids, masks_each):
+    pairing = find_pairs(write_published_sets(tmp_path) / name)
+    assert [pair.id for pair in pairing.pairs] == ids
+    assert {len(pair.masks) for pair in pairing.pairs} == {masks_each}
+    assert pairing.unpaired == []
+
+
+def test_all_layouts_below_one_folder_become_one_set_with_their_origins(tmp_path):
+    write_jsrt_set(write_published_sets(tmp_path), 2)
+    pairs = find_pairs(tmp_path).pairs
+    origins = {pair.id: pair.origin for pair in pairs}
+    assert len(pairs) == 7
+    assert origins["JPCLN001"] == "JSRT"
+    assert origins["MCUCXR_0003_0"] == "Montgomery"
+    assert origins["CHNCXR_0002_0"] == "Shenzhen"
+
+
+def test_several_folders_become_one_set_and_equal_names_are_kept_apart(tmp_path):
+    pairing = find_pairs(write_plain_set(tmp_path / "ward", 2), write_plain_set(tmp_path / "clinic", 1))
+    assert [(pair.id, pair.origin) for pair in pairing.pairs] == [
+        ("clinic-p000", "clinic"),
+        ("p000", "ward"),
+        ("p001", "ward"),
+    ]
+
+
+def test_a_radiograph_that_is_there_twice_is_taken_once_and_said(tmp_path):
+    write_published_sets(tmp_path)
+    shutil.copytree(tmp_path / "MontgomerySet", tmp_path / "copy")
+    pairing = find_pairs(tmp_path)
+    assert len(pairing.pairs) == 5
+    assert len([line for line in pairing.unpaired if "has the same name as" in line]) == 2
+
+
 def test_what_has_no_partner_is_said(tmp_path):
     write_plain_set(tmp_path, 3)
     (tmp_path / "masks" / "p000.png").unlink()

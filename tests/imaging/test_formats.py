@@ -256,7 +256,8 @@ def test_each_format_gives_its_pixels(tmp_path, name):
 
 
 def test_each_row_of_the_documentation_has_its_case_and_each_case_its_row():
-    rows = re.findall(r"^\| ([^|`]+?) \|", PAGE.read_text(), re.MULTILINE)
+    formats = PAGE.read_text().split("| header |")[0]
+    rows = re.findall(r"^\| ([^|`]+?) \|", formats, re.MULTILINE)
     titles = {"format", "transfer syntax", "photometric interpretation, bits stored"}
     assert [row for row in rows if row not in titles and not row.startswith("-")] == list(CASES)
 

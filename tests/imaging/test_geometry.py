@@ -1,6 +1,8 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 
 from lungmask_cli.imaging.geometry import Letterbox, resize
 
@@ -29,6 +31,34 @@ def test_the_content_keeps_its_shape_and_fills_the_longer_side(height, width, si
     assert abs(rows * width - columns * height) <= max(height, width)  # rounding by half a pixel
 
 
+masks = st.tuples(st.integers(1, 90), st.integers(1, 90)).flatmap(lambda shape: arrays(np.bool_, shape))
+
+
+def there_and_back(mask, size):
+    box = Letterbox(*mask.shape, size)
+    return box.invert(box.apply_mask(mask).astype(np.float32)) >= 0.5
+
+
+@given(masks, st.integers(0, 60))
+@settings(max_examples=150, deadline=None)
+def test_any_mask_comes_back_exactly_from_a_square_that_is_not_smaller(mask, more):
+    assert np.array_equal(there_and_back(mask, max(mask.shape) + more), mask)
+
+
+@given(st.integers(1, 150), st.integers(1, 150), st.integers(4, 100), st.data())
+@settings(max_examples=150, deadline=None)
+def test_from_a_smaller_square_a_lung_comes_back_within_one_of_its_pixels(height, width, size, data):
+    centre = [data.draw(st.floats(0, 1)) * side for side in (height, width)]
+    radii = [data.draw(st.floats(0.1, 0.6)) * side for side in (height, width)]
+    y, x = np.mgrid[:height, :width]
+    mask = ((y - centre[0]) / radii[0]) ** 2 + ((x - centre[1]) / radii[1]) ** 2 < 1
+    wrong = there_and_back(mask, size) != mask
+    reach = int(np.ceil(max(height, width) / size))  # one pixel of the square, in those of the image
+    around = 2 * reach + 1
+    near_boundary = ndimage.maximum_filter(mask, around) != ndimage.minimum_filter(mask, around)
+    assert not (wrong & ~near_boundary).any()
+
+
 def test_what_the_image_does_not_cover_is_black():
     square = Letterbox(10, 20, 40).apply(np.ones((10, 20), np.float32))
     assert square[:10].max() == 0
@@ -44,3 +74,16 @@ def test_the_spacing_grows_as_the_image_shrinks():
 def test_shrinking_averages_all_covered_pixels():
     stripes = np.tile(np.array([0, 1], np.float32), (64, 32))
     assert np.allclose(resize(stripes, 8, 8)[2:-2, 2:-2], 0.5, atol=0.02)
+
+
+@given(
+    st.integers(40, 400), st.integers(40, 400), st.integers(3, 20), st.sampled_from([np.uint8, np.uint16, np.float32])
+)
+@settings(max_examples=60, deadline=None)
+def test_shrinking_by_blocks_first_moves_nothing(height, width, size, kind):
+    y, x = np.mgrid[:height, :width]
+    slope = ((y + 0.5) / height * 100 + (x + 0.5) / width * 50).astype(kind)
+    shrunk = resize(slope, size, size)
+    y, x = (np.mgrid[:size, :size] + 0.5) / size
+    inner = np.s_[1:-1, 1:-1]  # at the edges a pixel's means are of one side
+    assert np.abs(shrunk - (y * 100 + x * 50))[inner].max() < 1.5

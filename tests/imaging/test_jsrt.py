@@ -20,7 +20,7 @@ def test_a_wrong_size_is_said_in_bytes(tmp_path):
         read_jsrt(tmp_path / "short.IMG")
 
 
-def test_little_endian_files_are_refused(tmp_path):
-    np.full((2048, 2048), 4000, "<u2").tofile(tmp_path / "swapped.IMG")
+def test_values_beyond_12_bits_in_either_byte_order_are_refused(tmp_path):
+    np.full((2048, 2048), 0x1234, "<u2").tofile(tmp_path / "other.IMG")
     with pytest.raises(ImageError, match="12 bits"):
-        read_jsrt(tmp_path / "swapped.IMG")
+        read_jsrt(tmp_path / "other.IMG")

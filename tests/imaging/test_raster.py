@@ -1,8 +1,12 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from lungmask_cli.errors import ImageError
+from lungmask_cli.imaging.radiograph import ReadOptions
 from lungmask_cli.imaging.raster import read_mask, read_mask_union, read_raster
 
 
@@ -49,6 +53,39 @@ def test_the_union_of_masks_of_two_sizes_is_an_error_that_names_both(tmp_path):
     Image.new("L", (4, 3)).save(tmp_path / "right.png")
     with pytest.raises(ImageError, match=r"left\.png and .*right\.png differ in size: 3 x 3 and 4 x 3"):
         read_mask_union([tmp_path / "left.png", tmp_path / "right.png"])
+
+
+def test_too_many_pixels_are_refused_by_the_header_alone(tmp_path):
+    Image.new("L", (5, 5)).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    header = b"IHDR" + struct.pack(">II", 100_000, 100_000) + content[24:29]
+    (tmp_path / "a.png").write_bytes(content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:])
+    with pytest.raises(ImageError, match=r"100000 x 100000 pixels are more than --max-pixels allows \(100000000\)"):
+        read_raster(tmp_path / "a.png")
+
+
+def test_max_pixels_is_the_last_size_that_is_read(tmp_path):
+    Image.new("L", (4, 5)).save(tmp_path / "a.png")
+    assert read_raster(tmp_path / "a.png", ReadOptions(max_pixels=20)).shape == (5, 4)
+    with pytest.raises(ImageError, match="--max-pixels"):
+        read_raster(tmp_path / "a.png", ReadOptions(max_pixels=19))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg", "a.bmp"])
+def test_the_resolution_gives_the_spacing_if_asked_for(tmp_path, name):
+    Image.new("L", (4, 5)).save(tmp_path / name, dpi=(254, 127))
+    assert read_raster(tmp_path / name).spacing_mm is None
+    radiograph = read_raster(tmp_path / name, ReadOptions(resolution_tag=True))
+    assert radiograph.spacing_mm == pytest.approx((0.2, 0.1), rel=1e-3)  # rows lie 25.4 / 127 mm apart
+    assert radiograph.spacing_source == "resolution tag"
+
+
+def test_a_turned_picture_has_its_spacing_turned(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (4, 5)).save(tmp_path / "a.jpg", dpi=(254, 127), exif=exif)
+    spacing = read_raster(tmp_path / "a.jpg", ReadOptions(resolution_tag=True)).spacing_mm
+    assert spacing == pytest.approx((0.1, 0.2), rel=1e-3)
 
 
 def test_several_pages_are_refused(tmp_path):

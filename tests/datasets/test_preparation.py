@@ -1,0 +1,170 @@
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lungmask_cli.datasets.layouts import find_pairs
+from lungmask_cli.datasets.preparation import Preparation, prepare
+from lungmask_cli.datasets.prepared import read_prepared
+from tests.phantoms import draw_phantom, save_grey, save_mask, write_plain_set
+
+
+def prepare_all(folder, destination, **how):
+    pairing = find_pairs(folder)
+    return prepare(pairing, destination, {pair.id: "train" for pair in pairing.pairs}, "all", Preparation(64, **how))
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def times(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.*") if path.suffix != ".jsonl"}
+
+
+def test_a_second_run_changes_nothing(tmp_path):
+    source = write_plain_set(tmp_path / "src", 4)
+    first = prepare_all(source, tmp_path / "dst")
+    before, written = contents(tmp_path / "dst"), times(tmp_path / "dst")
+    assert prepare_all(source, tmp_path / "dst") == first
+    assert contents(tmp_path / "dst") == before
+    assert times(tmp_path / "dst") == written
+
+
+def test_only_what_is_missing_or_has_changed_is_done_again(tmp_path):
+    source = write_plain_set(tmp_path / "src", 4)
+    prepare_all(source, tmp_path / "dst")
+    written = times(tmp_path / "dst" / "images")
+    save_grey(source / "images" / "p001.png", draw_phantom(64, 64, seed=99).image)
+    (tmp_path / "dst" / "images" / "p002.png").unlink()
+    (tmp_path / "dst" / "images" / "p003.png").write_bytes(b"damaged")
+    prepared = prepare_all(source, tmp_path / "dst")
+    again = times(tmp_path / "dst" / "images")
+    changed = {path.stem for path in again if again[path] != written[path]}
+    assert changed == {"p001", "p002", "p003"}
+    assert read_prepared(tmp_path / "dst").entries == prepared.entries
+
+
+def test_another_size_is_prepared_anew(tmp_path):
+    source = write_plain_set(tmp_path / "src", 1)
+    prepare_all(source, tmp_path / "dst")
+    pairing = find_pairs(source)
+    prepare(pairing, tmp_path / "dst", {"p000": "train"}, "all", Preparation(96))
+    with Image.open(tmp_path / "dst" / "images" / "p000.png") as image:
+        assert image.size == (96, 96)
+
+
+def test_processes_write_the_same_as_none(tmp_path):
+    source = write_plain_set(tmp_path / "src", 12)
+    (source / "images" / "p005.png").write_bytes(b"broken")
+    alone, together = (prepare_all(source, tmp_path / f"dst{jobs}", jobs=jobs) for jobs in (1, 2))
+    assert alone.entries == together.entries
+    assert alone.problems == together.problems
+    assert contents(tmp_path / "dst1") == contents(tmp_path / "dst2")
+
+
+def test_odd_masks_are_reported_with_their_pair(tmp_path):
+    phantom = draw_phantom(64, 64)
+    for name, left, right in (
+        ("overlap", phantom.lungs, phantom.right),
+        ("small", phantom.left[::2, ::2], phantom.right[::2, ::2]),
+        ("empty", phantom.left & phantom.right, phantom.left & phantom.right),
+        ("fine", phantom.left, phantom.right),
+    ):
+        save_grey(tmp_path / "src" / "images" / f"{name}.png", phantom.image)
+        save_mask(tmp_path / "src" / "left_lung" / f"{name}.png", left)
+        save_mask(tmp_path / "src" / "right_lung" / f"{name}.png", right)
+    warnings = {entry.id: entry.warnings for entry in prepare_all(tmp_path / "src", tmp_path / "dst").entries}
+    assert warnings == {
+        "overlap": "left and right lung overlap",
+        "small": "mask of 32 x 32 for a radiograph of 64 x 64 pixels",
+        "empty": "the mask is empty",
+        "fine": "",
+    }
+
+
+def test_inverted_radiographs_are_made_alike_and_said(tmp_path):
+    source = write_plain_set(tmp_path / "src", 2, size=128)
+    image = np.asarray(Image.open(source / "images" / "p000.png"))
+    Image.fromarray(255 - image).save(source / "images" / "p001.png")
+    first, second = prepare_all(source, tmp_path / "dst").entries
+    assert (first.warnings, second.warnings) == ("", "bones were dark and were made bright")
+    one, other = (np.asarray(Image.open(tmp_path / "dst" / entry.image)).astype(int) for entry in (first, second))
+    assert np.abs(one - other).max() < 65535 * 0.01
+
+
+def test_hashed_names_leave_no_name_in_any_file(tmp_path):
+    source = tmp_path / "src"
+    for number in range(4):
+        phantom = draw_phantom(64, 64, seed=number)
+        save_grey(source / "images" / f"DOE_JANE_{number}.png", phantom.image)
+        save_mask(source / "masks" / f"DOE_JANE_{number}.png", phantom.lungs)
+    (source / "images" / "DOE_JANE_1.png").write_bytes(b"broken")
+    (source / "masks" / "DOE_JANE_2.png").unlink()
+    shutil.copy(source / "images" / "DOE_JANE_0.png", source / "images" / "DOE_JANE_9.png")
+    shutil.copy(source / "masks" / "DOE_JANE_0.png", source / "masks" / "DOE_JANE_9.png")
+    prepared = prepare_all(source, tmp_path / "dst", hash_names=True)
+    assert len(prepared.entries) == 2
+    for path, content in contents(tmp_path / "dst").items():
+        assert "DOE" not in str(path)
+        assert b"DOE" not in content
+    problems = " ".join(json.loads((tmp_path / "dst" / "dataset.json").read_text())["problems"])
+    assert "cannot be used" in problems
+    assert "1 files without a partner" in problems
+    assert "is in the data set twice" in problems
+
+
+@pytest.mark.parametrize("name", ["=cmd.png", "two\nlines.png", os.fsdecode(b"M\xfcller.png"), "x" * 251 + ".png"])
+def test_odd_names_become_ids_that_can_be_read_back(tmp_path, name):
+    source = write_plain_set(tmp_path / "src", 1)
+    for folder in ("images", "masks"):
+        (source / folder / "p000.png").rename(source / folder / name)
+    prepared = prepare_all(source, tmp_path / "dst")
+    assert prepared.problems == ()
+    assert [entry.id for entry in read_prepared(tmp_path / "dst").entries] == [prepared.entries[0].id]
+    rows = list(csv.reader((tmp_path / "dst" / "manifest.csv").open(newline="")))
+    assert len(rows) == 2
+    assert not rows[1][0].startswith("=")
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, end):
+    source = write_plain_set(tmp_path / "src", 60, size=900)
+    # A shell that runs the tests in the background makes its children ignore interrupts; a terminal does not.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from lungmask_cli.cli.app import main\n"
+        f"sys.argv = ['lungmask', 'preprocess', {str(source)!r}, '-o', {str(tmp_path / 'dst')!r}, '--jobs', '2']\n"
+        "if __name__ == '__main__': main()"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    with subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "dst" / "images").glob("p*.png"))) < 5 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(end)
+        process.communicate(timeout=60)
+    assert process.returncode == (130 if end == signal.SIGINT else -signal.SIGKILL)
+    assert not (tmp_path / "dst" / "manifest.csv").exists()
+    time.sleep(0.5)  # the processes of a killed run end by themselves
+    for path in (tmp_path / "dst" / "images").glob("p*.png"):
+        with Image.open(path) as image:
+            image.load()
+    kept = times(tmp_path / "dst" / "images")
+    (tmp_path / "dst" / "images" / ".partial-of-a-killed-run.png").touch()
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(read_prepared(tmp_path / "dst").entries) == 60
+    again = times(tmp_path / "dst" / "images")
+    untouched = sum(again[path] == when for path, when in kept.items() if path.name.startswith("p"))
+    assert untouched >= 3
+    assert not list((tmp_path / "dst" / "images").glob(".*"))
