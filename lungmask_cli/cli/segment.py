@@ -47,21 +47,10 @@ def segment(
     OUT/segment.csv has a row for every file, also for those that failed. The exit code is 1 if any did.
     """
     from lungmask_cli.imaging.radiograph import ReadOptions
-    from lungmask_cli.imaging.read import find_images
     from lungmask_cli.imaging.write import check_writable
     from lungmask_cli.scoring.pairing import find_masks
 
-    if any(given.is_dir() and os.path.realpath(given) == os.path.realpath(output) for given in inputs):
-        raise UsageError(
-            f"{output}: is the folder of the radiographs; its masks would be taken for radiographs the next time",
-            "Choose another -o folder, such as one below it.",
-        )
-    images = find_images(inputs, outside=output)
-    if not images:
-        raise UsageError(
-            f"no radiographs in {', '.join(map(str, inputs))}",
-            "Looked for PNG, JPEG, TIFF, BMP, GIF, DICOM and JSRT .IMG.",
-        )
+    images = _find_radiographs(inputs, output)
     masks = find_masks(truth) if truth else None
 
     from lungmask_cli.networks.backend import choose_device
@@ -83,9 +72,25 @@ def segment(
         raise typer.Exit(1)
 
 
+def _find_radiographs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
+    from lungmask_cli.imaging.read import find_images
+
+    if any(given.is_dir() and os.path.realpath(given) == os.path.realpath(output) for given in inputs):
+        raise UsageError(
+            f"{output}: is the folder of the radiographs; its masks would be taken for radiographs the next time",
+            "Choose another -o folder, such as one below it.",
+        )
+    images = find_images(inputs, outside=output)
+    if not images:
+        raise UsageError(
+            f"no radiographs in {', '.join(map(str, inputs))}",
+            "Looked for PNG, JPEG, TIFF, BMP, GIF, DICOM and JSRT .IMG.",
+        )
+    return images
+
+
 def _segment_all(segmenter: "Segmenter", jobs: list["Job"]) -> list["Row"]:
     """Run all jobs, say what is wrong as it comes, and write `segment.csv` also when interrupted."""
-    from lungmask_cli.imaging.write import write_text
     from lungmask_cli.inference.segment import FAILED, to_csv
 
     rows: list[Row] = []
@@ -97,10 +102,24 @@ def _segment_all(segmenter: "Segmenter", jobs: list["Job"]) -> list["Row"]:
             elif row.reason:
                 warn(f"{row.file}: {row.reason}")
     finally:
-        write_text(segmenter.output / "segment.csv", to_csv(rows))
         warn_of_all((row.file, "; ".join(row.warnings)) for row in rows)
         say(_summary(rows, len(jobs)))
+        _write_table(segmenter.output / "segment.csv", to_csv(rows))
     return rows
+
+
+def _write_table(path: Path, table: str) -> None:
+    """The table as a file; where that fails, as on a full disk, on standard output, so that it is not lost."""
+    from lungmask_cli.imaging.write import write_text
+
+    try:
+        write_text(path, table)
+    except OSError as error:
+        typer.echo(table, nl=False)
+        raise UsageError(
+            f"{path}: cannot be written: {error.strerror or error}; the table is on standard output",
+            "Check the free space and the permissions.",
+        ) from error
 
 
 def _summary(rows: list["Row"], planned: int) -> str:

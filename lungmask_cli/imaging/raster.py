@@ -16,6 +16,7 @@ from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOpti
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
 _GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+_TO_GREY_DIRECTLY = ("P", "RGB", "RGBA", "LA")
 _DEEP_GREY_MODES = frozenset(_GREY_MODES) - {"1", "L"}
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0
 _INCH_MM = 25.4
@@ -132,8 +133,7 @@ def _grey(picture: Image.Image) -> NDArray[Any]:
     """The grey values (H, W) as whole numbers of 8, 16 or 32 bits, or float32."""
     white_is_zero = picture.mode in _DEEP_GREY_MODES and _photometric(picture) == _WHITE_IS_ZERO
     if picture.mode not in _GREY_MODES:
-        picture = picture.convert("RGBA" if "A" in picture.getbands() or "transparency" in picture.info else "RGB")
-        picture = picture.convert("L")
+        picture = (picture if picture.mode in _TO_GREY_DIRECTLY else picture.convert("RGB")).convert("L")
     grey = np.asarray(picture, dtype=np.uint8 if picture.mode == "1" else None)
     # Pillow turns WhiteIsZero around for 8 bits alone.
     return grey.max() - grey if white_is_zero else grey

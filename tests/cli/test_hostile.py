@@ -143,6 +143,22 @@ def test_what_cannot_be_written_is_a_row_and_the_rest_is_written(tiny_run, tmp_p
     assert not list((tmp_path / "out").rglob(".partial*"))
 
 
+def test_the_table_is_not_lost_when_it_cannot_be_written(tiny_run, tmp_path):
+    save_grey(tmp_path / "in" / "small.png", draw_phantom(60, 50).image)
+    command = [sys.executable, "-m", "lungmask_cli", "segment", tmp_path / "in", "-o", tmp_path / "out"]
+    done = subprocess.run(
+        [*command, "--weights", tiny_run[0]],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "segment.csv: cannot be written: File too large; the table is on standard output" in done.stderr
+    (row,) = csv.DictReader(done.stdout.splitlines())
+    assert row["status"] == "failed"
+
+
 def test_broken_originals_are_said_by_preprocess(lungmask, plain_set, tmp_path):
     source = tmp_path / "set"
     shutil.copytree(plain_set, source)
