@@ -51,7 +51,7 @@ def preprocess(
     counts = ", ".join(f"{count} {name}" for name, count in prepared.counts().items())
     say(f"{len(prepared.entries)} pairs from {pairing.layout} ({counts}; split {method})")
     failed = len(pairing.pairs) - len(prepared.entries)
-    say(f"{len(pairing.unpaired)} files without a partner, {failed} pairs that could not be prepared")
+    say(f"{len(pairing.unpaired)} files without a partner or there twice, {failed} pairs that could not be prepared")
     typer.echo(output)
     if failed:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lungmask_cli.datasets.prepared import is_prepared
 from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.read import IMAGE_SUFFIXES, RASTER_SUFFIXES
 from lungmask_cli.text import fitting, printable
@@ -22,6 +23,11 @@ _ORIGINS = {
 _IMAGES, _MASKS = ("images", "CXR_png"), ("masks", "mask")
 _SIDES = (("left_lung", "right_lung"), ("ManualMask/leftMask", "ManualMask/rightMask"))
 _SCR_SIDES = ("left lung", "right lung")
+_TITLES = {
+    "CXR_png/ + ManualMask/leftMask/ + ManualMask/rightMask/": "MontgomerySet",
+    "CXR_png/ + mask/": "ChinaSet_AllFiles",
+    "CXR_png/ + masks/": "Lung Segmentation",
+}
 _SEARCHED_DEPTH = 3
 
 
@@ -73,7 +79,7 @@ def _layouts_in(folder: Path) -> list[Pairing]:
         raise UsageError(f"{folder}: no such folder", "Give the folder of a data set.")
     jsrt = jsrt_scr(folder)
     found = [jsrt] if jsrt else []
-    for place in _folders(folder, _SEARCHED_DEPTH):
+    for place in _folders(folder, _SEARCHED_DEPTH, set()):
         found += [pairing for layout in LAYOUTS if (pairing := layout(place))][:1]
     if not found:
         raise UsageError(
@@ -84,11 +90,16 @@ def _layouts_in(folder: Path) -> list[Pairing]:
     return found
 
 
-def _folders(folder: Path, depth: int) -> Iterator[Path]:
+def _folders(folder: Path, depth: int, entered: set[str]) -> Iterator[Path]:
+    """The folder and those below it, each once whatever links lead there, without prepared sets that lie among them."""
+    if os.path.realpath(folder) in entered:
+        return
+    entered.add(os.path.realpath(folder))
     yield folder
     if depth:
         for below in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-            yield from _folders(below, depth - 1)
+            if not is_prepared(below):
+                yield from _folders(below, depth - 1, entered)
 
 
 def _unite(pairs: Iterable[Pair]) -> tuple[list[Pair], list[str]]:
@@ -130,7 +141,7 @@ def sides(folder: Path) -> Pairing | None:
         if images and all((folder / name).is_dir() for name in names):
             masks = [path for name in names for path in _files(folder / name, RASTER_SUFFIXES)]
             title = f"{images.name}/ + {'/ + '.join(names)}/"
-            return _pair(title, folder, _files(images, IMAGE_SUFFIXES), masks, masks_each=2)
+            return _pair(_TITLES.get(title, title), folder, _files(images, IMAGE_SUFFIXES), masks, masks_each=2)
     return None
 
 
@@ -144,7 +155,7 @@ def both_lungs(folder: Path) -> Pairing | None:
         return None
     files = _files(masks, RASTER_SUFFIXES)
     title = f"{images.name}/ + {masks.name}/"
-    return _pair(title, folder, _files(images, IMAGE_SUFFIXES), files, masks_each=1)
+    return _pair(_TITLES.get(title, title), folder, _files(images, IMAGE_SUFFIXES), files, masks_each=1)
 
 
 LAYOUTS: tuple[Callable[[Path], Pairing | None], ...] = (both_lungs, sides)

@@ -82,6 +82,16 @@ def test_a_radiograph_that_is_there_twice_is_taken_once_and_said(tmp_path):
     assert len([line for line in pairing.unpaired if "has the same name as" in line]) == 2
 
 
+def test_neither_links_in_circles_nor_prepared_sets_within_are_taken_for_data(lungmask, tmp_path):
+    write_plain_set(tmp_path / "set", 2)
+    (tmp_path / "set" / "circle").symlink_to(tmp_path / "set")
+    for _ in range(2):
+        done = lungmask("preprocess", tmp_path / "set", "-o", tmp_path / "set" / "prepared", "--size", 32)
+        assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr
+        assert "2 pairs from images/ + masks/ " in done.stderr
+
+
 def test_what_has_no_partner_is_said(tmp_path):
     write_plain_set(tmp_path, 3)
     (tmp_path / "masks" / "p000.png").unlink()
