@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lungmask_cli.errors import ImageError
 from lungmask_cli.imaging import apart
 from lungmask_cli.imaging.dicom_header import header_warnings, refuse_other_than_radiographs, spacing_mm
-from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOptions
+from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOptions, exchanged
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _LARGEST_HEADER = 64 * 2**20  # bytes, of all elements before the pixels
@@ -194,8 +194,7 @@ def _displayed(dataset: Any, stored: NDArray[Any], photometric: str) -> tuple[ND
     pixels, notes = _values_of_interest(dataset, values)
     shape = str(dataset.get("PresentationLUTShape", ""))
     inverted = photometric == "MONOCHROME1" or shape == "INVERSE"
-    # Unsigned numbers stay what they are, and the least may be negative only in types that have room for it.
-    return (pixels.max() - pixels if inverted else pixels), notes
+    return exchanged(pixels) if inverted else pixels, notes
 
 
 def _compact(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -38,7 +38,14 @@ class Radiograph:
 
     def inverted(self) -> "Radiograph":
         """The same radiograph with dark and bright exchanged."""
-        return replace(self, pixels=self.pixels.max() - self.pixels)
+        return replace(self, pixels=exchanged(self.pixels))
+
+
+def exchanged(pixels: NDArray[Any]) -> NDArray[Any]:
+    """The numbers with dark and bright exchanged: the largest minus each, in a type that has room for it."""
+    if pixels.dtype.kind == "i":
+        pixels = pixels.astype(np.int64)
+    return pixels.max() - pixels
 
 
 @dataclass(frozen=True)

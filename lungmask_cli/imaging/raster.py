@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOptions
+from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOptions, exchanged
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
 _GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -136,7 +136,7 @@ def _grey(picture: Image.Image) -> NDArray[Any]:
         picture = (picture if picture.mode in _TO_GREY_DIRECTLY else picture.convert("RGB")).convert("L")
     grey = np.asarray(picture, dtype=np.uint8 if picture.mode == "1" else None)
     # Pillow turns WhiteIsZero around for 8 bits alone.
-    return grey.max() - grey if white_is_zero else grey
+    return exchanged(grey) if white_is_zero else grey
 
 
 def _photometric(picture: Image.Image) -> int | None:

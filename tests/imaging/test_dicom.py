@@ -48,6 +48,11 @@ def test_inverted_images_are_inverted_once(tmp_path, changes):
     assert np.array_equal(pixels_of(tmp_path, **changes), 300 - STORED)
 
 
+def test_inverting_signed_values_does_not_overflow(tmp_path):
+    stored = np.array([[-32768, 0, 32767]], np.int16)
+    assert pixels_of(tmp_path, stored, PhotometricInterpretation="MONOCHROME1").tolist() == [[65535, 32767, 0]]
+
+
 def test_rescale_comes_before_the_window(tmp_path):
     stored = np.array([[0, 100, 150], [175, 200, 300]], np.uint16)
     changes = {"RescaleSlope": 2, "RescaleIntercept": -100, "WindowCenter": 200, "WindowWidth": 200}
