@@ -114,6 +114,7 @@ def prepare(
             if outcome.entry and outcome.entry is not done.get(outcome.task.key):
                 journal.write(_journal_line(outcome))
                 journal.flush()
+        next(results, None)  # lets the processes end by themselves
     entries, problems = _collect(pairing, outcomes, split, how.hash_names)
     if not entries:
         raise UsageError("not one pair could be prepared", f"For example: {problems[-1]}")

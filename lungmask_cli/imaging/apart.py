@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ def decode_apart(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
     if not _processes:
         context = multiprocessing.get_context("spawn")
         _processes.append(ProcessPoolExecutor(1, context, initializer=_start))
+        # A process that was itself started by another would wait for its own for ever; first of all, end them.
+        Finalize(None, _shut_down, exitpriority=100)
     try:
         decoded = _processes[0].submit(_decode, path)
         return decoded.result(timeout=_SECONDS + path.stat().st_size / _BYTES_PER_SECOND)
@@ -72,6 +75,11 @@ def _decode(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
     except Exception as error:  # some of pydicom's cannot be sent to another process, and all may quote the header
         raise RuntimeError(type(error).__name__) from None
     return np.array(pixels), {"photometric_interpretation": str(facts["photometric_interpretation"])}
+
+
+def _shut_down() -> None:
+    while _processes:
+        _processes.pop().shutdown()
 
 
 def end_now(pool: ProcessPoolExecutor) -> None:
