@@ -39,7 +39,7 @@ def open_or_prepare(
             return prepared
         return _split_anew(prepared, split, seed)
     pairing = find_pairs(*data)
-    folder = user_cache_path("lungmask") / f"{data[0].resolve().name}-{_fingerprint(pairing, how)}"
+    folder = user_cache_path("lungmask") / f"{data[0].absolute().name}-{_fingerprint(pairing, how)}"
     if is_prepared(folder):
         return _split_anew(read_prepared(folder), split, seed)
     parts, method = resolve_split([pair.id for pair in pairing.pairs], split, seed)

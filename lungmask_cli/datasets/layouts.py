@@ -74,6 +74,15 @@ def find_pairs(*folders: Path) -> Pairing:
     return Pairing(layout, pairs, [*unpaired, *repeated])
 
 
+def without_names(pairing: Pairing) -> Pairing:
+    """The same pairs, with `set 1` and so on for origins that are names of folders, and files left over as a count."""
+    named = dict.fromkeys(pair.origin for pair in pairing.pairs if pair.origin not in _ORIGINS)
+    numbers = {origin: f"set {number}" for number, origin in enumerate(named, start=1)}
+    pairs = [replace(pair, origin=numbers.get(pair.origin, pair.origin)) for pair in pairing.pairs]
+    left = len(pairing.unpaired)
+    return Pairing(pairing.layout, pairs, [f"{left} files without a partner or there twice"] if left else [])
+
+
 def _layouts_in(folder: Path) -> list[Pairing]:
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder", "Give the folder of a data set.")

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 import lungmask_cli
-from lungmask_cli.datasets.layouts import Pair, Pairing
+from lungmask_cli.datasets.layouts import Pair, Pairing, without_names
 from lungmask_cli.datasets.prepared import Entry, PreparedSet, file_sha256, write_manifest
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.imaging.apart import end_now, live_as_long_as_parent
@@ -44,7 +44,7 @@ class Preparation:
         size: the side of the written squares in pixels.
         read: what the readers accept.
         correct_polarity: make dark bones bright.
-        hash_names: call each pair by the first 16 digits of the SHA-256 of its radiograph's file, and write no path.
+        hash_names: call each pair by the first 16 digits of the SHA-256 of its radiograph's file, and write no names.
         jobs: how many processes work at it.
     """
 
@@ -101,6 +101,7 @@ def prepare(
         UsageError: not one pair could be prepared, the destination is the data set itself, or memory ran out.
     """
     _refuse_to_overwrite_source(pairing, destination)
+    pairing = without_names(pairing) if how.hash_names else pairing
     destination.mkdir(parents=True, exist_ok=True)
     for left in destination.glob(f"*/{PARTIAL}*"):  # by a run that was killed
         left.unlink()
@@ -115,7 +116,7 @@ def prepare(
                 journal.write(_journal_line(outcome))
                 journal.flush()
         next(results, None)  # lets the processes end by themselves
-    entries, problems = _collect(pairing, outcomes, split, how.hash_names)
+    entries, problems = _collect(pairing, outcomes, split)
     if not entries:
         raise UsageError("not one pair could be prepared", f"For example: {problems[-1]}")
     kept = (outcomes[pair.id] for pair in pairing.pairs)
@@ -126,11 +127,10 @@ def prepare(
 
 
 def _collect(
-    pairing: Pairing, outcomes: dict[str, _Outcome], split: dict[str, str], hash_names: bool
+    pairing: Pairing, outcomes: dict[str, _Outcome], split: dict[str, str]
 ) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     entries: dict[str, Entry] = {}
-    problems = [f"{len(pairing.unpaired)} files without a partner"] if hash_names and pairing.unpaired else []
-    problems += [] if hash_names else pairing.unpaired
+    problems = list(pairing.unpaired)
     for pair in pairing.pairs:
         entry = outcomes[pair.id].entry
         if entry is None:
