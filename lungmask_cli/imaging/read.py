@@ -67,7 +67,7 @@ def find_images(inputs: Iterable[Path], outside: Path | None = None) -> list[tup
     """
     found: dict[Path, Path] = {}
     for given in inputs:
-        start = given.parent if given.name == _DICOMDIR and given.is_file() else given
+        start = given.parent if given.name.upper() == _DICOMDIR and given.is_file() else given
         if start.is_dir():
             for path in sorted(_walk(start, outside)):
                 found.setdefault(path, path.relative_to(start))
@@ -100,6 +100,6 @@ def _looks_like_image(path: Path) -> bool:
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
     try:
-        return path.name != _DICOMDIR and path.is_file() and is_dicom(path)
+        return path.name.upper() != _DICOMDIR and path.is_file() and is_dicom(path)
     except OSError:
         return False
