@@ -1,6 +1,7 @@
-"""Decoding in a process of its own, for a decoder that ends the whole program on damaged data.
+"""Decoding in a process of its own, for decoders that end the whole program on damaged data, or hang.
 
-GDCM calls `abort` where others raise. A batch must not die of one file, so the process that dies is another one.
+GDCM calls `abort` where others raise, and libjpeg may take minutes. A batch must not die of one file, so the process
+that dies is another one.
 """
 
 import multiprocessing
@@ -17,14 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PLUGIN = "gdcm"
 _SECONDS = 4.0
 _BYTES_PER_SECOND = 2_000_000  # far less than any machine decodes
 _processes: list[ProcessPoolExecutor] = []
 
 
-def decode_apart(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
-    """What pydicom's `Decoder.as_array` gives for the pixels of `path` with GDCM.
+def decode_apart(path: Path, plugin: str) -> tuple[NDArray[Any], dict[str, Any]]:
+    """What pydicom's `Decoder.as_array` gives for the pixels of `path` with that plugin.
 
     Raises:
         RuntimeError: they cannot be decoded, or the process died or took far too long.
@@ -35,7 +35,7 @@ def decode_apart(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
         # A process that was itself started by another would wait for its own for ever; first of all, end them.
         Finalize(None, _shut_down, exitpriority=100)
     try:
-        decoded = _processes[0].submit(_decode, path)
+        decoded = _processes[0].submit(_decode, path, plugin)
         return decoded.result(timeout=_SECONDS + path.stat().st_size / _BYTES_PER_SECOND)
     except (BrokenProcessPool, TimeoutError):
         end_now(_processes.pop())
@@ -60,17 +60,17 @@ def _end_with(sentinel: int) -> None:
 
 def _start() -> None:
     live_as_long_as_parent()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # GDCM writes to it what it thinks of the data
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where decoders write what they think of the data
 
 
-def _decode(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
+def _decode(path: Path, plugin: str) -> tuple[NDArray[Any], dict[str, Any]]:
     from pydicom import dcmread
     from pydicom.pixels import get_decoder
 
     dataset = dcmread(path, force=True)
     try:
         pixels, facts = get_decoder(dataset.file_meta.TransferSyntaxUID).as_array(
-            dataset, raw=False, decoding_plugin=PLUGIN
+            dataset, raw=False, decoding_plugin=plugin
         )
     except Exception as error:  # some of pydicom's cannot be sent to another process, and all may quote the header
         raise RuntimeError(type(error).__name__) from None

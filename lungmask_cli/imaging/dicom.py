@@ -9,8 +9,10 @@ traceback would carry them into logs.
 
 import contextlib
 import logging
+import re
 import warnings
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,11 @@ from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOpti
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _LARGEST_HEADER = 64 * 2**20  # bytes, of all elements before the pixels
 _DEFLATED = "1.2.840.10008.1.2.1.99"
-# Extended and lossless JPEG, which Pillow and the other light decoders cannot decode.
-_APART = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (51, 57, 70))
+_GDCM, _LIBJPEG = "gdcm", "pylibjpeg"  # pydicom's names; for JPEG 2000 pylibjpeg is openjpeg, which is harmless
+_EXTENDED = "1.2.840.10008.1.2.4.51"
+# 12-bit and lossless JPEG, which only decoders can decode that do not survive damaged data.
+_APART = (_EXTENDED, "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
+_JPEG = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.[578]\d")  # JPEG and JPEG-LS, not JPEG 2000
 _LEAST_SHOWN = 0.1
 _VALUE_TYPES = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT OB OW PN SH SL SQ SS ST TM UI UL UN US UT".split())
 
@@ -154,26 +159,35 @@ def _name(syntax: Any) -> str:
 
 
 def _decoder_hint(syntax: Any) -> str:
+    """What to do about pixels that cannot be decoded: install a decoder, where there is one more."""
     from pydicom.pixels import get_decoder
 
-    with contextlib.suppress(NotImplementedError):
-        if syntax not in _APART or apart.PLUGIN in get_decoder(syntax).available_plugins:
-            return "The file is damaged; copy or export it again."
-    if syntax in _APART:
+    try:
+        available = get_decoder(syntax).available_plugins
+    except NotImplementedError:
+        return "Export it again, uncompressed or as JPEG 2000."
+    if syntax == _EXTENDED and _LIBJPEG not in available:
+        return 'Install a decoder for 12 bits: pip install "lungmask-cli[gpl]".'
+    if syntax in _APART and not {_GDCM, _LIBJPEG} & set(available):
         return 'Install a decoder: pip install "lungmask-cli[dicom]".'
-    return "Export it again, uncompressed or as JPEG 2000."
+    return "The file is damaged; copy or export it again."
 
 
 def _decode(decoder: Any, dataset: Any, path: Path) -> tuple[NDArray[Any], Any]:
-    plugins = [name for name in decoder.available_plugins if name != apart.PLUGIN]
-    if decoder.UID in _APART and apart.PLUGIN in decoder.available_plugins:
-        return apart.decode_apart(path)
-    if not plugins:  # not compressed, or pydicom says that there is no decoder
-        return decoder.as_array(dataset, raw=False)
-    for plugin in plugins[:-1]:
+    risky = {_GDCM, _LIBJPEG} if _JPEG.fullmatch(decoder.UID) else {_GDCM}
+    ways = [
+        partial(decoder.as_array, dataset, raw=False, decoding_plugin=plugin)
+        for plugin in decoder.available_plugins
+        if plugin not in risky
+    ]
+    if decoder.UID in _APART:
+        plugins = (plugin for plugin in (_GDCM, _LIBJPEG) if plugin in decoder.available_plugins)
+        ways += [partial(apart.decode_apart, path, plugin) for plugin in plugins]
+    for way in ways[:-1]:
         with contextlib.suppress(RuntimeError, NotImplementedError):
-            return decoder.as_array(dataset, raw=False, decoding_plugin=plugin)
-    return decoder.as_array(dataset, raw=False, decoding_plugin=plugins[-1])
+            return way()
+    # Without any way it is not compressed, or pydicom says that there is no decoder.
+    return ways[-1]() if ways else decoder.as_array(dataset, raw=False)
 
 
 def _transfer_syntax(dataset: Any) -> Any:

@@ -258,7 +258,9 @@ def test_a_syntax_without_decoder_is_named_with_the_extra_that_has_one(tmp_path)
     radiograph = tmp_path / "a.dcm"
     dataset.save_as(radiograph)
     code = (
-        "import sys; sys.modules['gdcm'] = None\n"
+        "import sys; from pydicom.pixels import get_decoder\n"
+        "decoder = get_decoder('1.2.840.10008.1.2.4.70')\n"
+        "for plugin in decoder.available_plugins: decoder.remove_plugin(plugin)\n"
         "from pathlib import Path\n"
         "from lungmask_cli.imaging.read import read_radiograph\n"
         "from lungmask_cli.errors import ImageError\n"

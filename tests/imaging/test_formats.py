@@ -13,7 +13,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
-from pydicom.pixels import convert_color_space
+from pydicom.pixels import apply_modality_lut, apply_voi_lut, convert_color_space, get_decoder
 from pydicom.uid import (
     JPEG2000,
     UID,
@@ -23,6 +23,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
@@ -148,6 +149,21 @@ def by_gdcm(kind: str) -> Callable[[Path], Path]:
     return write
 
 
+def extended(folder: Path) -> Path:
+    pytest.importorskip("libjpeg", reason="the extra [gpl] is not installed")
+    dataset = get_testdata_file("JPGExtended.dcm", read=True, download=False)
+    dataset.Modality = "CR"
+    dataset.save_as(folder / "a.dcm")
+    return folder / "a.dcm"
+
+
+def extended_pixels() -> np.ndarray:
+    dataset = get_testdata_file("JPGExtended.dcm", read=True, download=False)
+    pixels, _ = get_decoder(JPEGExtended12Bit).as_array(dataset, decoding_plugin="pylibjpeg")
+    shown: np.ndarray = apply_voi_lut(apply_modality_lut(pixels, dataset), dataset)
+    return shown
+
+
 def palette(folder: Path) -> Path:
     changes: dict[str, object] = {"PhotometricInterpretation": "PALETTE COLOR"}
     for place, name in enumerate(("Red", "Green", "Blue")):
@@ -222,6 +238,7 @@ CASES: dict[str, Case] = {
     "JPEG Baseline (8-bit)": (baseline, lambda: rg1() >> 7, 6),
     "JPEG Lossless (process 14)": (by_gdcm("JPEGLosslessProcess14"), rg1, 0),
     "JPEG Lossless (first-order prediction)": (by_gdcm("JPEGLosslessProcess14_1"), rg1, 0),
+    "JPEG Extended (12-bit)": (extended, extended_pixels, 0.01),
     "MONOCHROME2, 8 bits": (plain(of_bits(8)), of_bits(8), 0),
     "MONOCHROME2, 10 bits": (plain(of_bits(10), BitsStored=10, HighBit=9), of_bits(10), 0),
     "MONOCHROME2, 12 bits": (plain(of_bits(12), BitsStored=12, HighBit=11), of_bits(12), 0),
