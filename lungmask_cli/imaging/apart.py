@@ -34,6 +34,7 @@ def decode_apart(path: Path, plugin: str) -> tuple[NDArray[Any], dict[str, Any]]
         _processes.append(ProcessPoolExecutor(1, context, initializer=_start))
         # A process that was itself started by another would wait for its own for ever; first of all, end them.
         Finalize(None, _shut_down, exitpriority=100)
+        _processes[0].submit(int).result()  # its start does not count for the first file
     try:
         decoded = _processes[0].submit(_decode, path, plugin)
         return decoded.result(timeout=_SECONDS + path.stat().st_size / _BYTES_PER_SECOND)
