@@ -98,15 +98,14 @@ def _read_dataset(path: Path, options: ReadOptions) -> Any:
 
     if not is_dicom(path):
         raise ImageError(f"{path}: is not readable as DICOM", "Is the file complete, and what its name says?")
-    # Deferred elements stay on disk until they are asked for: a file of many frames is refused by its header alone.
     _refuse_inflation(path, options)
     try:
-        dataset = dcmread(path, force=True, defer_size="1 MB")
+        # Large elements stay on disk until they are asked for: a file of many frames is refused by its header alone.
+        return dcmread(path, force=True, defer_size="1 MB")
     except OSError:
         raise
     except Exception:  # pydicom raises almost anything on damaged bytes
         raise ImageError(f"{path}: is not readable as DICOM", "Is the file complete?") from None
-    return dataset
 
 
 def _refuse_inflation(path: Path, options: ReadOptions) -> None:
