@@ -94,11 +94,13 @@ def _segment_all(segmenter: "Segmenter", jobs: list["Job"]) -> list["Row"]:
     from lungmask_cli.inference.segment import FAILED, to_csv
 
     rows: list[Row] = []
+    hints = {""}
     try:
         for row in segmenter.run(progress("segmenting")(jobs)):
             rows.append(row)
             if row.status == FAILED:
-                complain(ImageError(row.reason, row.hint))
+                complain(ImageError(row.reason, "" if row.hint in hints else row.hint))  # each piece of advice once
+                hints.add(row.hint)
             elif row.reason:
                 warn(f"{row.file}: {row.reason}")
     finally:
