@@ -19,7 +19,7 @@ from pathlib import Path
 
 import lungmask_cli
 from lungmask_cli.datasets.layouts import Pair, Pairing, without_names
-from lungmask_cli.datasets.prepared import Entry, PreparedSet, file_sha256, write_manifest
+from lungmask_cli.datasets.prepared import Entry, PreparedSet, file_sha256, hashed_name, write_manifest
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.imaging.apart import end_now, live_as_long_as_parent
 from lungmask_cli.imaging.geometry import Letterbox
@@ -31,7 +31,6 @@ from lungmask_cli.imaging.write import PARTIAL, write_grey16, write_mask, write_
 
 _JOURNAL = ".journal.jsonl"
 _ASPECT_TOLERANCE = 0.01
-_HASH_DIGITS = 16
 _WORTH_PROCESSES = 8
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 
@@ -101,7 +100,7 @@ def prepare(
         UsageError: not one pair could be prepared, the destination is the data set itself, or memory ran out.
     """
     _refuse_to_overwrite_source(pairing, destination)
-    pairing = without_names(pairing) if how.hash_names else pairing
+    pairing = _without_copies(without_names(pairing)) if how.hash_names else pairing
     destination.mkdir(parents=True, exist_ok=True)
     for left in destination.glob(f"*/{PARTIAL}*"):  # by a run that was killed
         left.unlink()
@@ -129,17 +128,32 @@ def prepare(
 def _collect(
     pairing: Pairing, outcomes: dict[str, _Outcome], split: dict[str, str]
 ) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
-    entries: dict[str, Entry] = {}
+    entries: list[Entry] = []
     problems = list(pairing.unpaired)
     for pair in pairing.pairs:
         entry = outcomes[pair.id].entry
         if entry is None:
             problems.append(outcomes[pair.id].problem)
-        elif entry.id in entries:
-            problems.append(f"{entry.id}: is in the data set twice")
         else:
-            entries[entry.id] = dataclasses.replace(entry, split=split[pair.id])
-    return tuple(entries.values()), tuple(problems)
+            entries.append(dataclasses.replace(entry, split=split[pair.id]))
+    return tuple(entries), tuple(problems)
+
+
+def _without_copies(pairing: Pairing) -> Pairing:
+    """The pairing with each content once: copies would be called alike, and one's mask would replace the other's."""
+    seen: set[str] = set()
+    pairs = []
+    for pair in pairing.pairs:
+        try:
+            name = hashed_name(pair.image)
+        except OSError:  # the reader will say it
+            name = pair.id
+        if name not in seen:
+            pairs.append(pair)
+        seen.add(name)
+    copies = len(pairing.pairs) - len(pairs)
+    said = [f"{copies} radiographs are copies of others"] if copies else []
+    return dataclasses.replace(pairing, pairs=pairs, unpaired=[*pairing.unpaired, *said])
 
 
 def _refuse_to_overwrite_source(pairing: Pairing, destination: Path) -> None:
@@ -188,7 +202,7 @@ def _in_processes(tasks: list[_Task], destination: Path, how: Preparation) -> It
 
 def _start_process() -> None:
     live_as_long_as_parent()
-    # Linux maps and clears the memory of each large array anew; to keep what was freed saves a sixth of the time.
+    # Linux maps and clears the memory of each large array anew; to keep what was freed is faster.
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         for setting in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
@@ -198,15 +212,15 @@ def _start_process() -> None:
 def _prepare_pair(task: _Task, destination: Path, how: Preparation) -> _Outcome:
     name = "a pair" if how.hash_names else task.pair.id
     try:
-        name = _source_sha256(task.pair)[:_HASH_DIGITS] if how.hash_names else name
+        name = _hashed(task.pair) if how.hash_names else name
         return _Outcome(task, _write_pair(task.pair, name, destination, how))
     except ImageError as error:
         return _Outcome(task, None, f"{name}: cannot be used" if how.hash_names else error.message)
 
 
-def _source_sha256(pair: Pair) -> str:
+def _hashed(pair: Pair) -> str:
     try:
-        return file_sha256(pair.image)
+        return hashed_name(pair.image)
     except OSError as error:
         raise ImageError(f"{pair.image}: cannot be read: {error.strerror}") from error
 

@@ -132,6 +132,14 @@ def _entries(rows: Iterable[dict[str, str]]) -> Iterator[Entry]:
         yield Entry(**values)
 
 
+def hashed_name(path: Path) -> str:
+    """What a file is called where its own name must not be written: the first 16 digits of its SHA-256.
+
+    The sum is that of the content, because one of the name could be found by trying names.
+    """
+    return file_sha256(path)[:16]
+
+
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file as hexadecimal text."""
     with path.open("rb") as file:

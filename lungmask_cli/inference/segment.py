@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lungmask_cli.datasets.prepared import file_sha256
+from lungmask_cli.datasets.prepared import hashed_name
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.imaging.geometry import Letterbox
 from lungmask_cli.imaging.intensity import normalize
@@ -26,7 +26,6 @@ from lungmask_cli.scoring.pairing import OVERLAYS, MaskFiles
 from lungmask_cli.text import fitting, printable
 
 WRITTEN, FAILED = "written", "failed"
-_HASH_DIGITS = 16
 _COLUMNS = (
     "file",
     "mask",
@@ -206,7 +205,7 @@ def _area_cm2(mask: Mask, radiograph: Radiograph) -> float | None:
 
 def _hashed(job: Job) -> str:
     try:
-        return file_sha256(job.source)[:_HASH_DIGITS]
+        return hashed_name(job.source)
     except OSError as error:
         raise ImageError(f"file {job.number}: cannot be read: {error.strerror or error}") from error
 

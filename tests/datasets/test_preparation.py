@@ -13,7 +13,8 @@ from PIL import Image
 
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import Preparation, prepare
-from lungmask_cli.datasets.prepared import read_prepared
+from lungmask_cli.datasets.prepared import hashed_name, read_prepared
+from lungmask_cli.imaging.raster import read_mask
 from tests.phantoms import draw_phantom, save_grey, save_mask, write_plain_set
 
 
@@ -110,7 +111,7 @@ def test_hashed_names_leave_no_name_in_any_file(tmp_path):
     (source / "images" / "DOE_JANE_1.png").write_bytes(b"broken")
     (source / "masks" / "DOE_JANE_2.png").unlink()
     shutil.copy(source / "images" / "DOE_JANE_0.png", source / "images" / "DOE_JANE_9.png")
-    shutil.copy(source / "masks" / "DOE_JANE_0.png", source / "masks" / "DOE_JANE_9.png")
+    save_mask(source / "masks" / "DOE_JANE_9.png", np.ones((64, 64), bool))
     prepared = prepare_all(source, tmp_path / "dst", hash_names=True)
     assert [entry.origin for entry in prepared.entries] == ["set 1", "set 1"]
     for path, content in contents(tmp_path / "dst").items():
@@ -119,7 +120,9 @@ def test_hashed_names_leave_no_name_in_any_file(tmp_path):
     problems = " ".join(json.loads((tmp_path / "dst" / "dataset.json").read_text())["problems"])
     assert "cannot be used" in problems
     assert "1 files without a partner" in problems
-    assert "is in the data set twice" in problems
+    assert "1 radiographs are copies of others" in problems
+    first = next(entry for entry in prepared.entries if entry.id == hashed_name(source / "images" / "DOE_JANE_0.png"))
+    assert np.array_equal(read_mask(tmp_path / "dst" / first.mask), draw_phantom(64, 64, seed=0).lungs)
 
 
 @pytest.mark.parametrize("name", ["=cmd.png", "two\nlines.png", os.fsdecode(b"M\xfcller.png"), "x" * 251 + ".png"])
