@@ -1,0 +1,108 @@
+"""Small pictures of where two masks differ, as bytes that browsers show."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lungmask_cli.imaging.radiograph import FloatImage, Mask
+from lungmask_cli.imaging.write import GREY_PNG
+
+# Orange and blue stay apart in every common kind of colour blindness.
+OVER = (230, 120, 0)
+UNDER = (60, 160, 255)
+_OUTLINE = (235, 235, 235)
+_FILL = (128, 128, 128)
+
+# A block of pixels takes the largest class within it, so that an error of one pixel is never lost.
+_NOTHING, _AGREED, _MISSED, _ADDED = range(4)
+_ERROR_ALPHA = 165  # anatomy shows beneath, and the colours are still plain to see
+_OUTLINE_ALPHA = 200
+_JPEG_QUALITY = 72
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in two layers.
+
+    Args:
+        width: shown width in pixels.
+        height: shown height in pixels.
+        overlay: PNG with transparency.
+        backdrop: greyscale JPEG that lies beneath; None where no radiograph is known.
+    """
+
+    width: int
+    height: int
+    overlay: bytes
+    backdrop: bytes | None
+
+
+def draw_errors(drawn: Mask, truth: Mask, image: FloatImage | None, side: int) -> Picture:
+    """Over-segmentation in `OVER`, under-segmentation in `UNDER`, at most `side` pixels on the longer side.
+
+    On a radiograph, what both masks hold is only outlined; without one it is filled with grey.
+
+    Args:
+        drawn: (H, W) bool, the mask to judge.
+        truth: (H, W) bool.
+        image: (H, W) float32 in [0, 1], or None.
+        side: larger pictures are reduced to it, smaller ones stay as they are.
+    """
+    height, width = _reduced_shape(truth.shape, side)
+    classes = _reduced(_classes(drawn, truth), height, width)
+    if image is None:
+        return Picture(width, height, _png(classes, _FILL, 255, 255), None)
+    classes[_inner(classes)] = _NOTHING
+    return Picture(width, height, _png(classes, _OUTLINE, _OUTLINE_ALPHA, _ERROR_ALPHA), _jpeg(image, height, width))
+
+
+def _reduced_shape(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    scale = min(1.0, side / max(shape))
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def _classes(drawn: Mask, truth: Mask) -> NDArray[np.uint8]:
+    """Agreement, under- and over-segmentation as 1, 2 and 3."""
+    # Written as bits: truth alone is 2 and drawn alone 3, both together are 3 ^ 2 = 1.
+    return (drawn.view(np.uint8) * np.uint8(_ADDED)) ^ (truth.view(np.uint8) * np.uint8(_MISSED))
+
+
+def _reduced(classes: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The largest class of each block."""
+    # Along rows NumPy reduces whole rows at once; columns are made rows for it.
+    rows = np.maximum.reduceat(classes, _block_starts(classes.shape[0], height), axis=0)
+    turned = np.ascontiguousarray(rows.T)
+    return np.ascontiguousarray(np.maximum.reduceat(turned, _block_starts(turned.shape[0], width), axis=0).T)
+
+
+def _block_starts(size: int, blocks: int) -> NDArray[np.intp]:
+    return np.arange(blocks, dtype=np.intp) * size // blocks
+
+
+def _inner(classes: NDArray[np.uint8]) -> Mask:
+    """Agreement that lies within the truth, away from its outline."""
+    truth = np.pad((classes == _AGREED) | (classes == _MISSED), 1)
+    within = truth[:-2, 1:-1] & truth[2:, 1:-1] & truth[1:-1, :-2] & truth[1:-1, 2:]
+    inner: Mask = within & (classes == _AGREED)
+    return inner
+
+
+def _png(classes: NDArray[np.uint8], agreed: tuple[int, int, int], agreed_alpha: int, error_alpha: int) -> bytes:
+    picture = Image.fromarray(classes).convert("P")
+    picture.putpalette((0, 0, 0, *agreed, *UNDER, *OVER))
+    alpha = bytes((0, agreed_alpha, error_alpha, error_alpha))
+    file = io.BytesIO()
+    picture.save(file, "PNG", bits=2, transparency=alpha, **GREY_PNG)
+    return file.getvalue()
+
+
+def _jpeg(image: FloatImage, height: int, width: int) -> bytes:
+    picture = Image.fromarray((np.clip(image, 0, 1) * np.float32(255)).astype(np.uint8))
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.BOX)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_JPEG_QUALITY)
+    return file.getvalue()
