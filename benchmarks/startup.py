@@ -28,6 +28,7 @@ def main() -> None:
         commands = {
             "import tensorflow": ["-c", "import tensorflow"],
             "lungmask --help": ["-m", "lungmask_cli", "--help"],
+            "lungmask score --metrics dice": ["-m", "lungmask_cli", "score", temporary, temporary, "--metrics", "dice"],
             "lungmask score": ["-m", "lungmask_cli", "score", temporary, temporary],
         }
         taken: dict[str, list[float]] = {name: [] for name in commands}

@@ -1,12 +1,14 @@
 """Damaged files for the readers: python -m tests.fuzz [--count 5000] [--seed 0] [--keep FOLDER]
 
-Valid PNG, JPEG, TIFF, BMP, GIF, DICOM and .IMG files are damaged at random and read in a process of its own, whose time
-and memory are watched. It is a finding when a file makes the process die, takes over 5 seconds or over 1 GiB, or raises
-anything but an `ImageError` that names the file. Findings are kept in FOLDER, and make the exit code 1.
+Valid PNG, JPEG, TIFF, BMP, GIF, DICOM, NIfTI and .IMG files are damaged at random and read in a process of its own, as
+radiographs and as masks; its time and memory are watched. It is a finding when a file makes the process die, takes over
+5 seconds or over 1 GiB, or raises anything but an `ImageError` that names the file. Findings are kept in FOLDER, and
+make the exit code 1.
 """
 
 import argparse
 import contextlib
+import gzip
 import io
 import multiprocessing
 import resource
@@ -14,10 +16,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import nibabel
 import numpy as np
 from numpy.random import Generator
 from PIL import Image
@@ -37,11 +40,12 @@ from pydicom.uid import (
 )
 
 from lungmask_cli.errors import ImageError
+from lungmask_cli.imaging.masks import read_lung_mask
 from lungmask_cli.imaging.polarity import standardized
-from lungmask_cli.imaging.raster import read_mask
-from lungmask_cli.imaging.read import RASTER_SUFFIXES, read_radiograph
+from lungmask_cli.imaging.read import read_radiograph
 from tests.dicoms import make_dicom
 from tests.phantoms import draw_phantom
+from tests.segmentations import LABEL_MAP, make_seg, segment
 
 MOST_SECONDS, MOST_BYTES = 5.0, 2**30
 HEADER = 600  # bytes, in which damage does most
@@ -63,7 +67,23 @@ def seeds() -> list[Seed]:
     for suffix, kind in ((".jpg", "JPEG"), (".bmp", "BMP"), (".gif", "GIF")):
         found.append((suffix, saved(pictures[0], kind)))
     found += [(".dcm", dicom) for dicom in dicom_seeds(deep // 16, pictures[0])]
-    return found
+    return found + list(mask_seeds())
+
+
+def mask_seeds() -> Iterator[Seed]:
+    """Segmentations and NIfTI masks."""
+    phantom = draw_phantom(24, 20)
+    lungs = [segment(1, kind="3341006"), segment(2, kind="44029006")]
+    yield ".dcm", written(make_seg([phantom.right, phantom.left], lungs))
+    labels = (phantom.right + 2 * phantom.left).astype(np.uint8)
+    label_map = make_seg([labels], lungs, **LABEL_MAP)
+    yield ".dcm", written(label_map)
+    label_map.compress(JPEGLSLossless)
+    yield ".dcm", written(label_map)
+    for kind in (np.uint8, np.float32):
+        nifti = nibabel.Nifti1Image(labels.T.astype(kind), np.eye(4)).to_bytes()
+        yield ".nii", nifti
+        yield ".nii.gz", gzip.compress(nifti)
 
 
 def saved(picture: Image.Image, kind: str, **options: str) -> bytes:
@@ -142,10 +162,14 @@ def damaged_files(count: int, seed: int) -> Iterator[Seed]:
 
 def read(path: Path) -> str:
     """What came of it: `read`, `refused`, or the name of what was raised and should not have been."""
+    outcomes = {tried(path, lambda given: standardized(read_radiograph(given))), tried(path, read_lung_mask)}
+    bad = outcomes - {"read", "refused"}
+    return min(bad) if bad else min(outcomes)
+
+
+def tried(path: Path, reader: Callable[[Path], object]) -> str:
     try:
-        standardized(read_radiograph(path))
-        if path.suffix in RASTER_SUFFIXES:
-            read_mask(path)
+        reader(path)
     except ImageError as error:
         return "refused" if path.name in error.message else f"an error that does not name the file: {error.message}"
     except Exception as error:

@@ -26,4 +26,4 @@ ResolutionTag = Annotated[
         help="Take the pixel spacing of PNG, JPEG, TIFF and BMP from their resolution (dots per inch).",
     ),
 ]
-Jobs = Annotated[int | None, typer.Option(help="Processes that prepare images. Default: one per core.", min=1)]
+Jobs = Annotated[int | None, typer.Option(help="Processes that work at it. Default: one per core.", min=1)]

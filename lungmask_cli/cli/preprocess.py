@@ -36,10 +36,11 @@ def preprocess(
     What an earlier run has prepared in the same way is kept, so that an interrupted run goes on where it stopped.
     """
     from lungmask_cli.datasets.layouts import find_pairs
-    from lungmask_cli.datasets.preparation import Preparation, available_cores, prepare
+    from lungmask_cli.datasets.preparation import Preparation, prepare
     from lungmask_cli.datasets.splits import resolve_split
     from lungmask_cli.imaging.radiograph import ReadOptions
     from lungmask_cli.imaging.write import check_writable
+    from lungmask_cli.processes import available_cores
 
     check_writable(output)
     pairing = find_pairs(*sources)

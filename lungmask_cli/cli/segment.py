@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lungmask_cli.cli.options import HashNames, MaxPixels, Polarity, ResolutionTag
-from lungmask_cli.cli.terminal import complain, progress, say, warn, warn_of_all
+from lungmask_cli.cli.terminal import complain, progress, say, warn, warn_of_all, write_table
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError, UsageError
 
@@ -106,22 +106,8 @@ def _segment_all(segmenter: "Segmenter", jobs: list["Job"]) -> list["Row"]:
     finally:
         warn_of_all((row.file, "; ".join(row.warnings)) for row in rows)
         say(_summary(rows, len(jobs)))
-        _write_table(segmenter.output / "segment.csv", to_csv(rows))
+        write_table(segmenter.output / "segment.csv", to_csv(rows))
     return rows
-
-
-def _write_table(path: Path, table: str) -> None:
-    """The table as a file; where that fails, as on a full disk, on standard output, so that it is not lost."""
-    from lungmask_cli.imaging.write import write_text
-
-    try:
-        write_text(path, table)
-    except OSError as error:
-        typer.echo(table, nl=False)
-        raise UsageError(
-            f"{path}: cannot be written: {error.strerror or error}; the table is on standard output",
-            "Check the free space and the permissions.",
-        ) from error
 
 
 def _summary(rows: list["Row"], planned: int) -> str:

@@ -2,13 +2,15 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lungmask_cli.errors import LungmaskError
+from lungmask_cli.errors import LungmaskError, UsageError
 from lungmask_cli.text import printable
 
 T = TypeVar("T")
@@ -67,6 +69,29 @@ def progress(title: str) -> Callable[[Iterable[T]], Iterable[T]]:
     return lambda items: tqdm(items, desc=title, unit="image", leave=False)
 
 
-def show(table: Table) -> None:
-    """A table for the user."""
-    _stderr.print(table)
+def show(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table for the user; the first column is text, the others are numbers."""
+    table = Table(title=Text(printable(title)), title_justify="left", box=box.SIMPLE_HEAD)
+    for place, name in enumerate(header):
+        table.add_column(name, justify="right" if place else "left", no_wrap=place > 0)
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    _stderr.print(table, soft_wrap=False)
+
+
+def write_table(path: Path, table: str) -> None:
+    """The table as a file; where that fails, as on a full disk, on standard output, so that it is not lost.
+
+    Raises:
+        UsageError: it could not be written as a file.
+    """
+    from lungmask_cli.imaging.write import write_text
+
+    try:
+        write_text(path, table)
+    except OSError as error:
+        print(table, end="")
+        raise UsageError(
+            f"{path}: cannot be written: {error.strerror or error}; the table is on standard output",
+            "Check the free space and the permissions.",
+        ) from error

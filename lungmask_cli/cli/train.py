@@ -48,10 +48,11 @@ def train(
     folder = output or _next_run_folder(resolved.preset)
 
     from lungmask_cli.datasets.cache import open_or_prepare
-    from lungmask_cli.datasets.preparation import Preparation, available_cores
+    from lungmask_cli.datasets.preparation import Preparation
     from lungmask_cli.imaging.radiograph import ReadOptions
     from lungmask_cli.imaging.write import check_writable
     from lungmask_cli.networks.backend import choose_device
+    from lungmask_cli.processes import available_cores
 
     size = max(_PREPARED_SIZE, resolved.image_size)
     how = Preparation(size, ReadOptions(max_pixels), polarity, jobs=jobs or available_cores())

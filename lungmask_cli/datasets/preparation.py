@@ -3,36 +3,31 @@
 What is finished is written down in DST/.journal.jsonl, so that a second run does only what is missing or has changed.
 """
 
-import contextlib
-import ctypes
 import dataclasses
 import hashlib
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
 
 import lungmask_cli
 from lungmask_cli.datasets.layouts import Pair, Pairing, without_names
 from lungmask_cli.datasets.prepared import Entry, PreparedSet, file_sha256, hashed_name, write_manifest
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.imaging.apart import end_now, live_as_long_as_parent
 from lungmask_cli.imaging.geometry import Letterbox
+from lungmask_cli.imaging.masks import read_masks
 from lungmask_cli.imaging.polarity import standardized
 from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOptions
-from lungmask_cli.imaging.raster import read_masks, size_text
+from lungmask_cli.imaging.raster import size_text
 from lungmask_cli.imaging.read import read_radiograph
 from lungmask_cli.imaging.write import PARTIAL, write_grey16, write_mask, write_text
+from lungmask_cli.processes import in_processes
 
 _JOURNAL = ".journal.jsonl"
 _ASPECT_TOLERANCE = 0.01
 _WORTH_PROCESSES = 8
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 @dataclass(frozen=True)
@@ -52,11 +47,6 @@ class Preparation:
     correct_polarity: bool = True
     hash_names: bool = False
     jobs: int = 1
-
-
-def available_cores() -> int:
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -175,38 +165,9 @@ def _outcomes(tasks: list[_Task], destination: Path, how: Preparation, done: dic
         else:
             left.append(task)
     if how.jobs > 1 and len(left) >= _WORTH_PROCESSES:
-        yield from _in_processes(left, destination, how)
+        yield from in_processes(partial(_prepare_pair, destination=destination, how=how), left, how.jobs)
     else:
         yield from (_prepare_pair(task, destination, how) for task in left)
-
-
-def _in_processes(tasks: list[_Task], destination: Path, how: Preparation) -> Iterator[_Outcome]:
-    # Fresh processes: copies of one that has threads, such as those of a progress bar or of Keras, may hang.
-    pool = ProcessPoolExecutor(how.jobs, multiprocessing.get_context("spawn"), initializer=_start_process)
-    rest = iter(tasks)
-    try:
-        waiting = {pool.submit(_prepare_pair, task, destination, how) for task in islice(rest, 3 * how.jobs)}
-        while waiting:
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            waiting |= {pool.submit(_prepare_pair, task, destination, how) for task in islice(rest, len(finished))}
-            yield from (future.result() for future in finished)
-        pool.shutdown()
-    except BrokenProcessPool:
-        raise UsageError(
-            "a process was killed, probably because memory ran out",
-            "Run it again, which goes on where it stopped, with fewer --jobs.",
-        ) from None
-    finally:
-        end_now(pool)
-
-
-def _start_process() -> None:
-    live_as_long_as_parent()
-    # Linux maps and clears the memory of each large array anew; to keep what was freed is faster.
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        for setting in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
-            mallopt(setting, 2**30)
 
 
 def _prepare_pair(task: _Task, destination: Path, how: Preparation) -> _Outcome:

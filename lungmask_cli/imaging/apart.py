@@ -6,17 +6,16 @@ that dies is another one.
 
 import multiprocessing
 import os
-import signal
-import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lungmask_cli.processes import end_now, live_as_long_as_parent
 
 _SECONDS = 4.0
 _BYTES_PER_SECOND = 2_000_000  # far less than any machine decodes
@@ -43,22 +42,6 @@ def decode_apart(path: Path, plugin: str) -> tuple[NDArray[Any], dict[str, Any]]
         raise RuntimeError("the decoder died or hung") from None
 
 
-def live_as_long_as_parent() -> None:
-    """To be called first in a process that was started: it ignores interrupts, and ends when its parent does.
-
-    An interrupt reaches all processes of a terminal, and the parent deals with it; a parent that is killed cannot.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)
-
-
 def _start() -> None:
     live_as_long_as_parent()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where decoders write what they think of the data
@@ -81,10 +64,3 @@ def _decode(path: Path, plugin: str) -> tuple[NDArray[Any], dict[str, Any]]:
 def _shut_down() -> None:
     while _processes:
         _processes.pop().shutdown()
-
-
-def end_now(pool: ProcessPoolExecutor) -> None:
-    """End the pool's processes without waiting for what they do; a plain shutdown would, and may wait for ever."""
-    for process in list((getattr(pool, "_processes", None) or {}).values()):
-        process.kill()
-    pool.shutdown(wait=False, cancel_futures=True)

@@ -12,6 +12,7 @@ import logging
 import re
 import warnings
 import zlib
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.imaging import apart
 from lungmask_cli.imaging.dicom_header import header_warnings, refuse_other_than_radiographs, spacing_mm
 from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOptions, exchanged
 
@@ -30,7 +30,7 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 _GDCM, _LIBJPEG = "gdcm", "pylibjpeg"  # pydicom's names; for JPEG 2000 pylibjpeg is openjpeg, which is harmless
 _EXTENDED = "1.2.840.10008.1.2.4.51"
 # 12-bit and lossless JPEG, which only decoders can decode that do not survive damaged data.
-_APART = (_EXTENDED, "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
+APART = (_EXTENDED, "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 _JPEG = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.[578]\d")  # JPEG and JPEG-LS, not JPEG 2000
 _LEAST_SHOWN = 0.1
 _VALUE_TYPES = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT OB OW PN SH SL SQ SS ST TM UI UL UN US UT".split())
@@ -60,15 +60,36 @@ def read_dicom(path: Path, options: ReadOptions = DEFAULTS) -> Radiograph:
         ImageError: the file is not readable DICOM, holds no or several frames, is of another modality, is too large, or
             is compressed in a way that no installed decoder handles.
     """
+    with interpreting(path):
+        return _read(path, options)
+
+
+def read_dicom_spacing(path: Path) -> tuple[tuple[int, int], tuple[float, float] | None, str]:
+    """Height and width, row and column spacing in mm (None if unknown), and the element the spacing came from.
+
+    Raises:
+        ImageError: the file is not readable DICOM, or holds no picture.
+    """
+    with interpreting(path):
+        dataset = read_dataset(path, DEFAULTS)
+        refuse_other_than_radiographs(dataset, path)
+        return (int(dataset.Rows), int(dataset.Columns)), *spacing_mm(dataset)
+
+
+@contextlib.contextmanager
+def interpreting(path: Path) -> Iterator[None]:
+    """Keeps pydicom silent, and makes whatever it raises an `ImageError`.
+
+    What pydicom says of odd elements quotes them; none of it may reach a terminal or a log.
+    """
     import pydicom
 
-    # What pydicom says of odd elements quotes them; none of it may reach a terminal or a log.
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _read(path, options)
+            yield
         except (ImageError, OSError):
             raise
         except Exception as error:
@@ -79,7 +100,7 @@ def read_dicom(path: Path, options: ReadOptions = DEFAULTS) -> Radiograph:
 
 
 def _read(path: Path, options: ReadOptions) -> Radiograph:
-    dataset = _read_dataset(path, options)
+    dataset = read_dataset(path, options)
     refuse_other_than_radiographs(dataset, path)
     options.check_size(path, int(dataset.Columns), int(dataset.Rows))
     stored, photometric = _stored_values(dataset, path)
@@ -93,7 +114,12 @@ def _read(path: Path, options: ReadOptions) -> Radiograph:
     return Radiograph(_compact(pixels), _not_padding(dataset, stored), spacing, source, notes)
 
 
-def _read_dataset(path: Path, options: ReadOptions) -> Any:
+def read_dataset(path: Path, options: ReadOptions) -> Any:
+    """The elements of a DICOM file, large ones still on disk.
+
+    Raises:
+        ImageError: the file is not readable DICOM, or inflates to more than a radiograph can hold.
+    """
     from pydicom import dcmread
 
     if not is_dicom(path):
@@ -110,14 +136,14 @@ def _read_dataset(path: Path, options: ReadOptions) -> Any:
 
 def _refuse_inflation(path: Path, options: ReadOptions) -> None:
     """Refuse a deflated file that grows beyond what a radiograph needs, before pydicom inflates it in memory."""
-    from pydicom.filereader import read_dataset
+    from pydicom import filereader
 
     with path.open("rb") as file:
         if _DEFLATED.encode() not in file.read(1024):
             return
         file.seek(132)  # the meta information, group 2, follows the preamble; the deflated part follows it (PS3.10 7.1)
         try:
-            read_dataset(file, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
+            filereader.read_dataset(file, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
         except Exception:  # pydicom's error then says that the file is damaged
             return
         rest = file.read()
@@ -133,13 +159,20 @@ def _refuse_inflation(path: Path, options: ReadOptions) -> None:
         raise ImageError(f"{path}: inflates to more than a radiograph can hold", "Raise --max-pixels if it is one.")
 
 
+def decoded(dataset: Any, path: Path) -> NDArray[Any]:
+    """The decoded pixels, by no decoder that damaged data can end the program through."""
+    from pydicom.pixels import get_decoder
+
+    return _decode(get_decoder(transfer_syntax(dataset)), dataset, path)[0]
+
+
 def _stored_values(dataset: Any, path: Path) -> tuple[NDArray[Any], str]:
     """The decoded pixels, (H, W) or (H, W, 3) RGB, and the photometric interpretation they now have."""
     from pydicom.pixels import apply_color_lut, get_decoder
 
     if "PixelData" not in dataset:
         raise ImageError(f"{path}: holds no pixel data", "It may be a report or a presentation state.")
-    syntax = _transfer_syntax(dataset)
+    syntax = transfer_syntax(dataset)
     try:
         pixels, facts = _decode(get_decoder(syntax), dataset, path)
     except (RuntimeError, NotImplementedError):  # pydicom's "no decoder" and "all decoders failed"
@@ -167,7 +200,7 @@ def _decoder_hint(syntax: Any) -> str:
         return "Export it again, uncompressed or as JPEG 2000."
     if syntax == _EXTENDED and _LIBJPEG not in available:
         return 'Install a decoder for 12 bits: pip install "lungmask-cli[gpl]".'
-    if syntax in _APART and not {_GDCM, _LIBJPEG} & set(available):
+    if syntax in APART and not {_GDCM, _LIBJPEG} & set(available):
         return 'Install a decoder: pip install "lungmask-cli[dicom]".'
     return "The file is damaged; copy or export it again."
 
@@ -179,9 +212,11 @@ def _decode(decoder: Any, dataset: Any, path: Path) -> tuple[NDArray[Any], Any]:
         for plugin in decoder.available_plugins
         if plugin not in risky
     ]
-    if decoder.UID in _APART:
+    if decoder.UID in APART:
         plugins = (plugin for plugin in (_GDCM, _LIBJPEG) if plugin in decoder.available_plugins)
-        ways += [partial(apart.decode_apart, path, plugin) for plugin in plugins]
+        from lungmask_cli.imaging.apart import decode_apart  # what few files need, and takes time to import
+
+        ways += [partial(decode_apart, path, plugin) for plugin in plugins]
     for way in ways[:-1]:
         with contextlib.suppress(RuntimeError, NotImplementedError):
             return way()
@@ -189,7 +224,8 @@ def _decode(decoder: Any, dataset: Any, path: Path) -> tuple[NDArray[Any], Any]:
     return ways[-1]() if ways else decoder.as_array(dataset, raw=False)
 
 
-def _transfer_syntax(dataset: Any) -> Any:
+def transfer_syntax(dataset: Any) -> Any:
+    """The transfer syntax as pydicom's `UID`, also of files without meta information."""
     from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     named = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")

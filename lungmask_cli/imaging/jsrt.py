@@ -8,7 +8,8 @@ from lungmask_cli.errors import ImageError
 from lungmask_cli.imaging.radiograph import DEFAULTS, Radiograph, ReadOptions
 
 SIDE = 2048
-SPACING_MM = 0.175
+SPACING_MM = (0.175, 0.175)
+SPACING_SOURCE = "JSRT"
 _LARGEST = 4095
 _BYTES = SIDE * SIDE * 2
 
@@ -40,4 +41,4 @@ def read_jsrt(path: Path, options: ReadOptions = DEFAULTS) -> Radiograph:
             "Is it another kind of .IMG file? Convert it to PNG first.",
         )
     pixels = np.uint16(_LARGEST) - stored.reshape(SIDE, SIDE).astype(np.uint16)
-    return Radiograph(pixels, None, (SPACING_MM, SPACING_MM), "JSRT", notes)
+    return Radiograph(pixels, None, SPACING_MM, SPACING_SOURCE, notes)

@@ -41,6 +41,34 @@ class Radiograph:
         return replace(self, pixels=exchanged(self.pixels))
 
 
+@dataclass(frozen=True)
+class LungMask:
+    """The lungs of one radiograph, as a file or a hand drew them.
+
+    Args:
+        lungs: (H, W) bool, both lungs.
+        right: the patient's right lung alone, (H, W) bool; None where the file does not tell.
+        left: the patient's left lung alone; None where `right` is.
+        spacing_mm: row and column spacing in mm; None if unknown.
+        spacing_source: where the spacing came from; empty if unknown.
+        labelled: the lungs were told apart by the labels 1 and 2, or others that were asked for.
+        maybe_labelled: the file holds no number but 0 and 1, which would be labels if its neighbours have 2 as well.
+    """
+
+    lungs: Mask
+    right: Mask | None = None
+    left: Mask | None = None
+    spacing_mm: tuple[float, float] | None = None
+    spacing_source: str = ""
+    labelled: bool = False
+    maybe_labelled: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.lungs.shape[0], self.lungs.shape[1]
+
+
 def exchanged(pixels: NDArray[Any]) -> NDArray[Any]:
     """The numbers with dark and bright exchanged: the largest minus each, in a type that has room for it."""
     if pixels.dtype.kind == "i":

@@ -1,8 +1,7 @@
 """PNG, JPEG, TIFF, BMP and GIF through Pillow."""
 
-import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOptions, exchanged
+from lungmask_cli.imaging.radiograph import DEFAULTS, Radiograph, ReadOptions, exchanged
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
 _GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -41,48 +40,17 @@ def read_raster(path: Path, options: ReadOptions = DEFAULTS) -> Radiograph:
     return Radiograph(pixels, None, spacing, "resolution tag" if spacing else "", notes)
 
 
-def read_mask(path: Path, options: ReadOptions = DEFAULTS) -> Mask:
-    """A mask from a picture file: (H, W), True where the value is at least half of the largest in the file.
+def read_values(path: Path, options: ReadOptions = DEFAULTS) -> NDArray[Any]:
+    """The numbers (H, W) of a picture as they are: whole ones of 8, 16 or 32 bits, or float32.
 
-    That reads masks of 0/255, 0/1 and 0/65535 alike; a mask of a single value 0 is empty.
+    Those of a palette of colours are the numbers of the colours, because labels are often written so.
 
     Raises:
         ImageError: the file is empty, truncated, too large, of several pages, or no picture.
     """
     with _opened(path, options) as picture:
         ImageOps.exif_transpose(picture, in_place=True)
-        grey = _grey(picture)
-    half = max(float(grey.max()) / 2, 0.5)
-    mask: Mask = grey >= (math.ceil(half) if grey.dtype.kind in "iu" else half)
-    return mask
-
-
-def read_masks(paths: Sequence[Path], options: ReadOptions = DEFAULTS) -> list[Mask]:
-    """Mask files of one size, such as left and right lung.
-
-    Raises:
-        ImageError: a file cannot be read, or the sizes differ.
-    """
-    try:
-        masks = [read_mask(path, options) for path in paths]
-    except OSError as error:
-        raise ImageError(f"{error.filename}: cannot be read: {error.strerror or error}") from error
-    for path, mask in zip(paths, masks, strict=True):
-        if mask.shape != masks[0].shape:
-            raise ImageError(
-                f"{paths[0]} and {path} differ in size: {size_text(masks[0])} and {size_text(mask)} pixels"
-            )
-    return masks
-
-
-def read_mask_union(paths: Sequence[Path], options: ReadOptions = DEFAULTS) -> Mask:
-    """The union of mask files of one size.
-
-    Raises:
-        ImageError: a file cannot be read, or the sizes differ.
-    """
-    union: Mask = np.logical_or.reduce(read_masks(paths, options))
-    return union
+        return np.asarray(picture) if _is_painted(picture) else _grey(picture)
 
 
 def size_text(image: NDArray[Any]) -> str:
@@ -122,6 +90,15 @@ def _pillow_without_limit() -> Iterator[None]:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
+
+
+def _is_painted(picture: Image.Image) -> bool:
+    """Whether the picture has a palette of colours, by which labels are shown: its numbers count then."""
+    if picture.mode != "P":
+        return False
+    palette = np.array(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    used = palette[np.flatnonzero(picture.histogram()[: len(palette)])]
+    return bool((used != used[:, :1]).any())
 
 
 def _is_deep_colour(picture: Image.Image) -> bool:

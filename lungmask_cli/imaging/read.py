@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.imaging.dicom import is_dicom, read_dicom
-from lungmask_cli.imaging.jsrt import read_jsrt
+from lungmask_cli.imaging.dicom import is_dicom, read_dicom, read_dicom_spacing
+from lungmask_cli.imaging.jsrt import SIDE, SPACING_MM, SPACING_SOURCE, read_jsrt
 from lungmask_cli.imaging.radiograph import DEFAULTS, Radiograph, ReadOptions
 from lungmask_cli.imaging.raster import read_raster
 
@@ -39,6 +39,22 @@ def read_radiograph(path: Path, options: ReadOptions = DEFAULTS) -> Radiograph:
     if not (least > -_LARGEST_VALUE and largest < _LARGEST_VALUE):  # false for what is not a number, too
         raise ImageError(f"{path}: holds values that are no numbers", "Export the file again, as whole numbers.")
     return radiograph
+
+
+def read_spacing(path: Path) -> tuple[tuple[int, int] | None, tuple[float, float] | None, str]:
+    """Height and width, row and column spacing in mm, and where the spacing came from, without reading the pixels.
+
+    What is not known is None, as it is for pictures, and the source empty.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    try:
+        if path.suffix.lower() == ".img":
+            return (SIDE, SIDE), SPACING_MM, SPACING_SOURCE
+        return read_dicom_spacing(path) if _reader(path) is read_dicom else (None, None, "")
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _reader(path: Path) -> Callable[[Path, ReadOptions], Radiograph]:

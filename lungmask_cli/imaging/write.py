@@ -1,6 +1,7 @@
 """Writing files so that they appear whole or not at all."""
 
 import csv
+import errno
 import io
 import os
 import re
@@ -50,6 +51,8 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     The folder is made if needed. When the block fails, nothing is left behind and an older file stays as it was.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = "".join(path.suffixes[-2:])
     suffix = suffix if len(suffix) < 32 else path.suffix[:32]
@@ -113,7 +116,8 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
 def csv_rows(lines: Iterable[str]) -> Iterator[dict[str, str]]:
     """The rows of `csv_text` by column, without the apostrophes."""
     for row in csv.DictReader(lines):
-        yield {name: value[1:] if value and _is_guarded(value) else value for name, value in row.items()}
+        cells = ((name, value) for name, value in row.items() if name is not None)  # what is beyond the header
+        yield {name: value[1:] if value and _is_guarded(value) else value for name, value in cells}
 
 
 def _cell(value: object) -> object:

@@ -22,7 +22,7 @@ from lungmask_cli.imaging.write import csv_text, write_mask, write_picture
 from lungmask_cli.inference.predict import predict_mask
 from lungmask_cli.inference.weights import LoadedModel
 from lungmask_cli.scoring.overlap import overlap
-from lungmask_cli.scoring.pairing import OVERLAYS, MaskFiles
+from lungmask_cli.scoring.pairing import OVERLAYS, MaskFiles, read_files
 from lungmask_cli.text import fitting, printable
 
 WRITTEN, FAILED = "written", "failed"
@@ -187,11 +187,11 @@ class Segmenter:
         if paths is None:
             return None, f"no Dice: {self.truth.folder} has no mask of this name"
         try:
-            truth = self.truth.read(paths)
+            truth = read_files(paths).lungs
         except ImageError as error:
             return None, "no Dice: its hand-made mask is broken" if self.hash_names else f"no Dice: {error.message}"
         if truth.shape != mask.shape:
-            named = "its hand-made mask" if self.hash_names else paths[0]
+            named = "its hand-made mask" if self.hash_names else next(iter(paths.values()))
             return None, f"no Dice: the radiograph has {size_text(mask)} pixels, {named} {size_text(truth)}"
         return truth, ""
 
@@ -223,7 +223,7 @@ def to_csv(rows: list[Row]) -> str:
 def _cells(row: Row) -> list[object]:
     cells = {name: getattr(row, name) for name in _COLUMNS}
     cells["warnings"] = "; ".join(row.warnings)
-    for name, decimals in (("lung_area_cm2", 2), ("dice", 8), ("seconds", 3)):
+    for name, form in (("lung_area_cm2", ".2f"), ("dice", ".10g"), ("seconds", ".3f")):
         if cells[name] is not None:
-            cells[name] = f"{cells[name]:.{decimals}f}"
+            cells[name] = f"{cells[name]:{form}}"
     return list(cells.values())

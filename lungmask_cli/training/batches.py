@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from lungmask_cli.config import AugmentationConfig
 from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.imaging.geometry import resize
+from lungmask_cli.imaging.masks import read_mask
 from lungmask_cli.imaging.radiograph import FloatImage
-from lungmask_cli.imaging.raster import read_mask
 from lungmask_cli.imaging.read import read_radiograph
 from lungmask_cli.training.augmentation import augment
 

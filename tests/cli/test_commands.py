@@ -20,8 +20,16 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("command", [["--help"], ["score", "--help"], ["score", "PREDS", "TRUTH"]])
-def test_help_and_score_load_no_network_library(tmp_path, command):
+@pytest.mark.parametrize(
+    ("command", "allowed"),
+    [
+        (["--help"], set()),
+        (["score", "--help"], set()),
+        (["score", "PREDS", "TRUTH", "--metrics", "dice"], set()),
+        (["score", "PREDS", "TRUTH"], {"scipy"}),
+    ],
+)
+def test_help_and_score_load_no_network_library(tmp_path, command, allowed):
     for name in ("PREDS", "TRUTH"):
         save_mask(tmp_path / name / "a.png", np.ones((4, 4), bool))
     code = (
@@ -30,7 +38,7 @@ def test_help_and_score_load_no_network_library(tmp_path, command):
         "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"
         "heavy = {'tensorflow', 'keras', 'jax', 'torch', 'scipy', 'matplotlib'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+        f"assert heavy <= {allowed!r}, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -164,22 +172,6 @@ def test_segment_uses_the_weights_that_ship(lungmask, tmp_path):
     done = lungmask("segment", tmp_path / "in", "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "a.png").is_file()
-
-
-def test_score_writes_its_table_to_standard_output_and_names_what_fails(lungmask, tmp_path):
-    square = np.zeros((8, 8), bool)
-    square[2:6, 2:6] = True
-    save_mask(tmp_path / "preds" / "same.png", square)
-    save_mask(tmp_path / "truth" / "same.png", square)
-    save_mask(tmp_path / "preds" / "size.png", np.ones((4, 4), bool))
-    save_mask(tmp_path / "truth" / "size.png", square)
-    save_mask(tmp_path / "preds" / "lonely.png", square)
-    done = lungmask("score", tmp_path / "preds", tmp_path / "truth")
-    assert done.returncode == 1
-    rows = {row["file"]: row for row in csv.DictReader(done.stdout.splitlines())}
-    assert float(rows["same"]["dice"]) == float(rows["same"]["iou"]) == 1
-    assert "differ in size: 4 x 4 and 8 x 8" in done.stderr
-    assert "lonely.png: has no partner in" in done.stderr
 
 
 def test_an_output_that_cannot_be_written_is_an_error_of_one_line(lungmask, tmp_path):

@@ -86,4 +86,4 @@ def test_shrinking_by_blocks_first_moves_nothing(height, width, size, kind):
     shrunk = resize(slope, size, size)
     y, x = (np.mgrid[:size, :size] + 0.5) / size
     inner = np.s_[1:-1, 1:-1]  # at the edges a pixel's means are of one side
-    assert np.abs(shrunk - (y * 100 + x * 50))[inner].max() < 1.5
+    assert np.abs(shrunk - (y * 100 + x * 50))[inner].max() < 2  # whole numbers are up to 1 less

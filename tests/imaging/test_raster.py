@@ -7,7 +7,7 @@ from PIL import Image
 
 from lungmask_cli.errors import ImageError
 from lungmask_cli.imaging.radiograph import ReadOptions
-from lungmask_cli.imaging.raster import read_mask, read_mask_union, read_raster
+from lungmask_cli.imaging.raster import read_raster
 
 
 def test_sixteen_bits_survive(tmp_path):
@@ -34,25 +34,6 @@ def test_exif_rotation_is_applied(tmp_path):
     exif[0x0112] = 6  # turned by 90 degrees
     picture.save(tmp_path / "turned.jpg", exif=exif)
     assert read_raster(tmp_path / "turned.jpg").shape == (4, 2)
-
-
-@pytest.mark.parametrize("largest", [1, 255])
-def test_masks_of_any_scale_are_read_alike(tmp_path, largest):
-    values = np.array([[0, largest], [largest, 0]], np.uint8)
-    Image.fromarray(values).save(tmp_path / "mask.png")
-    assert read_mask(tmp_path / "mask.png").tolist() == [[False, True], [True, False]]
-
-
-def test_an_all_black_mask_is_empty(tmp_path):
-    Image.new("L", (3, 3)).save(tmp_path / "empty.png")
-    assert not read_mask(tmp_path / "empty.png").any()
-
-
-def test_the_union_of_masks_of_two_sizes_is_an_error_that_names_both(tmp_path):
-    Image.new("L", (3, 3)).save(tmp_path / "left.png")
-    Image.new("L", (4, 3)).save(tmp_path / "right.png")
-    with pytest.raises(ImageError, match=r"left\.png and .*right\.png differ in size: 3 x 3 and 4 x 3"):
-        read_mask_union([tmp_path / "left.png", tmp_path / "right.png"])
 
 
 def test_too_many_pixels_are_refused_by_the_header_alone(tmp_path):

@@ -11,10 +11,18 @@ from lungmask_cli.scoring.overlap import overlap
 masks = arrays(bool, (5, 7))
 
 
-def test_two_pixels_by_hand():
-    result = overlap(np.array([[True, True, False]]), np.array([[False, True, True]]))
-    assert result.dice == 0.5  # 2 x 1 / (2 + 2)
-    assert result.iou == pytest.approx(1 / 3)
+def test_four_pixels_by_hand():
+    result = overlap(np.array([[True, True, True, False]]), np.array([[False, True, True, True]]))
+    assert (result.drawn, result.truth, result.common) == (3, 3, 2)
+    assert result.dice == 2 / 3  # 2 x 2 / (3 + 3)
+    assert result.iou == 0.5
+    assert (result.over_segmented, result.under_segmented) == (1, 1)
+
+
+def test_sensitivity_is_of_the_truth_and_precision_of_what_was_drawn():
+    result = overlap(np.array([[True, False, False, False]]), np.array([[True, True, True, True]]))
+    assert result.sensitivity == 0.25
+    assert result.precision == 1
 
 
 def test_one_empty_mask_is_0_and_two_are_undefined():
@@ -24,12 +32,27 @@ def test_one_empty_mask_is_0_and_two_are_undefined():
     assert math.isnan(overlap(empty, empty).iou)
 
 
+def test_what_is_a_share_of_nothing_is_undefined():
+    full, empty = np.ones((2, 2), bool), np.zeros((2, 2), bool)
+    assert math.isnan(overlap(full, empty).sensitivity)
+    assert overlap(full, empty).precision == 0
+    assert math.isnan(overlap(empty, full).precision)
+    assert overlap(empty, full).sensitivity == 0
+
+
 @given(masks, masks)
 def test_dice_and_iou_are_symmetric_and_belong_together(one, two):
     there, back = overlap(one, two), overlap(two, one)
     if one.any() or two.any():
-        assert there == back
+        assert (there.dice, there.iou) == (back.dice, back.iou)
         assert there.dice == pytest.approx(2 * there.iou / (1 + there.iou))
+
+
+@given(masks.filter(np.any), masks.filter(np.any))
+def test_dice_is_the_harmonic_mean_of_sensitivity_and_precision(drawn, truth):
+    result = overlap(drawn, truth)
+    if result.common:
+        assert result.dice == pytest.approx(2 / (1 / result.sensitivity + 1 / result.precision))
 
 
 @given(masks.filter(np.any))

@@ -1,0 +1,285 @@
+"""Means with intervals, worst cases, and paired comparisons."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungmask_cli.scoring.compare import EMPTY, FAILED, SCORED, Score
+from lungmask_cli.scoring.definitions import NEITHER, Column, in_order
+
+_RESAMPLES = 9999
+_LEAST_UNITS = 5
+_LEVEL = 0.95
+_CHUNK = 2_000_000  # random numbers at a time
+_WORST = 5
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One column over all its defined values.
+
+    Args:
+        count: how many values there are, infinite ones among them.
+        undefined: how many are NaN.
+        infinite: how many are infinite.
+        mean: of all values; infinite if one is.
+        sd: standard deviation with n - 1; NaN if a value is infinite or there is one only.
+        median: middle value.
+        quartiles: first and third, interpolated linearly.
+        interval: 95 % bootstrap interval of the mean; NaN where there is none.
+        worst: up to five keys with their values, worst first; empty where no value is better than another.
+    """
+
+    count: int
+    undefined: int
+    infinite: int
+    mean: float
+    sd: float
+    median: float
+    quartiles: tuple[float, float]
+    interval: tuple[float, float]
+    worst: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All scores of one group: how many have each status, and the statistics of each column."""
+
+    group: str
+    counts: Mapping[str, int]
+    statistics: Mapping[Column, Statistic]
+
+    @property
+    def counted(self) -> str:
+        """The counts in words."""
+        return ", ".join(f"{self.counts[status]} {status}" for status in (SCORED, EMPTY, FAILED))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods on the same images, for one column.
+
+    Args:
+        count: images that both have a value for; both infinite is a difference of 0.
+        left_out: images with a value for one of them only, or undefined.
+        mean: of the first method.
+        other_mean: of the second.
+        difference: the mean of first minus second.
+        interval: its 95 % bootstrap interval; NaN where there is none.
+        better: how many images the first method is better on, and the second.
+        p_value: of Wilcoxon's signed-rank test over the patients; NaN where all differences are 0.
+    """
+
+    count: int
+    left_out: int
+    mean: float
+    other_mean: float
+    difference: float
+    interval: tuple[float, float]
+    better: tuple[int, int]
+    p_value: float
+
+
+def summarize(scores: Sequence[Score], patients: Mapping[str, str], seed: int, group: str = "") -> Summary:
+    """The summary of all scores.
+
+    Args:
+        scores: the outcomes of all pairs.
+        patients: the patient of each key; keys that are not there are patients of their own.
+        seed: of the bootstrap.
+        group: what the scores have in common.
+    """
+    counts = Counter(score.status for score in scores)
+    columns = in_order(column for score in scores for column in score.values)
+    units = _units([score.key for score in scores], patients)
+    values = np.array([[score.values.get(column, math.nan) for column in columns] for score in scores])
+    intervals = bootstrap_intervals(values, units, seed) if columns else []
+    keys = [score.key for score in scores]
+    statistics = {}
+    for place, column in enumerate(columns):
+        there = np.array([column in score.values for score in scores])
+        statistics[column] = _statistic(
+            column, values[there, place], [*np.array(keys, object)[there]], intervals[place]
+        )
+    return Summary(group, {status: counts[status] for status in (SCORED, EMPTY, FAILED)}, statistics)
+
+
+def _statistic(column: Column, values: Floats, keys: Sequence[str], interval: tuple[float, float]) -> Statistic:
+    undefined = int(np.isnan(values).sum())
+    named = [(key, float(value)) for key, value in zip(keys, values, strict=True) if not math.isnan(value)]
+    known = values[~np.isnan(values)]
+    infinite = int(np.isinf(known).sum())
+    worst = sorted(named, key=lambda item: (-column.badness(item[1]), item[0]))[:_WORST]
+    if not known.size:
+        nothing = math.nan
+        return Statistic(0, undefined, 0, nothing, nothing, nothing, (nothing, nothing), interval, ())
+    return Statistic(
+        count=len(known),
+        undefined=undefined,
+        infinite=infinite,
+        mean=float(np.mean(known)),
+        sd=float(np.std(known, ddof=1)) if len(known) > 1 and not infinite else math.nan,
+        median=_quantile(known, 0.5),
+        quartiles=(_quantile(known, 0.25), _quantile(known, 0.75)),
+        interval=interval,
+        worst=() if column.better == NEITHER else tuple(worst),
+    )
+
+
+def _quantile(values: Floats, share: float) -> float:
+    """Interpolated linearly; between a number and infinity it is infinite, where NumPy's would not be a number."""
+    ordered = np.sort(values)
+    place = share * (len(ordered) - 1)
+    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
+    return float(low if low == high else low + (high - low) * (place - math.floor(place)))
+
+
+def _units(keys: Iterable[str], patients: Mapping[str, str]) -> NDArray[np.intp]:
+    """A number for each key, the same for those of one patient."""
+    # Two texts, so that a patient cannot have the name of an image.
+    names = [("patient", patients[key]) if key in patients else ("image", key) for key in keys]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], np.intp)
+
+
+def bootstrap_intervals(values: Floats, units: NDArray[np.intp], seed: int) -> list[tuple[float, float]]:
+    """The 95 % interval of the mean of each column of `values` (N, C), NaN being left out.
+
+    Bias-corrected and accelerated bootstrap (BCa), because the distribution of Dice is skewed, with levels that are
+    widened as those of the t distribution are, because plain percentiles are too narrow at the sizes of test sets.
+    Whole units are drawn with replacement. Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap,
+    section 14.3; Hesterberg 2015 (American Statistician 69:371), section 5.3, for the levels.
+
+    Args:
+        values: one row per image.
+        units: (N,) the number of the unit, from 0, that each row belongs to.
+        seed: of the drawing.
+
+    Returns:
+        For each column the limits; NaN with fewer than five units or with infinite values.
+    """
+    count = int(units.max()) + 1 if len(units) else 0
+    intervals = [(math.nan, math.nan)] * values.shape[1]
+    usable = [
+        place
+        for place in range(values.shape[1])
+        if np.count_nonzero(np.bincount(units[~np.isnan(values[:, place])])) >= _LEAST_UNITS
+        and not np.isinf(values[:, place]).any()
+    ]
+    if not usable:
+        return intervals
+    known = ~np.isnan(values[:, usable])
+    sizes, sums = np.zeros((count, len(usable))), np.zeros((count, len(usable)))
+    np.add.at(sizes, units, known)
+    np.add.at(sums, units, np.where(known, values[:, usable], 0.0))
+    resampled = np.concatenate([_means(weights, sums, sizes) for weights in _resamples(count, seed)])
+    for column, place in enumerate(usable):
+        there = sizes[:, column] > 0
+        intervals[place] = _bca(resampled[:, column], sums[there, column], sizes[there, column])
+    return intervals
+
+
+def _resamples(count: int, seed: int) -> Iterator[Floats]:
+    """How often each of `count` units is drawn in each resample, (B, count) at a time."""
+    random = np.random.default_rng(seed)
+    at_once = max(1, _CHUNK // count)
+    for start in range(0, _RESAMPLES, at_once):
+        rows = min(at_once, _RESAMPLES - start)
+        drawn = random.integers(0, count, (rows, count)) + count * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(float)
+
+
+def _means(weights: Floats, sums: Floats, sizes: Floats) -> Floats:
+    """The means (B, C) of units drawn `weights` (B, M) times; NaN where none with a value was drawn."""
+    total = weights @ sizes
+    return np.divide(weights @ sums, total, out=np.full_like(total, np.nan), where=total > 0)
+
+
+def _bca(resampled: Floats, sums: Floats, sizes: Floats) -> tuple[float, float]:
+    """The limits from the means of all resamples, and from the sums and sizes of the units that have values."""
+    from scipy.special import ndtr, ndtri, stdtrit
+
+    resampled = resampled[~np.isnan(resampled)]
+    count, mean = len(sums), sums.sum() / sizes.sum()
+    left_one_out = (sums.sum() - sums) / (sizes.sum() - sizes)
+    influence = left_one_out.mean() - left_one_out
+    spread = (influence**2).sum()
+    if spread <= (1e-12 * abs(mean)) ** 2:  # all values are alike
+        return float(mean), float(mean)
+    acceleration = (influence**3).sum() / (6 * spread**1.5)
+    below = (np.count_nonzero(resampled < mean) + np.count_nonzero(resampled == mean) / 2) / len(resampled)
+    bias = ndtri(np.clip(below, 1 / len(resampled), 1 - 1 / len(resampled)))
+    limit = math.sqrt(count / (count - 1)) * stdtrit(count - 1, (1 + _LEVEL) / 2)
+    shifted = bias + np.array([-limit, limit])
+    low, high = np.quantile(resampled, ndtr(bias + shifted / (1 - acceleration * shifted)))
+    return float(low), float(high)
+
+
+def compare(
+    scores: Sequence[Score], others: Sequence[Score], patients: Mapping[str, str], seed: int
+) -> dict[Column, Comparison]:
+    """The first method's scores against the second's, image by image, for each column that has better values."""
+    columns = [
+        column
+        for column in in_order(column for score in (*scores, *others) for column in score.values)
+        if column.better != NEITHER
+    ]
+    by_key = {score.key: score for score in others}
+    pairs = [(score, by_key[score.key]) for score in scores if score.key in by_key]
+    units = _units([score.key for score, _ in pairs], patients)
+    values = np.array(
+        [[[score.values.get(column, math.nan) for column in columns] for score in pair] for pair in pairs]
+    ).reshape(len(pairs), 2, len(columns))
+    differences = _differences(values[:, 0], values[:, 1])
+    intervals = bootstrap_intervals(differences, units, seed)
+    return {
+        column: _comparison(column, values[:, :, place], differences[:, place], units, intervals[place])
+        for place, column in enumerate(columns)
+    }
+
+
+def _differences(first: Floats, second: Floats) -> Floats:
+    """First minus second; two infinite distances do not differ."""
+    with np.errstate(invalid="ignore"):
+        return np.where(first == second, 0.0, first - second)
+
+
+def _comparison(
+    column: Column, values: Floats, differences: Floats, units: NDArray[np.intp], interval: tuple[float, float]
+) -> Comparison:
+    known = ~np.isnan(differences)
+    pairs = values[known]
+    badness = np.array([[column.badness(value) for value in pair] for pair in pairs]).reshape(-1, 2)
+    one_is_known = ~np.isnan(values).all(axis=1)
+    return Comparison(
+        count=int(known.sum()),
+        left_out=int((one_is_known & ~known).sum()),
+        mean=_mean(pairs[:, 0]),
+        other_mean=_mean(pairs[:, 1]),
+        difference=_mean(differences[known]),
+        interval=interval,
+        better=(int((badness[:, 0] < badness[:, 1]).sum()), int((badness[:, 1] < badness[:, 0]).sum())),
+        p_value=_wilcoxon(differences[known], units[known]),
+    )
+
+
+def _mean(values: Floats) -> float:
+    if not len(values):
+        return math.nan
+    with np.errstate(invalid="ignore"):
+        return float(np.mean(values))
+
+
+def _wilcoxon(differences: Floats, units: NDArray[np.intp]) -> float:
+    """Wilcoxon's signed-rank test of the units' mean differences, two-sided, zeros left out; NaN if all are 0."""
+    from scipy.stats import wilcoxon
+
+    means = np.array([_mean(differences[units == unit]) for unit in np.unique(units)])
+    means = means[~np.isnan(means) & (means != 0)]
+    return float(wilcoxon(means).pvalue) if len(means) else math.nan

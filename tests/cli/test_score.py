@@ -1,0 +1,158 @@
+"""`lungmask score` in a subprocess, as a stranger types it."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.phantoms import draw_phantom, save_grey, save_mask
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> Path:
+    """Six radiographs with hand-made masks of each lung, one method that draws a bit too much, and a worse one."""
+    folder = tmp_path_factory.mktemp("score")
+    for number in range(6):
+        phantom, name = draw_phantom(96, 96, seed=number), f"p{number}.png"
+        save_grey(folder / "images" / name, phantom.image)
+        save_mask(folder / "truth" / "left_lung" / name, phantom.left)
+        save_mask(folder / "truth" / "right_lung" / name, phantom.right)
+        save_mask(folder / "good" / name, phantom.lungs | np.roll(phantom.lungs, 1 + number % 2, axis=0))
+        save_mask(folder / "bad" / name, np.roll(phantom.lungs, 6 + number, axis=0))
+    lines = ["id,patient,sex,spacing_mm", *(f"p{n}.png,{n},{'fm'[n % 2]},0.5" for n in range(6))]
+    (folder / "facts.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_the_table_goes_to_standard_output_and_what_fails_is_named(lungmask, tmp_path):
+    square = np.zeros((8, 8), bool)
+    square[2:6, 2:6] = True
+    for name in ("same", "size"):
+        save_mask(tmp_path / "truth" / f"{name}.png", square)
+    save_mask(tmp_path / "preds" / "same.png", square)
+    save_mask(tmp_path / "preds" / "size.png", np.ones((4, 4), bool))
+    save_mask(tmp_path / "preds" / "lonely.png", square)
+    done = lungmask("score", tmp_path / "preds", tmp_path / "truth")
+    assert done.returncode == 1
+    rows = {row["file"]: row for row in csv.DictReader(done.stdout.splitlines())}
+    assert float(rows["same"]["dice"]) == float(rows["same"]["iou"]) == 1
+    assert "1 scored, 0 empty, 2 failed" in done.stderr
+    assert "differ in size: 4 x 4 and 8 x 8" in done.stderr
+    assert "lonely.png: has no partner in" in done.stderr
+    assert done.stderr.count("--missing zero") == 1
+
+
+def test_missing_masks_count_as_zero_when_asked_to(lungmask, tmp_path):
+    for name in "ab":
+        save_mask(tmp_path / "truth" / f"{name}.png", np.ones((4, 4), bool))
+    save_mask(tmp_path / "preds" / "a.png", np.ones((4, 4), bool))
+    done = lungmask("score", tmp_path / "preds", tmp_path / "truth", "--missing", "zero", "-o", tmp_path / "o.csv")
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(tmp_path / "o.csv")
+    assert (rows["a"]["dice"], rows["b"]["dice"], rows["b"]["hd95_px"]) == ("1", "0", "inf")
+
+
+def test_everything_at_once(lungmask, folders, tmp_path):
+    done = lungmask(
+        "score", folders / "good", folders / "truth", "-o", tmp_path / "o.csv",
+        "--compare", folders / "bad", "--images", folders / "images",
+        "--manifest", folders / "facts.csv", "--by", "sex",
+        "--summary", tmp_path / "s.json", "--summary", tmp_path / "s.md", "--summary", tmp_path / "s.tex",
+        "--gallery", tmp_path / "g.html", "--plots", tmp_path / "plots",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(tmp_path / "o.csv")
+    assert set(rows) == {f"p{number}" for number in range(6)}
+    for row in rows.values():
+        assert float(row["dice"]) > float(row["other_dice"])
+        assert row["spacing_source"] == "manifest"
+        assert float(row["right_area_drawn_cm2"]) + float(row["left_area_drawn_cm2"]) == pytest.approx(
+            float(row["area_drawn_cm2"])
+        )
+    facts = json.loads((tmp_path / "s.json").read_text())
+    assert set(facts["summaries"]) == {"all", "f", "m"}
+    assert facts["comparison"]["dice"]["better"] == [6, 0]
+    assert facts["comparison"]["dice"]["interval"][0] > 0
+    assert facts["settings"]["patient"] == "patient"
+    assert "| Dice | 6 |" in (tmp_path / "s.md").read_text()
+    assert r"\toprule" in (tmp_path / "s.tex").read_text()
+    page = (tmp_path / "g.html").read_text()
+    assert page.count('<script type="text/plain" id="p') == 6
+    assert sorted(path.name for path in (tmp_path / "plots").glob("*.png")) == [
+        "bland_altman.png", "dice_by_area.png", "dice_distribution.png",
+    ]  # fmt: skip
+
+
+def test_the_same_command_gives_the_same_bytes(lungmask, folders, tmp_path):
+    for name in ("one", "two"):
+        command = ("score", folders / "good", folders / "truth", "-o", tmp_path / f"{name}.csv")
+        assert lungmask(*command, "--summary", tmp_path / f"{name}.json", "--jobs", 2).returncode == 0
+    for suffix in (".csv", ".json"):
+        assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+
+
+def test_a_prepared_set_brings_its_manifest(lungmask, plain_set, tmp_path):
+    assert lungmask("preprocess", plain_set, "-o", tmp_path / "set", "--size", 64).returncode == 0
+    masks = tmp_path / "set" / "masks"
+    done = lungmask("score", masks, masks, "-o", tmp_path / "o.csv", "--by", "split")
+    assert done.returncode == 0, done.stderr
+    assert "manifest.csv" in done.stderr
+    assert {row["split"] for row in rows_of(tmp_path / "o.csv").values()} == {"train", "val", "test"}
+
+
+def test_a_failure_of_the_second_method_is_one_too(lungmask, folders, tmp_path):
+    save_mask(tmp_path / "few" / "p0.png", np.ones((96, 96), bool))
+    done = lungmask("score", folders / "good", folders / "truth", "--compare", tmp_path / "few", "-o", tmp_path / "o")
+    assert done.returncode == 1
+    assert done.stderr.count("has no partner in") == 5
+    assert "6 scored, 0 empty, 0 failed" in done.stderr
+
+
+def test_nothing_to_plot_is_no_reason_to_lose_the_scores(lungmask, tmp_path):
+    for name in ("preds", "truth"):
+        save_mask(tmp_path / name / "a.png", np.zeros((4, 4), bool))
+    done = lungmask("score", tmp_path / "preds", tmp_path / "truth", "--plots", tmp_path / "plots")
+    assert done.returncode == 0
+    assert "a,empty" in done.stdout
+    assert "nothing to plot" in done.stderr
+
+
+def test_explain_needs_no_folders(lungmask):
+    done = lungmask("score", "--explain")
+    assert done.returncode == 0
+    assert "hd95" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--metrics", "dise"], "no metric is called dise"),
+        (["--threshold", "1.5"], "--threshold 1.5"),
+        (["--labels", "1"], "--labels 1"),
+        (["--labels", "2,2"], "are the same"),
+        (["--spacing", "0.3,x"], "--spacing 0.3,x"),
+        (["--spacing", "-1"], "is not above 0"),
+        (["--missing", "skip"], "--missing skip"),
+        (["--summary", "s.xlsx"], "s.xlsx: is in no known format"),
+        (["--by", "sex"], "no manifest with a column sex"),
+        (["--manifest", "FACTS", "--by", "age"], "has no column age"),
+        (["--compare", "nowhere"], "nowhere: no such folder"),
+        (["--images", "nowhere"], "nowhere: no such file or folder"),
+        (["--gallery", "TRUTH"], "TRUTH"),
+    ],
+)
+def test_wrong_usage_is_said_before_anything_is_scored(lungmask, folders, arguments, message):
+    known = {"FACTS": folders / "facts.csv", "TRUTH": folders / "truth"}
+    given = [known.get(argument, argument) for argument in arguments]
+    done = lungmask("score", folders / "good", folders / "truth", *given)
+    assert done.returncode == 2, done.stderr
+    assert str(known.get(message, message)) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
