@@ -1,15 +1,28 @@
 """`lungmask train`."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lungmask_cli.cli.options import Jobs, MaxPixels, Polarity
 from lungmask_cli.cli.terminal import list_some, progress, say, warn, warn_of_all
 from lungmask_cli.config import MAX_PIXELS, TrainConfig, read_toml
-from lungmask_cli.errors import ConfigError
+from lungmask_cli.errors import ConfigError, UsageError
 from lungmask_cli.networks.presets import PRESETS, find_preset
+from lungmask_cli.training.record import (
+    CONFIG,
+    SPLIT,
+    Record,
+    Source,
+    read_record,
+    refuse_other_run,
+)
+
+if TYPE_CHECKING:
+    from lungmask_cli.datasets.prepared import PreparedSet
 
 _PRESET_HELP = "; ".join(f"[bold]{name}[/bold]: {preset.summary}" for name, preset in PRESETS.items())
 # The size that prepared sets have by default, so that one cached set serves every smaller network.
@@ -18,11 +31,17 @@ _PREPARED_SIZE = 512
 
 def train(
     data: Annotated[
-        list[Path],
-        typer.Argument(help="A prepared set, or folders that `lungmask preprocess` accepts.", metavar="DATA..."),
-    ],
+        list[Path] | None,
+        typer.Argument(
+            help="A prepared set, or folders that `lungmask preprocess` accepts.", metavar="DATA...", show_default=False
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The run folder. Default: runs/PRESET-N.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Go on with the run in this folder, after its last finished epoch.", metavar="RUN"),
     ] = None,
     preset: Annotated[str | None, typer.Option(help=f"The recipe. {_PRESET_HELP}. Default: compact.")] = None,
     config: Annotated[
@@ -42,33 +61,35 @@ def train(
     polarity: Polarity = True,
     max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
-    """Train a generator against its discriminator, and measure it on the test images."""
+    """Train a generator against its discriminator, and measure it on the test images.
+
+    A run that was interrupted or killed goes on with --resume RUN and no other argument, as if nothing had happened.
+    """
     flags = {"image_size": image_size, "epochs": epochs, "batch_size": batch_size, "seed": seed}
-    resolved = resolve_config(preset, config, flags, learning_rate)
-    folder = output or _next_run_folder(resolved.preset)
+    if resume:
+        _refuse_others([data, output, preset, config, learning_rate, split, *flags.values()])
+        start = _resumed(resume)
+    else:
+        resolved = resolve_config(preset, config, flags, learning_rate)
+        folders = tuple(str(folder.absolute()) for folder in data or [])
+        source = Source(folders, max(_PREPARED_SIZE, resolved.image_size), polarity, max_pixels)
+        start = _started(output or _next_run_folder(resolved.preset), resolved, source, split, device)
+    prepared = _open(start, jobs)
 
-    from lungmask_cli.datasets.cache import open_or_prepare
-    from lungmask_cli.datasets.preparation import Preparation
-    from lungmask_cli.imaging.radiograph import ReadOptions
-    from lungmask_cli.imaging.write import check_writable
     from lungmask_cli.networks.backend import choose_device
-    from lungmask_cli.processes import available_cores
 
-    size = max(_PREPARED_SIZE, resolved.image_size)
-    how = Preparation(size, ReadOptions(max_pixels), polarity, jobs=jobs or available_cores())
-    prepared = open_or_prepare(data, how, split, resolved.seed, progress("preparing"))
-    list_some(prepared.problems, f"see problems in {prepared.folder / 'dataset.json'}")
-    warn_of_all((entry.id, entry.warnings) for entry in prepared.entries)
-    if prepared.size < resolved.image_size:
-        warn(f"{prepared.folder}: was prepared at {prepared.size} px and is enlarged to {resolved.image_size}")
-    say(f"data: {prepared.layout}, split {prepared.split_method}")
-    chosen = choose_device(device)
+    chosen = choose_device(start.device)
     say(f"device: {chosen.kind} ({chosen.reason})")
-    check_writable(folder)
 
     from lungmask_cli.training.run import train as run
+    from lungmask_cli.training.run import with_validation
 
-    result = run(resolved, prepared, folder, say)
+    prepared = with_validation(prepared, start.config.seed)
+    record = Record(start.source, prepared.split_method, prepared.manifest_sha256(), start.device)
+    if start.record:
+        record = start.record
+        prepared = _as_recorded(start.folder, record, prepared)
+    result = run(start.config, prepared, start.folder, say, record, resume is not None)
     test = (
         "no test images"
         if result.test_dice is None
@@ -76,6 +97,72 @@ def train(
     )
     say(f"best epoch {result.best_epoch}: val Dice {result.val_dice:.4f}, {test}; {result.seconds / 60:.1f} minutes")
     typer.echo(result.folder)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a run begins with, or goes on with where there is a `record` of it."""
+
+    folder: Path
+    config: TrainConfig
+    source: Source
+    split: str | None
+    device: str
+    record: Record | None = None
+
+
+def _refuse_others(given: Sequence[object]) -> None:
+    if any(value is not None and value != [] for value in given):
+        raise UsageError("--resume RUN takes everything from the run", "Leave all else out, or start a new run.")
+
+
+def _started(folder: Path, config: TrainConfig, source: Source, split: str | None, device: str) -> _Start:
+    from lungmask_cli.imaging.write import check_writable
+
+    if not source.data:
+        raise UsageError("there is nothing to train on", "Give DATA, or --resume RUN to go on with a run.")
+    refuse_other_run(folder)
+    check_writable(folder)
+    return _Start(folder, config, source, split, device)
+
+
+def _resumed(folder: Path) -> _Start:
+    record = read_record(folder)
+    changes = read_toml(folder / CONFIG)
+    resolved = find_preset(str(changes.get("preset"))).config.merged(changes)
+    return _Start(folder, resolved, record.source, f"{folder / SPLIT}:split", record.device, record)
+
+
+def _open(start: _Start, jobs: int | None) -> "PreparedSet":
+    from lungmask_cli.datasets.cache import open_or_prepare
+    from lungmask_cli.datasets.preparation import Preparation
+    from lungmask_cli.imaging.radiograph import ReadOptions
+    from lungmask_cli.processes import available_cores
+
+    source = start.source
+    how = Preparation(source.size, ReadOptions(source.max_pixels), source.polarity, jobs=jobs or available_cores())
+    folders = [Path(folder) for folder in source.data]
+    prepared = open_or_prepare(folders, how, start.split, start.config.seed, progress("preparing"))
+    if start.record is None:
+        list_some(prepared.problems, f"see problems in {prepared.folder / 'dataset.json'}")
+        warn_of_all((entry.id, entry.warnings) for entry in prepared.entries)
+        if prepared.size < start.config.image_size:
+            warn(f"{prepared.folder}: was prepared at {prepared.size} px and is enlarged to {start.config.image_size}")
+        say(f"data: {prepared.layout}, split {prepared.split_method}")
+    return prepared
+
+
+def _as_recorded(folder: Path, record: Record, prepared: "PreparedSet") -> "PreparedSet":
+    """The set as it was when the run was started.
+
+    Raises:
+        UsageError: it is another one.
+    """
+    if prepared.manifest_sha256() != record.manifest_sha256:
+        raise UsageError(
+            f"{folder}: its data have changed since it was started", "Bring them back, or start a new run."
+        )
+    return replace(prepared, split_method=record.split_method)
 
 
 def resolve_config(

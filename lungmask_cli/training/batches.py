@@ -39,6 +39,7 @@ class RadiographBatches(keras.utils.PyDataset):
     Masks that are made smaller keep the share of lung in each pixel, which the network learns to draw; cut at one
     half after enlarging, that keeps the boundary where it was. With `augmentation` the order and the changes are
     drawn anew for each epoch from (seed, epoch, image) alone, and a rest smaller than a batch waits for the next epoch.
+    A run that goes on begins with another `epoch` than 0.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class RadiographBatches(keras.utils.PyDataset):
         batch_size: int,
         augmentation: AugmentationConfig | None = None,
         seed: int = 0,
+        epoch: int = 0,
     ) -> None:
         super().__init__()
         self._images = np.empty((len(entries), image_size, image_size), np.uint16)
@@ -60,7 +62,7 @@ class RadiographBatches(keras.utils.PyDataset):
         self._batch_size = min(batch_size, len(entries))
         self._augmentation = augmentation
         self._seed = seed
-        self._epoch = 0
+        self._epoch = epoch
         self._order = self._draw_order()
 
     def __len__(self) -> int:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from lungmask_cli.imaging.write import csv_text, write_text
 from lungmask_cli.inference.weights import BEST, save_weights
+from lungmask_cli.training.checkpoint import Checkpoint, Progressed
 from lungmask_cli.training.curves import draw_curves
 
 LAST = "last"
@@ -63,17 +64,30 @@ class Progress(keras.callbacks.Callback):
 
 
 class RunRecorder(keras.callbacks.Callback):
-    """Keeps `metrics.csv`, `curves.png`, `best.weights.h5` and `last.weights.h5` of a run folder up to date.
+    """Keeps `metrics.csv`, `curves.png`, `best.weights.h5`, `last.weights.h5` and the checkpoint of a run up to date.
 
     Best is the epoch of the highest validation Dice, the earliest among equals.
+
+    Args:
+        folder: of the run.
+        manifest: what is written beside the weights.
+        checkpoint: is written last of all, so that a run that goes on finds everything else done.
+        done: what earlier starts of the run have done.
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, manifest: dict[str, Any], checkpoint: Checkpoint, done: Progressed) -> None:
         super().__init__()
         self._folder = folder
         self._manifest = manifest
-        self.rows: list[dict[str, float]] = []
-        self.best_epoch = 0
+        self._checkpoint = checkpoint
+        self._started = time.monotonic() - done.seconds
+        self.rows: list[dict[str, float]] = list(done.rows)
+        self.best_epoch = done.best_epoch
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken, with its earlier starts."""
+        return time.monotonic() - self._started
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write everything that this epoch changes."""
@@ -86,6 +100,7 @@ class RunRecorder(keras.callbacks.Callback):
             self.best_epoch = epoch + 1
             self._save(BEST, epoch + 1, dice)
         self._save(LAST, epoch + 1, dice)
+        self._checkpoint.write(Progressed(tuple(self.rows), self.best_epoch, self.seconds))
 
     def _write_metrics(self) -> None:
         rows = ([f"{value:.6g}" for value in row.values()] for row in self.rows)

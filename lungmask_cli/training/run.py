@@ -1,5 +1,7 @@
 """A training run from prepared data to a run folder.
 
+RUN/run.json           data, versions and commit; `lungmask train --resume RUN` goes on from
+RUN/checkpoint.npz     everything that changes in training, after the last epoch
 RUN/config.toml        the resolved configuration; `lungmask train DATA --config RUN/config.toml` repeats the run
 RUN/split.csv          which image was in which part
 RUN/metrics.csv        one row per epoch; curves.png draws it
@@ -11,7 +13,6 @@ RUN/summary.json       the figures in short
 import json
 import os
 import platform
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,8 @@ from lungmask_cli.networks.adversarial import AdversarialModel, build_adversaria
 from lungmask_cli.scoring.overlap import overlap
 from lungmask_cli.training.batches import RadiographBatches, read_pair
 from lungmask_cli.training.callbacks import Progress, RunRecorder
+from lungmask_cli.training.checkpoint import Checkpoint, restore
+from lungmask_cli.training.record import CONFIG, SPLIT, Record, refuse_other_run, write_record
 
 
 @dataclass(frozen=True)
@@ -47,38 +50,44 @@ class RunResult:
     seconds: float
 
 
-def train(config: TrainConfig, prepared: PreparedSet, folder: Path, say: Callable[[str], None]) -> RunResult:
+def train(
+    config: TrainConfig,
+    prepared: PreparedSet,
+    folder: Path,
+    say: Callable[[str], None],
+    record: Record | None = None,
+    resume: bool = False,
+) -> RunResult:
     """Train as `config` says and fill the run folder.
 
     Args:
         config: the resolved configuration.
         prepared: the data; its `val` chooses the epoch, its `test` is looked at once, at the end. Without `val` a
             fifth of `train` is held out; a single training image validates itself, which is said.
-        folder: the run folder, which must not hold another run.
+        folder: the run folder, which must not hold another run, unless it is to go on.
         say: takes one line for the user at a time.
+        record: what the run is started with, which lets it go on after an interruption; None for one that need not.
+        resume: go on after the last epoch that the run in the folder has finished.
 
     Raises:
-        UsageError: nothing to train on, or the folder holds a run.
+        UsageError: nothing to train on, or the folder holds a run, or one that cannot go on.
     """
-    if (folder / "config.toml").exists():
-        raise UsageError(f"{folder}: holds another run", "Give another folder with -o, or delete that one.")
-    prepared = prepared.with_split(hold_out_validation(prepared.split(), config.seed))
+    if not resume:
+        refuse_other_run(folder)
+    prepared = with_validation(prepared, config.seed)
     fit_on, choose_on = prepared.of(TRAIN), prepared.of(VAL)
     if not fit_on:
         raise UsageError(f"{prepared.folder}: has no images in split train", "Make a split: --split 160/40/40.")
     if not choose_on:
         say("only one image to train on: it also validates, so its Dice says nothing about others")
         choose_on = fit_on
-    started = time.monotonic()
     model = build_adversarial_model(config)
     say(_describe(model, config, len(fit_on), len(choose_on), len(prepared.of(TEST))))
-    _write_setup(config, prepared, folder)
-    recorder = RunRecorder(folder, _manifest(config, prepared))
-    try:
-        _fit(model, config, prepared, fit_on, choose_on, recorder)
-    except KeyboardInterrupt:
-        say(f"interrupted: {folder} holds the best and last weights of {len(recorder.rows)} epochs")
-        raise
+    if not resume:
+        _write_setup(config, prepared, folder)
+        if record:  # last, so that what can go on is whole
+            write_record(folder, record)
+    recorder = _fit(model, config, prepared, fit_on, choose_on, folder, say)
     test_dice = _test(prepared, folder)
     result = RunResult(
         folder=folder,
@@ -86,10 +95,15 @@ def train(config: TrainConfig, prepared: PreparedSet, folder: Path, say: Callabl
         val_dice=recorder.rows[recorder.best_epoch - 1]["val_dice"],
         test_dice=test_dice,
         test_count=len(prepared.of(TEST)),
-        seconds=time.monotonic() - started,
+        seconds=recorder.seconds,
     )
     _write_summary(result, recorder)
     return result
+
+
+def with_validation(prepared: PreparedSet, seed: int) -> PreparedSet:
+    """The set with a fifth of its training images held out for validation, where it has none."""
+    return prepared.with_split(hold_out_validation(prepared.split(), seed))
 
 
 def _fit(
@@ -98,16 +112,37 @@ def _fit(
     prepared: PreparedSet,
     fit_on: list[Entry],
     choose_on: list[Entry],
-    recorder: RunRecorder,
-) -> None:
-    size = config.image_size
-    batches = RadiographBatches(prepared, fit_on, size, config.batch_size, config.augmentation, config.seed)
-    validation = RadiographBatches(prepared, choose_on, size, config.batch_size)
+    folder: Path,
+    say: Callable[[str], None],
+) -> RunRecorder:
+    """Train all epochs that the checkpoint in the folder, if there is one, has not done."""
+    size, steps = config.image_size, len(fit_on) // min(config.batch_size, len(fit_on))
     # XLA was slower than plain graphs on the CPU.
-    model.compile(optimizer=build_optimizer(config.optimizer, config.epochs, len(batches)), jit_compile=False)
+    model.compile(optimizer=build_optimizer(config.optimizer, config.epochs, steps), jit_compile=False)
+    done = restore(model, folder)
+    if done.rows:
+        say(f"goes on after epoch {len(done.rows)} of {config.epochs}")
+    checkpoint = Checkpoint(folder)
+    recorder = RunRecorder(folder, _manifest(config, prepared), checkpoint, done)
+    batches = RadiographBatches(
+        prepared, fit_on, size, config.batch_size, config.augmentation, config.seed, epoch=len(done.rows)
+    )
+    validation = RadiographBatches(prepared, choose_on, size, config.batch_size)
     averaged = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.optimizer.ema else []
-    callbacks = [*averaged, Progress(config.epochs), recorder]
-    model.fit(batches, epochs=config.epochs, validation_data=validation, callbacks=callbacks, verbose=0, shuffle=False)
+    try:
+        model.fit(
+            batches,
+            epochs=config.epochs,
+            initial_epoch=len(done.rows),
+            validation_data=validation,
+            callbacks=[checkpoint, *averaged, Progress(config.epochs), recorder],
+            verbose=0,
+            shuffle=False,
+        )
+    except KeyboardInterrupt:
+        say(f"interrupted after {len(recorder.rows)} epochs; to go on: lungmask train --resume {folder}")
+        raise
+    return recorder
 
 
 def build_optimizer(config: OptimizerConfig, epochs: int, steps: int) -> keras.optimizers.Optimizer:
@@ -170,8 +205,8 @@ def _manifest(config: TrainConfig, prepared: PreparedSet) -> dict[str, Any]:
 
 
 def _write_setup(config: TrainConfig, prepared: PreparedSet, folder: Path) -> None:
-    write_text(folder / "config.toml", config.to_toml())
-    write_text(folder / "split.csv", csv_text(("id", "split"), prepared.split().items()))
+    write_text(folder / CONFIG, config.to_toml())
+    write_text(folder / SPLIT, csv_text(("id", "split"), prepared.split().items()))
 
 
 def _write_summary(result: RunResult, recorder: RunRecorder) -> None:

@@ -164,7 +164,8 @@ def test_a_run_folder_is_not_overwritten_and_a_set_needs_training_images(tmp_pat
 
 def test_the_run_folder_holds_what_the_docs_promise(tiny_run):
     folder, _ = tiny_run
-    expected = {"config.toml", "split.csv", "metrics.csv", "curves.png", "test_dice.csv", "summary.json"}
+    expected = {"config.toml", "split.csv", "run.json", "checkpoint.npz", "metrics.csv", "curves.png"}
+    expected |= {"test_dice.csv", "summary.json"}
     expected |= {f"{name}{suffix}" for name in ("best", "last") for suffix in (".weights.h5", ".json")}
     assert {path.name for path in folder.iterdir()} == expected
     rows = list(csv.DictReader((folder / "metrics.csv").open()))

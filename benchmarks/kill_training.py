@@ -1,0 +1,89 @@
+"""A run of `lungmask train` that is killed at random moments and goes on, against one that is left alone.
+
+    python benchmarks/kill_training.py DATA [--kills 20] [--seed 0] [-- OPTIONS OF lungmask train]
+
+DATA is what `lungmask train` accepts. Both runs must end with the same weights, bit for bit, and the same metrics; else
+the exit code is 1. Without options a small network is trained for 40 epochs.
+"""
+
+import argparse
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+SMALL = ("--image-size", "64", "--epochs", "40", "--batch-size", "4", "--device", "cpu")
+
+
+def lungmask(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "lungmask_cli", "train", *map(str, arguments)]
+
+
+def run(command: list[str], log: Path) -> None:
+    with log.open("a") as file:
+        subprocess.run(command, check=True, stdout=file, stderr=file)
+
+
+def killed_after(command: list[str], seconds: float, log: Path) -> bool:
+    """Whether the command was still running when it was killed with SIGKILL."""
+    with log.open("a") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+            return False
+        process.kill()
+        return True
+
+
+def command_for(folder: Path, data: Path, options: list[str]) -> list[str]:
+    """To go on where there is something to go on with, else to begin."""
+    return lungmask("--resume", folder) if (folder / "run.json").exists() else lungmask(data, "-o", folder, *options)
+
+
+def numbers(path: Path) -> dict[str, NDArray[np.float32]]:
+    found: dict[str, NDArray[np.float32]] = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
+    return found
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether both runs have the same weights and metrics."""
+    for name in ("best.weights.h5", "last.weights.h5"):
+        first, second = numbers(one / name), numbers(other / name)
+        if first.keys() != second.keys() or not all(np.array_equal(first[key], second[key]) for key in first):
+            return False
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in ("metrics.csv", "test_dice.csv"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("options", nargs="*", default=SMALL)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        alone, killed, log = (Path(temporary) / name for name in ("alone", "killed", "log.txt"))
+        started = time.monotonic()
+        run(lungmask(given.data, "-o", alone, *given.options), log)
+        whole = time.monotonic() - started
+        random, kills = np.random.default_rng(given.seed), 0
+        while kills < given.kills:
+            if not killed_after(command_for(killed, given.data, given.options), random.uniform(0, whole / 3), log):
+                break
+            kills += 1
+        run(command_for(killed, given.data, given.options), log)
+        equal = same(alone, killed)
+        epochs = len((killed / "metrics.csv").read_text().splitlines()) - 1
+    print(f"{kills} times killed in {epochs} epochs: weights and metrics are {'the same' if equal else 'NOT the same'}")
+    sys.exit(not equal or kills < given.kills)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from lungmask_cli.datasets.layouts import find_pairs
+from lungmask_cli.datasets.preparation import Preparation, prepare
+from lungmask_cli.errors import UsageError
+from lungmask_cli.training.callbacks import RunRecorder
+from lungmask_cli.training.record import read_record
+from lungmask_cli.training.run import train
+from tests.phantoms import write_plain_set
+from tests.training.test_training import TINY
+
+FOUR_EPOCHS = TINY.merged({"epochs": 4})
+WEIGHTS = ("best.weights.h5", "last.weights.h5")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    pairing = find_pairs(write_plain_set(folder / "src", 6))
+    split = dict(zip([pair.id for pair in pairing.pairs], ["train"] * 3 + ["val"] * 2 + ["test"], strict=True))
+    return prepare(pairing, folder / "dst", split, "by hand", Preparation(64))
+
+
+@pytest.fixture(scope="module")
+def whole(prepared, tmp_path_factory):
+    """A run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(FOUR_EPOCHS, prepared, folder, print)
+    return folder
+
+
+def numbers(path):
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
+    return found
+
+
+def assert_same_run(one, other):
+    for name in WEIGHTS:
+        first, second = numbers(one / name), numbers(other / name)
+        assert first.keys() == second.keys()
+        assert all(np.array_equal(first[key], second[key]) for key in first)
+    assert (one / "metrics.csv").read_text() == (other / "metrics.csv").read_text()
+
+
+def interrupt(monkeypatch, method, count):
+    """A `KeyboardInterrupt` the `count`th time that the recorder's method is called."""
+    original, calls = getattr(RunRecorder, method), []
+
+    def interrupted(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == count:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    monkeypatch.setattr(RunRecorder, method, interrupted)
+
+
+# _save is called for the best and for the last weights of an epoch.
+@pytest.mark.parametrize(("method", "count"), [("on_epoch_end", 1), ("on_epoch_end", 3), ("_save", 4), ("_save", 6)])
+def test_a_run_goes_on_as_if_nothing_had_happened(prepared, whole, tmp_path, monkeypatch, method, count):
+    said = []
+    with monkeypatch.context() as patched:
+        interrupt(patched, method, count)
+        with pytest.raises(KeyboardInterrupt):
+            train(FOUR_EPOCHS, prepared, tmp_path, said.append)
+    assert f"lungmask train --resume {tmp_path}" in said[-1]
+    train(FOUR_EPOCHS, prepared, tmp_path, said.append, resume=True)
+    assert_same_run(whole, tmp_path)
+
+
+def test_a_run_without_averages_and_with_batch_statistics_goes_on_too(prepared, tmp_path, monkeypatch):
+    plain = FOUR_EPOCHS.merged(
+        {
+            "optimizer": {"ema": 0.0, "schedule": "constant"},
+            "generator": {"normalization": "batch"},
+            "discriminator": {"normalization": "batch"},
+            "loss": {"adversarial": 0.1},
+        }
+    )
+    train(plain, prepared, tmp_path / "whole", print)
+    with monkeypatch.context() as patched:
+        interrupt(patched, "on_epoch_end", 3)
+        with pytest.raises(KeyboardInterrupt):
+            train(plain, prepared, tmp_path / "cut", print)
+    train(plain, prepared, tmp_path / "cut", print, resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_finished_run_has_nothing_left_to_do(prepared, whole):
+    before = (whole / "metrics.csv").read_text()
+    result = train(FOUR_EPOCHS, prepared, whole, print, resume=True)
+    assert (whole / "metrics.csv").read_text() == before
+    assert result.test_count == 1
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(prepared, tmp_path, monkeypatch):
+    calls = []
+
+    def full(*arguments, **arrays):
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        return savez(*arguments, **arrays)
+
+    savez = np.savez
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "savez", full)
+        with pytest.raises(OSError, match="No space left"):
+            train(FOUR_EPOCHS, prepared, tmp_path, print)
+    said = []
+    train(FOUR_EPOCHS, prepared, tmp_path, said.append, resume=True)
+    assert "goes on after epoch 1 of 4" in said
+
+
+def test_a_damaged_checkpoint_and_one_of_another_network_are_refused(prepared, whole, tmp_path):
+    (tmp_path / "checkpoint.npz").write_bytes((whole / "checkpoint.npz").read_bytes())
+    with pytest.raises(UsageError, match="of another network"):
+        train(FOUR_EPOCHS.merged({"generator": {"filters": 4}}), prepared, tmp_path, print, resume=True)
+    (tmp_path / "checkpoint.npz").write_bytes(b"PK")
+    with pytest.raises(UsageError, match="is damaged"):
+        train(FOUR_EPOCHS, prepared, tmp_path, print, resume=True)
+
+
+def test_a_killed_command_goes_on_with_no_other_argument(lungmask, tmp_path):
+    data = write_plain_set(tmp_path / "set", 8)
+    options = ("--image-size", 32, "--epochs", 5, "--batch-size", 2, "--device", "cpu", "--seed", 3)
+    done = lungmask("train", data, "-o", tmp_path / "whole", *options)
+    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-m", "lungmask_cli", "train", data, "-o", tmp_path / "cut", *options]
+    with subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "cut" / "checkpoint.npz").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert len((tmp_path / "cut" / "metrics.csv").read_text().splitlines()) < 6
+    resumed = lungmask("train", "--resume", tmp_path / "cut")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "goes on after epoch" in resumed.stderr
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+    assert read_record(tmp_path / "cut").split_method == read_record(tmp_path / "whole").split_method
+
+
+def test_resume_refuses_what_it_cannot_go_on_with(lungmask, tiny_run, plain_set, tmp_path):
+    for arguments, message in (
+        (["--resume", tmp_path], "is not the folder of a run that can go on"),
+        (["--resume", tiny_run[0], "--epochs", "3"], "takes everything from the run"),
+        ([plain_set, "--resume", tiny_run[0]], "takes everything from the run"),
+        ([], "nothing to train on"),
+        ([plain_set, "-o", tiny_run[0]], f"lungmask train --resume {tiny_run[0]}"),
+    ):
+        done = lungmask("train", *arguments)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_resume_refuses_data_that_have_changed(lungmask, tmp_path):
+    data = write_plain_set(tmp_path / "set", 6)
+    options = ("--image-size", 32, "--epochs", 1, "--batch-size", 2, "--device", "cpu")
+    assert lungmask("train", data, "-o", tmp_path / "run", *options).returncode == 0
+    (data / "images" / "p001.png").write_bytes((data / "images" / "p002.png").read_bytes())
+    done = lungmask("train", "--resume", tmp_path / "run")
+    assert done.returncode == 2
+    assert "its data have changed" in done.stderr
