@@ -76,10 +76,12 @@ def train(
         start = _started(output or _next_run_folder(resolved.preset), resolved, source, split, device)
     prepared = _open(start, jobs)
 
+    from lungmask_cli.imaging.write import check_writable
     from lungmask_cli.networks.backend import choose_device
 
     chosen = choose_device(start.device)
     say(f"device: {chosen.kind} ({chosen.reason})")
+    check_writable(start.folder)
 
     from lungmask_cli.training.run import train as run
     from lungmask_cli.training.run import with_validation
@@ -117,12 +119,9 @@ def _refuse_others(given: Sequence[object]) -> None:
 
 
 def _started(folder: Path, config: TrainConfig, source: Source, split: str | None, device: str) -> _Start:
-    from lungmask_cli.imaging.write import check_writable
-
     if not source.data:
         raise UsageError("there is nothing to train on", "Give DATA, or --resume RUN to go on with a run.")
     refuse_other_run(folder)
-    check_writable(folder)
     return _Start(folder, config, source, split, device)
 
 
