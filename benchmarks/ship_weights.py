@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lungmask_cli.config import TrainConfig
-from lungmask_cli.inference.weights import find_weights, load_model, save_weights
+from lungmask_cli.inference.manifest import find_weights
+from lungmask_cli.inference.weights import load_model, save_weights
 from lungmask_cli.networks.presets import find_preset
 
 LICENCE = (

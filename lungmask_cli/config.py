@@ -20,6 +20,7 @@ ConfigT = typing.TypeVar("ConfigT")
 # The largest image that commands read. Digitised film at 50 micrometres has 60 million pixels; what is far above that
 # is a mistake or an attack.
 MAX_PIXELS = 100_000_000
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -48,11 +49,16 @@ class GeneratorConfig:
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """Which discriminator plays against the generator; `none` trains the generator alone."""
+    """Which discriminator plays against the generator; `none` trains the generator alone.
+
+    `spectral` divides each of its kernels by its largest singular value (Miyato et al. 2018, arXiv:1802.05957), which
+    keeps it from running ahead of the generator.
+    """
 
     name: str = "patch"
     filters: int = 32
     normalization: str = "group"
+    spectral: bool = False
 
     def __post_init__(self) -> None:
         _require(self.filters >= 1, f"discriminator.filters must be at least 1, not {self.filters}")
@@ -141,13 +147,19 @@ class AugmentationConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides what a training run does, apart from the data."""
+    """Everything that decides what a training run does, apart from the data.
+
+    `patience` ends a run after so many epochs without a better validation Dice (0: never). `precision` is `float32`, or
+    `mixed_bfloat16` or `mixed_float16` for GPUs that compute faster with 16 bits; weights are always of 32.
+    """
 
     preset: str = "compact"
     image_size: int = 256
     epochs: int = 80
     batch_size: int = 8
     seed: int = 0
+    patience: int = 0
+    precision: str = "float32"
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     loss: LossConfig = field(default_factory=lambda: LossConfig(cross_entropy=1.0))
@@ -162,6 +174,10 @@ class TrainConfig:
         _require(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")
         _require(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
         _require(self.seed >= 0, f"seed must not be negative, but is {self.seed}")
+        _require(self.patience >= 0, f"patience must not be negative, but is {self.patience}")
+        _require(
+            self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision}"
+        )
 
     def merged(self, changes: Mapping[str, Any]) -> Self:
         """A copy with `changes` (nested mapping of key to value) laid over it.
@@ -218,7 +234,7 @@ def _merge(config: ConfigT, changes: Mapping[str, Any], prefix: str) -> ConfigT:
 def _typed(key: str, value: Any, kind: type | types.UnionType) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"{key} must be of type {getattr(kind, '__name__', kind)}, not {value!r}")
     return value
 

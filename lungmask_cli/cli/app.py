@@ -13,6 +13,7 @@ import typer
 
 import lungmask_cli
 from lungmask_cli.cli.preprocess import preprocess
+from lungmask_cli.cli.runs import runs
 from lungmask_cli.cli.score import score
 from lungmask_cli.cli.segment import segment
 from lungmask_cli.cli.terminal import complain
@@ -57,7 +58,7 @@ def lungmask(
     _settings.debug = debug
 
 
-for command in (preprocess, train, segment, score):
+for command in (preprocess, train, runs, segment, score):
     app.command()(command)
 
 

@@ -57,8 +57,9 @@ def segment(
 
     chosen = choose_device(device)
 
+    from lungmask_cli.inference.manifest import find_weights
     from lungmask_cli.inference.segment import FAILED, Segmenter, plan
-    from lungmask_cli.inference.weights import find_weights, load_model
+    from lungmask_cli.inference.weights import load_model
 
     jobs = plan(images, output)
     check_writable(output)

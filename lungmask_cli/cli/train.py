@@ -1,5 +1,6 @@
 """`lungmask train`."""
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from lungmask_cli.cli.options import Jobs, MaxPixels, Polarity
 from lungmask_cli.cli.terminal import list_some, progress, say, warn, warn_of_all
 from lungmask_cli.config import MAX_PIXELS, TrainConfig, read_toml
 from lungmask_cli.errors import ConfigError, UsageError
+from lungmask_cli.inference.manifest import find_weights, read_manifest
 from lungmask_cli.networks.presets import PRESETS, find_preset
 from lungmask_cli.training.record import (
     CONFIG,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 _PRESET_HELP = "; ".join(f"[bold]{name}[/bold]: {preset.summary}" for name, preset in PRESETS.items())
 # The size that prepared sets have by default, so that one cached set serves every smaller network.
 _PREPARED_SIZE = 512
+_FINE_TUNING = 0.1  # of the learning rate that weights were trained with
 
 
 def train(
@@ -43,6 +46,14 @@ def train(
         Path | None,
         typer.Option(help="Go on with the run in this folder, after its last finished epoch.", metavar="RUN"),
     ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="Start from these weights (a name that ships, a file, a run) with their recipe, and a tenth of its "
+            "learning rate.",
+            metavar="WEIGHTS",
+        ),
+    ] = None,
     preset: Annotated[str | None, typer.Option(help=f"The recipe. {_PRESET_HELP}. Default: compact.")] = None,
     config: Annotated[
         Path | None, typer.Option(help="A TOML file laid over the preset, such as the config.toml of a run.")
@@ -52,10 +63,23 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Adam's (largest) learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order, augmentation and a drawn split.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="End after so many epochs without a better validation Dice. Default: never.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32, mixed_bfloat16 or mixed_float16. Default: float32.")
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(help="TRAIN/VAL/TEST shares, or a CSV file with a column of train, val, test: FILE.csv:COLUMN."),
     ] = None,
+    show_batch: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw changed training images, each change alone and all together, and stop.", metavar="FILE.png"
+        ),
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
     jobs: Jobs = None,
     polarity: Polarity = True,
@@ -65,16 +89,21 @@ def train(
 
     A run that was interrupted or killed goes on with --resume RUN and no other argument, as if nothing had happened.
     """
-    flags = {"image_size": image_size, "epochs": epochs, "batch_size": batch_size, "seed": seed}
+    numbers = {"image_size": image_size, "epochs": epochs, "batch_size": batch_size, "seed": seed}
+    flags: dict[str, Any] = {**numbers, "patience": patience, "precision": precision}
     if resume:
-        _refuse_others([data, output, preset, config, learning_rate, split, *flags.values()])
+        _refuse_others([data, output, init, preset, config, learning_rate, split, *flags.values()])
         start = _resumed(resume)
     else:
-        resolved = resolve_config(preset, config, flags, learning_rate)
+        resolved = resolve_config(preset, config, flags, learning_rate, init)
         folders = tuple(str(folder.absolute()) for folder in data or [])
         source = Source(folders, max(_PREPARED_SIZE, resolved.image_size), polarity, max_pixels)
-        start = _started(output or _next_run_folder(resolved.preset), resolved, source, split, device)
+        start = _started(output or _next_run_folder(resolved.preset), resolved, source, split, device, init)
     prepared = _open(start, jobs)
+    if show_batch:
+        _show_batch(prepared, start.config, show_batch)
+        return
+    _check_tensorboard(tensorboard)
 
     from lungmask_cli.imaging.write import check_writable
     from lungmask_cli.networks.backend import choose_device
@@ -87,11 +116,12 @@ def train(
     from lungmask_cli.training.run import with_validation
 
     prepared = with_validation(prepared, start.config.seed)
-    record = Record(start.source, prepared.split_method, prepared.manifest_sha256(), start.device)
+    record = Record(start.source, prepared.split_method, prepared.manifest_sha256(), start.device, start.init)
     if start.record:
         record = start.record
         prepared = _as_recorded(start.folder, record, prepared)
-    result = run(start.config, prepared, start.folder, say, record, resume is not None)
+    weights = Path(record.init) if record.init else None
+    result = run(start.config, prepared, start.folder, say, record, resume is not None, weights, tensorboard)
     test = (
         "no test images"
         if result.test_dice is None
@@ -99,6 +129,29 @@ def train(
     )
     say(f"best epoch {result.best_epoch}: val Dice {result.val_dice:.4f}, {test}; {result.seconds / 60:.1f} minutes")
     typer.echo(result.folder)
+
+
+def _show_batch(prepared: "PreparedSet", config: TrainConfig, path: Path) -> None:
+    from lungmask_cli.datasets.splits import TRAIN
+    from lungmask_cli.imaging.write import write_picture
+    from lungmask_cli.networks.backend import choose_device
+
+    choose_device("cpu")
+
+    from lungmask_cli.training.batches import RadiographBatches
+    from lungmask_cli.training.pictures import COLUMNS, draw_changes
+
+    entries = prepared.of(TRAIN)[:COLUMNS]
+    if not entries:
+        raise UsageError(f"{prepared.folder}: has no images in split train", "Make a split: --split 160/40/40.")
+    pairs = RadiographBatches(prepared, entries, config.image_size, 1).first(COLUMNS)
+    write_picture(path, draw_changes(pairs, config.augmentation, config.seed))
+    typer.echo(path)
+
+
+def _check_tensorboard(wanted: bool) -> None:
+    if wanted and importlib.util.find_spec("tensorboard") is None:
+        raise UsageError("--tensorboard needs TensorBoard", 'Install it: pip install "lungmask-cli[tensorboard]"')
 
 
 @dataclass(frozen=True)
@@ -110,6 +163,7 @@ class _Start:
     source: Source
     split: str | None
     device: str
+    init: str = ""
     record: Record | None = None
 
 
@@ -118,18 +172,20 @@ def _refuse_others(given: Sequence[object]) -> None:
         raise UsageError("--resume RUN takes everything from the run", "Leave all else out, or start a new run.")
 
 
-def _started(folder: Path, config: TrainConfig, source: Source, split: str | None, device: str) -> _Start:
+def _started(
+    folder: Path, config: TrainConfig, source: Source, split: str | None, device: str, init: str | None
+) -> _Start:
     if not source.data:
         raise UsageError("there is nothing to train on", "Give DATA, or --resume RUN to go on with a run.")
     refuse_other_run(folder)
-    return _Start(folder, config, source, split, device)
+    return _Start(folder, config, source, split, device, str(find_weights(init).absolute()) if init else "")
 
 
 def _resumed(folder: Path) -> _Start:
     record = read_record(folder)
     changes = read_toml(folder / CONFIG)
     resolved = find_preset(str(changes.get("preset"))).config.merged(changes)
-    return _Start(folder, resolved, record.source, f"{folder / SPLIT}:split", record.device, record)
+    return _Start(folder, resolved, record.source, f"{folder / SPLIT}:split", record.device, record.init, record)
 
 
 def _open(start: _Start, jobs: int | None) -> "PreparedSet":
@@ -165,21 +221,30 @@ def _as_recorded(folder: Path, record: Record, prepared: "PreparedSet") -> "Prep
 
 
 def resolve_config(
-    preset: str | None, file: Path | None, flags: dict[str, Any], learning_rate: float | None
+    preset: str | None, file: Path | None, flags: dict[str, Any], learning_rate: float | None, init: str | None = None
 ) -> TrainConfig:
-    """Defaults < preset < TOML file < flags; the preset is the flag's, else the file's, else `compact`.
+    """Defaults < preset, or the recipe of the weights to start from < TOML file < flags.
+
+    The preset is the flag's, else the file's, else `compact`; weights to start from bring theirs, with a tenth of the
+    learning rate, if none is asked for.
 
     Raises:
         ConfigError: an unknown preset or key, or a value out of range.
+        UsageError: there are no such weights to start from.
     """
     changes = read_toml(file) if file else {}
-    name = preset or changes.get("preset", "compact")
-    if not isinstance(name, str):
-        raise ConfigError(f"{file}: preset must be a name, not {name!r}")
     given = {key: value for key, value in flags.items() if value is not None}
     if learning_rate is not None:
         given["optimizer"] = {"learning_rate": learning_rate}
-    return find_preset(name).config.merged({**changes, "preset": name}).merged(given)
+    name = preset or changes.get("preset", "" if init else "compact")
+    if not isinstance(name, str):
+        raise ConfigError(f"{file}: preset must be a name, not {name!r}")
+    if name:
+        return find_preset(name).config.merged({**changes, "preset": name}).merged(given)
+    assert init is not None
+    base = TrainConfig().merged(read_manifest(find_weights(init))["config"])
+    slow = {"optimizer": {"learning_rate": base.optimizer.learning_rate * _FINE_TUNING}}
+    return base.merged(slow).merged(changes).merged(given)
 
 
 def _next_run_folder(preset: str) -> Path:

@@ -3,7 +3,6 @@
 The manifest holds everything that rebuilds the network, so loading reads numbers and runs no code.
 """
 
-import difflib
 import json
 import warnings
 from dataclasses import dataclass
@@ -13,15 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
-import lungmask_cli
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.datasets.prepared import file_sha256
 from lungmask_cli.errors import ConfigError, UsageError
 from lungmask_cli.imaging.write import write_text, written_whole
+from lungmask_cli.inference.manifest import manifest_path, read_manifest
 from lungmask_cli.networks.generators import build_generator
-
-BEST = "best"
-_SUFFIX = ".weights.h5"
 
 
 @dataclass(frozen=True)
@@ -31,34 +27,6 @@ class LoadedModel:
     generator: keras.Model
     image_size: int
     manifest: dict[str, Any]
-
-
-def shipped_folder() -> Path:
-    """Where the weights that ship lie: inside the installed package, or beside it in a checkout."""
-    package = Path(lungmask_cli.__file__).parent
-    return package / "weights" if (package / "weights").is_dir() else package.parent / "weights"
-
-
-def find_weights(name: str) -> Path:
-    """The weight file for `--weights`: a name that ships, a `.weights.h5` file, or a run folder (its best epoch).
-
-    Raises:
-        UsageError: there is no such weight file; the names that ship are given.
-    """
-    path = Path(name)
-    if path.is_dir():
-        path = path / f"{BEST}{_SUFFIX}"
-    if path.is_file():
-        return path
-    shipped = shipped_folder() / f"{name}{_SUFFIX}"
-    if shipped.is_file():
-        return shipped
-    names = sorted(file.name.removesuffix(_SUFFIX) for file in shipped_folder().glob(f"*{_SUFFIX}"))
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"Did you mean {near[0]}? " if near else ""
-    raise UsageError(
-        f"there are no weights at {path}", f"{hint}Shipped: {', '.join(names) or 'none'}; or give a run folder."
-    )
 
 
 def save_weights(generator: keras.Model, path: Path, manifest: dict[str, Any], half: bool = False) -> None:
@@ -75,7 +43,7 @@ def save_weights(generator: keras.Model, path: Path, manifest: dict[str, Any], h
         if half:
             _halve(partial)
     record = {**manifest, "file": path.name, "sha256": file_sha256(path), "precision": "float16" if half else "float32"}
-    write_text(_manifest_path(path), json.dumps(record, indent=2) + "\n")
+    write_text(manifest_path(path), json.dumps(record, indent=2) + "\n")
 
 
 def load_model(path: Path) -> LoadedModel:
@@ -87,7 +55,7 @@ def load_model(path: Path) -> LoadedModel:
     manifest = read_manifest(path)
     if file_sha256(path) != manifest["sha256"]:
         raise UsageError(
-            f"{path}: is damaged, its SHA-256 is not the one in {_manifest_path(path).name}", "Copy both files again."
+            f"{path}: is damaged, its SHA-256 is not the one in {manifest_path(path).name}", "Copy both files again."
         )
     try:
         config = TrainConfig().merged(manifest["config"])
@@ -100,31 +68,6 @@ def load_model(path: Path) -> LoadedModel:
             f"{path}: its weights do not fit its manifest: {error}", "Was it written by a newer version?"
         ) from error
     return LoadedModel(generator, config.image_size, manifest)
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest beside the weight file `path`.
-
-    Raises:
-        UsageError: it is missing, broken or lacks a key.
-    """
-    place = _manifest_path(path)
-    try:
-        manifest: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-        missing = {"config", "sha256"} - set(manifest)
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(
-            f"{place}: is not a readable weights manifest", "Keep it beside its .weights.h5 file."
-        ) from error
-    if missing:
-        raise UsageError(
-            f"{place}: lacks {', '.join(sorted(missing))}", "Copy it again from where the weights came from."
-        )
-    return manifest
-
-
-def _manifest_path(path: Path) -> Path:
-    return path.with_name(path.name.removesuffix(_SUFFIX) + ".json")
 
 
 def _halve(path: Path) -> None:

@@ -24,11 +24,16 @@ def patch(config: DiscriminatorConfig, image_size: int) -> keras.Model:
     x = layers.Concatenate()([radiograph, mask])
     for layer in range(4):
         width = config.filters * 2**layer
-        x = layers.Conv2D(width, 4, 2, "same", kernel_initializer=normal_initializer(100 + layer))(x)
+        x = _convolution(width, 100 + layer, config.spectral)(x)
         x = layers.ReLU()(normalization(config.normalization, width)(x))
-    x = layers.Conv2D(1, 4, 2, "same", kernel_initializer=normal_initializer(104))(x)
+    x = _convolution(1, 104, config.spectral)(x)
     logits = layers.Activation("linear", dtype="float32", name="logits")(x)
     return keras.Model([radiograph, mask], logits, name="patch")
+
+
+def _convolution(filters: int, seed: int, spectral: bool) -> layers.Layer:
+    convolution = layers.Conv2D(filters, 4, 2, "same", kernel_initializer=normal_initializer(seed))
+    return layers.SpectralNormalization(convolution) if spectral else convolution
 
 
 DISCRIMINATORS: dict[str, Callable[[DiscriminatorConfig, int], keras.Model]] = {"patch": patch}

@@ -76,17 +76,23 @@ class RadiographBatches(keras.utils.PyDataset):
         images, masks = zip(*pairs, strict=True)
         return _stack(images), _stack(masks)
 
+    def first(self, count: int) -> list[tuple[FloatImage, FloatImage]]:
+        """The first images and masks, unchanged, (S, S) each."""
+        return [self._stored(row) for row in range(min(count, len(self._images)))]
+
     def on_epoch_end(self) -> None:
         """Draw a new order and new changes."""
         self._epoch += 1
         self._order = self._draw_order()
 
     def _pair(self, row: int) -> tuple[FloatImage, FloatImage]:
-        image = self._images[row].astype(np.float32) / 65535
-        mask = self._masks[row].astype(np.float32) / 255
+        image, mask = self._stored(row)
         if self._augmentation is None:
             return image, mask
         return augment(image, mask, self._augmentation, np.random.default_rng((self._seed, self._epoch, row)))
+
+    def _stored(self, row: int) -> tuple[FloatImage, FloatImage]:
+        return self._images[row].astype(np.float32) / 65535, self._masks[row].astype(np.float32) / 255
 
     def _draw_order(self) -> NDArray[Any]:
         if self._augmentation is None:

@@ -9,9 +9,11 @@ import keras
 from tqdm import tqdm
 
 from lungmask_cli.imaging.write import csv_text, write_text
-from lungmask_cli.inference.weights import BEST, save_weights
+from lungmask_cli.inference.manifest import BEST
+from lungmask_cli.inference.weights import save_weights
 from lungmask_cli.training.checkpoint import Checkpoint, Progressed
 from lungmask_cli.training.curves import draw_curves
+from lungmask_cli.training.record import METRICS
 
 LAST = "last"
 _COLUMNS = (
@@ -71,18 +73,27 @@ class RunRecorder(keras.callbacks.Callback):
     Args:
         folder: of the run.
         manifest: what is written beside the weights.
+        patience: epochs without a better validation Dice after which the run ends; 0 for never.
         checkpoint: is written last of all, so that a run that goes on finds everything else done.
         done: what earlier starts of the run have done.
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any], checkpoint: Checkpoint, done: Progressed) -> None:
+    def __init__(
+        self, folder: Path, manifest: dict[str, Any], patience: int, checkpoint: Checkpoint, done: Progressed
+    ) -> None:
         super().__init__()
         self._folder = folder
         self._manifest = manifest
+        self._patience = patience
         self._checkpoint = checkpoint
         self._started = time.monotonic() - done.seconds
         self.rows: list[dict[str, float]] = list(done.rows)
         self.best_epoch = done.best_epoch
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether patience has come to its end."""
+        return 0 < self._patience <= len(self.rows) - self.best_epoch
 
     @property
     def seconds(self) -> float:
@@ -101,10 +112,12 @@ class RunRecorder(keras.callbacks.Callback):
             self._save(BEST, epoch + 1, dice)
         self._save(LAST, epoch + 1, dice)
         self._checkpoint.write(Progressed(tuple(self.rows), self.best_epoch, self.seconds))
+        if self.has_stopped:
+            self.model.stop_training = True
 
     def _write_metrics(self) -> None:
         rows = ([f"{value:.6g}" for value in row.values()] for row in self.rows)
-        write_text(self._folder / "metrics.csv", csv_text(list(self.rows[0]), rows))
+        write_text(self._folder / METRICS, csv_text(list(self.rows[0]), rows))
 
     def _save(self, name: str, epoch: int, dice: float) -> None:
         record = {**self._manifest, "epoch": epoch, "scores": {"val_dice": dice}}

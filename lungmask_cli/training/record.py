@@ -13,6 +13,7 @@ from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.write import write_text
 
 RECORD, CONFIG, SPLIT, CHECKPOINT = "run.json", "config.toml", "split.csv", "checkpoint.npz"
+METRICS, SUMMARY = "metrics.csv", "summary.json"
 _PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "pillow", "scipy")
 
 
@@ -42,12 +43,14 @@ class Record:
         split_method: how the split was made, in words.
         manifest_sha256: of the prepared data.
         device: as it was asked for.
+        init: the weight file that it started from; empty for none.
     """
 
     source: Source
     split_method: str
     manifest_sha256: str
     device: str
+    init: str = ""
 
 
 def refuse_other_run(folder: Path) -> None:
@@ -86,7 +89,8 @@ def read_record(folder: Path) -> Record:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         source = Source(**{**facts["source"], "data": tuple(facts["source"]["data"])})
-        return Record(source, str(facts["split_method"]), str(facts["manifest_sha256"]), str(facts["device"]))
+        names = ("split_method", "manifest_sha256", "device", "init")
+        return Record(source, *(str(facts[name]) for name in names))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder}: is not the folder of a run that can go on ({error})", "See runs/.") from error
 

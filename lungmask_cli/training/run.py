@@ -28,14 +28,16 @@ from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.datasets.splits import TEST, TRAIN, VAL, hold_out_validation
 from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.write import csv_text, write_text
+from lungmask_cli.inference.manifest import BEST
 from lungmask_cli.inference.predict import predict_mask
-from lungmask_cli.inference.weights import BEST, load_model
+from lungmask_cli.inference.weights import load_model
 from lungmask_cli.networks.adversarial import AdversarialModel, build_adversarial_model
 from lungmask_cli.scoring.overlap import overlap
 from lungmask_cli.training.batches import RadiographBatches, read_pair
 from lungmask_cli.training.callbacks import Progress, RunRecorder
 from lungmask_cli.training.checkpoint import Checkpoint, restore
-from lungmask_cli.training.record import CONFIG, SPLIT, Record, refuse_other_run, write_record
+from lungmask_cli.training.pictures import ProgressStrips
+from lungmask_cli.training.record import CONFIG, SPLIT, SUMMARY, Record, refuse_other_run, write_record
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ def train(
     say: Callable[[str], None],
     record: Record | None = None,
     resume: bool = False,
+    init: Path | None = None,
+    tensorboard: bool = False,
 ) -> RunResult:
     """Train as `config` says and fill the run folder.
 
@@ -68,6 +72,8 @@ def train(
         say: takes one line for the user at a time.
         record: what the run is started with, which lets it go on after an interruption; None for one that need not.
         resume: go on after the last epoch that the run in the folder has finished.
+        init: a weight file of the same generator to start from.
+        tensorboard: also write logs for TensorBoard into RUN/tensorboard.
 
     Raises:
         UsageError: nothing to train on, or the folder holds a run, or one that cannot go on.
@@ -81,13 +87,17 @@ def train(
     if not choose_on:
         say("only one image to train on: it also validates, so its Dice says nothing about others")
         choose_on = fit_on
+    keras.config.set_dtype_policy(config.precision)
     model = build_adversarial_model(config)
+    if init:
+        _start_from(model, init)
     say(_describe(model, config, len(fit_on), len(choose_on), len(prepared.of(TEST))))
     if not resume:
         _write_setup(config, prepared, folder)
         if record:  # last, so that what can go on is whole
             write_record(folder, record)
-    recorder = _fit(model, config, prepared, fit_on, choose_on, folder, say)
+    recorder = _fit(model, config, prepared, fit_on, choose_on, folder, say, tensorboard)
+    keras.config.set_dtype_policy("float32")
     test_dice = _test(prepared, folder)
     result = RunResult(
         folder=folder,
@@ -99,6 +109,20 @@ def train(
     )
     _write_summary(result, recorder)
     return result
+
+
+def _start_from(model: AdversarialModel, weights: Path) -> None:
+    """Give the generator those weights.
+
+    Raises:
+        UsageError: they are of another generator.
+    """
+    try:
+        model.generator.set_weights(load_model(weights).generator.get_weights())
+    except ValueError as error:
+        raise UsageError(
+            f"{weights}: is of another generator than the one to be trained", "Leave --preset out."
+        ) from error
 
 
 def with_validation(prepared: PreparedSet, seed: int) -> PreparedSet:
@@ -114,6 +138,7 @@ def _fit(
     choose_on: list[Entry],
     folder: Path,
     say: Callable[[str], None],
+    tensorboard: bool,
 ) -> RunRecorder:
     """Train all epochs that the checkpoint in the folder, if there is one, has not done."""
     size, steps = config.image_size, len(fit_on) // min(config.batch_size, len(fit_on))
@@ -123,11 +148,16 @@ def _fit(
     if done.rows:
         say(f"goes on after epoch {len(done.rows)} of {config.epochs}")
     checkpoint = Checkpoint(folder)
-    recorder = RunRecorder(folder, _manifest(config, prepared), checkpoint, done)
+    recorder = RunRecorder(folder, _manifest(config, prepared), config.patience, checkpoint, done)
+    if recorder.has_stopped:
+        return recorder
     batches = RadiographBatches(
         prepared, fit_on, size, config.batch_size, config.augmentation, config.seed, epoch=len(done.rows)
     )
     validation = RadiographBatches(prepared, choose_on, size, config.batch_size)
+    watched = [Progress(config.epochs), recorder]
+    if tensorboard:
+        watched.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
     averaged = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.optimizer.ema else []
     try:
         model.fit(
@@ -135,7 +165,7 @@ def _fit(
             epochs=config.epochs,
             initial_epoch=len(done.rows),
             validation_data=validation,
-            callbacks=[checkpoint, *averaged, Progress(config.epochs), recorder],
+            callbacks=[checkpoint, *averaged, ProgressStrips(validation, folder, config.epochs), *watched],
             verbose=0,
             shuffle=False,
         )
@@ -219,4 +249,4 @@ def _write_summary(result: RunResult, recorder: RunRecorder) -> None:
         "seconds": round(result.seconds, 1),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     }
-    write_text(result.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_text(result.folder / SUMMARY, json.dumps(summary, indent=2) + "\n")

@@ -13,9 +13,10 @@ from scipy import ndimage
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import UsageError
 from lungmask_cli.inference.cleanup import clean
+from lungmask_cli.inference.manifest import find_weights, shipped_folder
 from lungmask_cli.inference.predict import predict_mask, predict_probability
 from lungmask_cli.inference.segment import plan
-from lungmask_cli.inference.weights import find_weights, load_model, save_weights, shipped_folder
+from lungmask_cli.inference.weights import load_model, save_weights
 from lungmask_cli.networks.generators import build_generator
 from tests.phantoms import draw_phantom
 

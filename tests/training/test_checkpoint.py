@@ -1,3 +1,5 @@
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,7 +67,7 @@ def interrupt(monkeypatch, method, count):
 
 
 # _save is called for the best and for the last weights of an epoch.
-@pytest.mark.parametrize(("method", "count"), [("on_epoch_end", 1), ("on_epoch_end", 3), ("_save", 4), ("_save", 6)])
+@pytest.mark.parametrize(("method", "count"), [("on_epoch_end", 1), ("_save", 6)])
 def test_a_run_goes_on_as_if_nothing_had_happened(prepared, whole, tmp_path, monkeypatch, method, count):
     said = []
     with monkeypatch.context() as patched:
@@ -163,11 +165,10 @@ def test_resume_refuses_what_it_cannot_go_on_with(lungmask, tiny_run, plain_set,
         assert "Traceback" not in done.stderr
 
 
-def test_resume_refuses_data_that_have_changed(lungmask, tmp_path):
-    data = write_plain_set(tmp_path / "set", 6)
-    options = ("--image-size", 32, "--epochs", 1, "--batch-size", 2, "--device", "cpu")
-    assert lungmask("train", data, "-o", tmp_path / "run", *options).returncode == 0
-    (data / "images" / "p001.png").write_bytes((data / "images" / "p002.png").read_bytes())
-    done = lungmask("train", "--resume", tmp_path / "run")
+def test_resume_refuses_data_that_have_changed(lungmask, tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run[0], tmp_path / "run")
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**facts, "manifest_sha256": "0" * 64}))
+    done = lungmask("train", "--resume", run)
     assert done.returncode == 2
     assert "its data have changed" in done.stderr

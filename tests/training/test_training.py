@@ -21,7 +21,13 @@ from tests.phantoms import draw_phantom, write_plain_set
 
 STRONG = PRESETS["compact"].config.augmentation
 TINY = TrainConfig().merged(
-    {"image_size": 32, "epochs": 2, "batch_size": 2, "generator": {"filters": 2}, "discriminator": {"filters": 2}}
+    {
+        "image_size": 32,
+        "epochs": 2,
+        "batch_size": 2,
+        "generator": {"filters": 2, "levels": 2},
+        "discriminator": {"filters": 2},
+    }
 )
 
 
@@ -165,7 +171,7 @@ def test_a_run_folder_is_not_overwritten_and_a_set_needs_training_images(tmp_pat
 def test_the_run_folder_holds_what_the_docs_promise(tiny_run):
     folder, _ = tiny_run
     expected = {"config.toml", "split.csv", "run.json", "checkpoint.npz", "metrics.csv", "curves.png"}
-    expected |= {"test_dice.csv", "summary.json"}
+    expected |= {"test_dice.csv", "summary.json", "progress"}
     expected |= {f"{name}{suffix}" for name in ("best", "last") for suffix in (".weights.h5", ".json")}
     assert {path.name for path in folder.iterdir()} == expected
     rows = list(csv.DictReader((folder / "metrics.csv").open()))

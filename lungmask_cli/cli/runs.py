@@ -1,0 +1,39 @@
+"""`lungmask runs`."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lungmask_cli.cli.terminal import say, show
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Where to look, with all folders below.", metavar="FOLDER")] = Path(
+        "runs"
+    ),
+) -> None:
+    """List training runs with how far they are and their Dice: a table on a terminal, CSV elsewhere."""
+    from lungmask_cli.errors import UsageError
+    from lungmask_cli.imaging.write import csv_text
+    from lungmask_cli.training.listing import find_runs
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder", "Give the folder that runs were written to.")
+    found = [asdict(run) for run in find_runs(folder)]
+    if not found:
+        say(f"no runs in {folder}")
+        return
+    rows = [[_shown(value) for value in run.values()] for run in found]
+    if sys.stdout.isatty():
+        show(f"{len(found)} runs", tuple(name.replace("_", " ") for name in found[0]), rows)
+    else:
+        typer.echo(csv_text(tuple(found[0]), rows), nl=False)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "" if value is None else str(value)

@@ -1,0 +1,66 @@
+"""Weight files and their manifests, found and read without Keras."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+import lungmask_cli
+from lungmask_cli.errors import UsageError
+
+BEST = "best"
+_SUFFIX = ".weights.h5"
+
+
+def shipped_folder() -> Path:
+    """Where the weights that ship lie: inside the installed package, or beside it in a checkout."""
+    package = Path(lungmask_cli.__file__).parent
+    return package / "weights" if (package / "weights").is_dir() else package.parent / "weights"
+
+
+def find_weights(name: str) -> Path:
+    """The weight file for `--weights`: a name that ships, a `.weights.h5` file, or a run folder (its best epoch).
+
+    Raises:
+        UsageError: there is no such weight file; the names that ship are given.
+    """
+    path = Path(name)
+    if path.is_dir():
+        path = path / f"{BEST}{_SUFFIX}"
+    if path.is_file():
+        return path
+    shipped = shipped_folder() / f"{name}{_SUFFIX}"
+    if shipped.is_file():
+        return shipped
+    names = sorted(file.name.removesuffix(_SUFFIX) for file in shipped_folder().glob(f"*{_SUFFIX}"))
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    raise UsageError(
+        f"there are no weights at {path}", f"{hint}Shipped: {', '.join(names) or 'none'}; or give a run folder."
+    )
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest beside the weight file `path`.
+
+    Raises:
+        UsageError: it is missing, broken or lacks a key.
+    """
+    place = manifest_path(path)
+    try:
+        manifest: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+        missing = {"config", "sha256"} - set(manifest)
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"{place}: is not a readable weights manifest", "Keep it beside its .weights.h5 file."
+        ) from error
+    if missing:
+        raise UsageError(
+            f"{place}: lacks {', '.join(sorted(missing))}", "Copy it again from where the weights came from."
+        )
+    return manifest
+
+
+def manifest_path(path: Path) -> Path:
+    """Where the manifest of the weight file `path` is."""
+    return path.with_name(path.name.removesuffix(_SUFFIX) + ".json")

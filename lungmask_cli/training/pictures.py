@@ -1,0 +1,81 @@
+"""What training looks like: changed training images, and validation masks as they get better."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from lungmask_cli.config import AugmentationConfig
+from lungmask_cli.imaging.overlay import draw_overlay
+from lungmask_cli.imaging.radiograph import FloatImage
+from lungmask_cli.imaging.write import write_picture
+from lungmask_cli.training.augmentation import augment
+from lungmask_cli.training.batches import RadiographBatches
+
+PROGRESS = "progress"
+_SHOWN_IMAGES = 4
+_STRIPS = 10
+COLUMNS = 6
+_TEXT_HEIGHT = 16
+_CELL = 192
+
+
+def draw_changes(pairs: Sequence[tuple[FloatImage, FloatImage]], config: AugmentationConfig, seed: int) -> Image.Image:
+    """A row of images as they are, one for each change alone, and two with all changes together.
+
+    Alone, changes that come with a probability are made to every image.
+
+    Args:
+        pairs: images and masks, (S, S) float32 in [0, 1]; as many as there are columns, repeated if fewer.
+        config: the changes.
+        seed: of what is drawn.
+    """
+    alone = {name: value for name, value in asdict(config).items() if value}
+    rows = [("as it is", AugmentationConfig())]
+    for name, value in alone.items():
+        certain = 1.0 if name.endswith("_probability") else value
+        rows.append((f"{name} {value:g}", replace(AugmentationConfig(), **{name: certain})))
+    rows += [("all together", config)] * (2 if alone else 0)
+    sheet = Image.new("RGB", (COLUMNS * _CELL, len(rows) * (_CELL + _TEXT_HEIGHT)), "black")
+    for line, (title, changes) in enumerate(rows):
+        top = line * (_CELL + _TEXT_HEIGHT)
+        ImageDraw.Draw(sheet).text((4, top + 2), title, fill="white")
+        for column in range(COLUMNS):
+            image, mask = pairs[column % len(pairs)]
+            image, mask = augment(image, mask, changes, np.random.default_rng((seed, line, column)))
+            cell = draw_overlay(image, mask > 0.5).resize((_CELL, _CELL), Image.Resampling.BILINEAR)
+            sheet.paste(cell, (column * _CELL, top + _TEXT_HEIGHT))
+    return sheet
+
+
+class ProgressStrips(keras.callbacks.Callback):
+    """Draws the masks of the first validation images into RUN/progress, about ten times in a run.
+
+    What is drawn is blue, what is hand-made orange.
+    """
+
+    def __init__(self, validation: RadiographBatches, folder: Path, epochs: int) -> None:
+        super().__init__()
+        self._pairs = validation.first(_SHOWN_IMAGES)
+        self._folder = folder / PROGRESS
+        self._epochs = epochs
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Draw a strip, if it is time for one."""
+        if epoch + 1 != self._epochs and epoch % max(1, self._epochs // _STRIPS):
+            return
+        images = np.stack([image for image, _ in self._pairs])[..., None]
+        drawn: NDArray[np.float32] = keras.ops.convert_to_numpy(self.model(images, training=False))[..., 0]
+        cells = [
+            draw_overlay(image, mask > 0.5, truth > 0.5)
+            for (image, truth), mask in zip(self._pairs, drawn, strict=True)
+        ]
+        strip = Image.new("RGB", (sum(cell.width for cell in cells), cells[0].height))
+        for place, cell in enumerate(cells):
+            strip.paste(cell, (place * cell.width, 0))
+        write_picture(self._folder / f"epoch_{epoch + 1:04d}.png", strip)

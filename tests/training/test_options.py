@@ -1,0 +1,138 @@
+import csv
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from lungmask_cli.config import AugmentationConfig, TrainConfig
+from lungmask_cli.errors import ConfigError, UsageError
+from lungmask_cli.inference.weights import load_model
+from lungmask_cli.networks.adversarial import build_adversarial_model
+from lungmask_cli.training.callbacks import RunRecorder
+from lungmask_cli.training.checkpoint import Progressed
+from lungmask_cli.training.listing import find_runs
+from lungmask_cli.training.pictures import COLUMNS, draw_changes
+from lungmask_cli.training.run import train
+from tests.phantoms import draw_phantom, write_plain_set
+from tests.training.test_training import TINY, make_set
+
+
+def small_set(folder):
+    return make_set(folder, 5, ["train"] * 3 + ["val"] * 2)
+
+
+def epochs_of(folder):
+    return len((folder / "metrics.csv").read_text().splitlines()) - 1
+
+
+def test_patience_ends_a_run_that_gets_no_better(tmp_path, monkeypatch):
+    still = TINY.merged({"epochs": 9, "patience": 2, "optimizer": {"learning_rate": 1e-12, "schedule": "constant"}})
+    prepared = small_set(tmp_path)
+    result = train(still, prepared, tmp_path / "run", print)
+    assert epochs_of(tmp_path / "run") == 3
+    assert result.best_epoch == 1
+    monkeypatch.setattr(keras.Model, "fit", None)  # a run that has ended so does not go on
+    train(still, prepared, tmp_path / "run", print, resume=True)
+    assert epochs_of(tmp_path / "run") == 3
+
+
+def test_patience_of_0_never_ends_a_run(tmp_path):
+    recorder = RunRecorder(tmp_path, {}, 0, None, Progressed(({"val_dice": 0.5},) * 50, best_epoch=1))
+    assert not recorder.has_stopped
+
+
+def test_16_bits_and_spectral_normalization_train_and_leave_weights_of_32_bits(tmp_path):
+    config = TINY.merged(
+        {"precision": "mixed_bfloat16", "discriminator": {"spectral": True}, "loss": {"adversarial": 0.1}}
+    )
+    train(config, small_set(tmp_path), tmp_path / "run", print)
+    assert keras.config.dtype_policy().name == "float32"
+    weights = load_model(tmp_path / "run" / "last.weights.h5").generator.get_weights()
+    assert {array.dtype for array in weights} == {np.dtype("float32")}
+    with pytest.raises(ConfigError, match="precision must be one of"):
+        TINY.merged({"precision": "float8"})
+
+
+def test_spectral_normalization_bounds_every_kernel_of_the_discriminator():
+    config = TINY.merged({"discriminator": {"spectral": True}})
+    discriminator = build_adversarial_model(config).discriminator
+    image = np.zeros((1, 32, 32, 1), np.float32)
+    wrapped = [layer for layer in discriminator.layers if isinstance(layer, keras.layers.SpectralNormalization)]
+    assert len(wrapped) == 5
+    for layer in wrapped:
+        layer.layer.kernel.assign(100 * layer.layer.kernel)
+    for _ in range(50):
+        discriminator([image, image], training=True)
+    for layer in wrapped:
+        kernel = keras.ops.convert_to_numpy(layer.layer.kernel)
+        assert np.linalg.norm(kernel.reshape(-1, kernel.shape[-1]), 2) == pytest.approx(1, abs=0.05)
+
+
+def test_fine_tuning_starts_from_the_weights(tmp_path):
+    prepared = small_set(tmp_path)
+    train(TINY, prepared, tmp_path / "first", print)
+    still = TINY.merged({"epochs": 1, "optimizer": {"learning_rate": 1e-12, "ema": 0.0, "schedule": "constant"}})
+    best = tmp_path / "first" / "best.weights.h5"
+    train(still, prepared, tmp_path / "second", print, init=best)
+    first, second = (
+        load_model(path).generator.get_weights() for path in (best, tmp_path / "second" / "last.weights.h5")
+    )
+    assert all(np.allclose(one, two, atol=1e-6) for one, two in zip(first, second, strict=True))
+    with pytest.raises(UsageError, match="of another generator"):
+        train(TINY.merged({"generator": {"filters": 4}}), prepared, tmp_path / "third", print, init=best)
+
+
+def test_init_brings_its_recipe_and_a_tenth_of_its_learning_rate(lungmask, tiny_run, plain_set, tmp_path):
+    done = lungmask("train", plain_set, "-o", tmp_path / "run", "--init", tiny_run[0], "--epochs", 1, "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    (state,) = find_runs(tmp_path)
+    assert (state.done, state.epochs, state.state) == (1, 1, "finished")
+    text = (tmp_path / "run" / "config.toml").read_text()
+    assert "image_size = 64" in text
+    assert "learning_rate = 0.0001" in text
+    assert state.val_dice > 0.8  # it begins where the other run has ended
+    strips = list((tmp_path / "run" / "progress").glob("epoch_*.png"))
+    assert [path.name for path in strips] == ["epoch_0001.png"]
+    assert Image.open(strips[0]).size[1] == 64
+
+
+def test_runs_lists_what_there_is(lungmask, tiny_run, tmp_path):
+    done = lungmask("runs", tiny_run[0].parent)
+    (row,) = csv.DictReader(done.stdout.splitlines())
+    assert (row["done"], row["epochs"], row["state"]) == ("15", "15", "finished")
+    assert float(row["test_dice"]) > 0.8
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "config.toml").write_text("no = [toml")
+    assert "no runs in" in lungmask("runs", tmp_path).stderr
+    assert lungmask("runs", tmp_path / "nowhere").returncode == 2
+
+
+def test_an_unfinished_run_is_listed_as_such(tmp_path):
+    (tmp_path / "config.toml").write_text(TrainConfig().to_toml())
+    (tmp_path / "metrics.csv").write_text("epoch,val_dice\n1,0.5\n2,0.75\n")
+    (state,) = find_runs(tmp_path)
+    assert (state.done, state.val_dice, state.test_dice, state.state) == (2, 0.75, None, "unfinished")
+
+
+def test_changes_are_drawn_each_alone_and_all_together():
+    phantom = draw_phantom(64, 64)
+    pairs = [(phantom.image, phantom.lungs.astype(np.float32))]
+    plain = np.asarray(draw_changes(pairs, AugmentationConfig(), 0))
+    some = np.asarray(draw_changes(pairs, AugmentationConfig(flip_probability=0.01, gamma=0.5), 0))
+    height = plain.shape[0]
+    assert some.shape[0] == 5 * height  # as it is, two changes, twice all together
+    cell = plain.shape[1] // COLUMNS
+    assert np.array_equal(some[16:height], plain[16:])
+    flipped = some[2 * height + 16 : 3 * height, :cell].astype(int)  # changes are in the order of the configuration
+    unchanged = plain[16:, :cell].astype(int)
+    assert np.abs(flipped[:, ::-1] - unchanged).mean() < np.abs(flipped - unchanged).mean() / 4
+
+
+def test_show_batch_draws_and_does_not_train(lungmask, tmp_path):
+    data = write_plain_set(tmp_path / "set", 6)
+    done = lungmask("train", data, "-o", tmp_path / "run", "--show-batch", tmp_path / "b.png", "--image-size", 64)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "b.png")
+    assert Image.open(tmp_path / "b.png").size[0] == COLUMNS * 192
+    assert not (tmp_path / "run").exists()
