@@ -3,7 +3,7 @@
     python benchmarks/kill_training.py DATA [--kills 20] [--seed 0] [-- OPTIONS OF lungmask train]
 
 DATA is what `lungmask train` accepts. Both runs must end with the same weights, bit for bit, and the same metrics; else
-the exit code is 1. Without options a small network is trained for 40 epochs.
+the exit code is 1. Without options a small network is trained for 60 epochs.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-SMALL = ("--image-size", "64", "--epochs", "40", "--batch-size", "4", "--device", "cpu")
+SMALL = ("--image-size", "64", "--epochs", "60", "--batch-size", "4", "--device", "cpu")
 
 
 def lungmask(*arguments: object) -> list[str]:
@@ -75,7 +75,7 @@ def main() -> None:
         whole = time.monotonic() - started
         random, kills = np.random.default_rng(given.seed), 0
         while kills < given.kills:
-            if not killed_after(command_for(killed, given.data, given.options), random.uniform(0, whole / 3), log):
+            if not killed_after(command_for(killed, given.data, given.options), random.uniform(0, whole / 5), log):
                 break
             kills += 1
         run(command_for(killed, given.data, given.options), log)
