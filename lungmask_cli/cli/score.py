@@ -296,7 +296,7 @@ def _show(report: "Report") -> None:
     from lungmask_cli.scoring.report import tables
 
     for table in tables(report):
-        show(table.title, table.header, table.rows)
+        show(table.title, table.header, table.rows, spare=("quartiles", "other", "better on"))
     if sides_seem_exchanged(report.summary):
         warn("right and left seem to be exchanged in one of the folders; if these are labels, see --labels RIGHT,LEFT")
 

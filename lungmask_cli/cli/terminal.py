@@ -15,6 +15,7 @@ from lungmask_cli.text import printable
 
 T = TypeVar("T")
 _SHOWN = 10
+_WIDE = 100  # columns of a terminal
 
 # Standard error is where people read; soft wrapping keeps paths whole for copying.
 _stderr = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -69,13 +70,18 @@ def progress(title: str) -> Callable[[Iterable[T]], Iterable[T]]:
     return lambda items: tqdm(items, desc=title, unit="image", leave=False)
 
 
-def show(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table for the user; the first column is text, the others are numbers."""
-    table = Table(title=Text(printable(title)), title_justify="left", box=box.SIMPLE_HEAD)
-    for place, name in enumerate(header):
-        table.add_column(name, justify="right" if place else "left", no_wrap=place > 0)
+def show(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], spare: Sequence[str] = ()) -> None:
+    """A table for the user; the first column and those without a header are text, the others are numbers.
+
+    Columns of a name in `spare` are left out on narrow terminals.
+    """
+    table = Table(title=Text(printable(title)), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = [place for place, name in enumerate(header) if name not in spare or _stderr.width >= _WIDE]
+    for place in shown:
+        number = place > 0 and bool(header[place])
+        table.add_column(header[place], justify="right" if number else "left", no_wrap=number)
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*(Text(printable(row[place])) for place in shown))
     _stderr.print(table, soft_wrap=False)
 
 

@@ -138,7 +138,7 @@ def _statistics(summary: Summary) -> Table:
     for column, value in shown.items():
         extras = tuple(str(getattr(value, name)) for name in extra)
         rows.append((column.title, str(value.count), *extras, *_cells(column, value)))
-    header = ("", "n", *extra, "mean", "SD", "median", "quartiles", "95 % CI of the mean")
+    header = ("", "n", *extra, "mean", "SD", "median", "quartiles", "95 % CI")
     return Table(summary.counted, header, tuple(rows))
 
 
@@ -154,9 +154,7 @@ def _groups(groups: Sequence[Summary]) -> Table:
             if column.structure == LUNGS and column.metric in HEADLINES:
                 name = f"{summary.group}: {column.title}"
                 rows.append((name, str(value.count), str(summary.counts[FAILED]), *_cells(column, value)))
-    return Table(
-        "By group", ("", "n", "failed", "mean", "SD", "median", "quartiles", "95 % CI of the mean"), tuple(rows)
-    )
+    return Table("By group", ("", "n", "failed", "mean", "SD", "median", "quartiles", "95 % CI"), tuple(rows))
 
 
 def _comparison(comparison: Mapping[Column, Comparison]) -> Table:
@@ -183,7 +181,7 @@ def _worst(summary: Summary) -> Table:
         for column, found in summary.statistics.items()
         if column.structure == LUNGS and column.metric in HEADLINES and found.worst
     ]
-    return Table("Worst", ("", "worst first"), tuple(rows))
+    return Table("Worst first", ("", ""), tuple(rows))
 
 
 def number(value: float, decimals: int) -> str:

@@ -31,9 +31,10 @@ Logs = dict[str, Any] | None
 class Progress(keras.callbacks.Callback):
     """One tqdm bar per epoch on a terminal, one plain line per epoch elsewhere; both on standard error."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, batch_size: int) -> None:
         super().__init__()
         self._epochs = epochs
+        self._batch_size = batch_size
         self._bar: tqdm[Any] | None = None
         self._title = ""
         self._started = 0.0
@@ -58,8 +59,11 @@ class Progress(keras.callbacks.Callback):
         self._bar.close()
         seconds = time.monotonic() - self._started
         logs = logs or {}
+        left = (self._epochs - epoch - 1) * seconds / 60
         tqdm.write(
-            f"{self._title}: train Dice {logs['dice']:.4f}, val Dice {logs['val_dice']:.4f}, {seconds:.0f} s",
+            f"{self._title}: train Dice {logs['dice']:.4f}, val Dice {logs['val_dice']:.4f}, {seconds:.0f} s, "
+            f"{self.params['steps'] * self._batch_size / seconds:.1f} images/s"
+            + (f", {left:.0f} min left" if left >= 1 else ""),
             file=sys.stderr,
         )
         sys.stderr.flush()

@@ -155,7 +155,7 @@ def _fit(
         prepared, fit_on, size, config.batch_size, config.augmentation, config.seed, epoch=len(done.rows)
     )
     validation = RadiographBatches(prepared, choose_on, size, config.batch_size)
-    watched = [Progress(config.epochs), recorder]
+    watched = [Progress(config.epochs, min(config.batch_size, len(fit_on))), recorder]
     if tensorboard:
         watched.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
     averaged = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.optimizer.ema else []
