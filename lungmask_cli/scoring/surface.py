@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from lungmask_cli.imaging.radiograph import Mask
 
-Points = NDArray[np.float64]
 _PERCENTILE = 95
 _ROUNDING = 1e-9
 
