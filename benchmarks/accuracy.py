@@ -18,11 +18,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from check_dice import largest_difference
 
 from lungmask_cli.datasets.layouts import Pairing, find_pairs
 from lungmask_cli.datasets.splits import resolve_split
-from lungmask_cli.imaging.raster import read_mask_union
+from lungmask_cli.imaging.masks import read_masks
 from lungmask_cli.imaging.write import write_mask
 
 
@@ -36,7 +37,7 @@ def lay_out(pairing: Pairing, chosen: set[str], folder: Path) -> None:
     for pair in pairing.pairs:
         if pair.id in chosen:
             shutil.copy(pair.image, folder / "images" / f"{pair.id}{pair.image.suffix}")
-            write_mask(folder / "truth" / f"{pair.id}.png", read_mask_union(pair.masks))
+            write_mask(folder / "truth" / f"{pair.id}.png", np.any(read_masks(pair.masks), axis=0))
 
 
 def measure(pairing: Pairing, chosen: set[str], weights: str) -> dict[str, object]:

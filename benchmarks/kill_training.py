@@ -1,6 +1,6 @@
 """A run of `lungmask train` that is killed at random moments and goes on, against one that is left alone.
 
-    python benchmarks/kill_training.py DATA [--kills 20] [--seed 0] [-- OPTIONS OF lungmask train]
+    python benchmarks/kill_training.py [--kills 20] [--seed 0] DATA [-- OPTIONS OF lungmask train]
 
 DATA is what `lungmask train` accepts. Both runs must end with the same weights, bit for bit, and the same metrics; else
 the exit code is 1. Without options a small network is trained for 60 epochs.

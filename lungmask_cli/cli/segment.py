@@ -36,7 +36,7 @@ def segment(
         Path | None, typer.Option(help="Folder of hand-made masks: adds the Dice of each image.", metavar="DIR")
     ] = None,
     cleanup: Annotated[bool, typer.Option(help="Fill holes and keep the two largest parts.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:N.")] = "auto",
     polarity: Polarity = True,
     hash_names: HashNames = False,
     resolution_tag: ResolutionTag = False,
@@ -53,9 +53,9 @@ def segment(
     images = _find_radiographs(inputs, output)
     masks = find_masks(truth) if truth else None
 
-    from lungmask_cli.networks.backend import choose_device
+    from lungmask_cli.networks.backend import Hardware, choose_device
 
-    chosen = choose_device(device)
+    chosen = choose_device(Hardware(device))
 
     from lungmask_cli.inference.manifest import find_weights
     from lungmask_cli.inference.segment import FAILED, Segmenter, plan

@@ -13,7 +13,9 @@ from lungmask_cli.cli.terminal import list_some, progress, say, warn, warn_of_al
 from lungmask_cli.config import MAX_PIXELS, TrainConfig, read_toml
 from lungmask_cli.errors import ConfigError, UsageError
 from lungmask_cli.inference.manifest import find_weights, read_manifest
+from lungmask_cli.networks.backend import Hardware
 from lungmask_cli.networks.presets import PRESETS, find_preset
+from lungmask_cli.training.cluster import Cluster, read_cluster
 from lungmask_cli.training.record import (
     CONFIG,
     SPLIT,
@@ -25,6 +27,7 @@ from lungmask_cli.training.record import (
 
 if TYPE_CHECKING:
     from lungmask_cli.datasets.prepared import PreparedSet
+    from lungmask_cli.training.run import Conditions
 
 _PRESET_HELP = "; ".join(f"[bold]{name}[/bold]: {preset.summary}" for name, preset in PRESETS.items())
 # The size that prepared sets have by default, so that one cached set serves every smaller network.
@@ -80,7 +83,20 @@ def train(
         ),
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Cross-validate: this many runs, each tested on another part of the images.", metavar="K"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:N.")] = "auto",
+    devices: Annotated[
+        int, typer.Option(help="GPUs of this machine that share each batch. Of several machines: see TF_CONFIG.")
+    ] = 1,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="The same weights each time on a GPU, too, if more slowly.")
+    ] = False,
+    memory: Annotated[
+        float, typer.Option(help="Images that would take more are read in each epoch.", metavar="GB", min=0)
+    ] = 4.0,
     jobs: Jobs = None,
     polarity: Polarity = True,
     max_pixels: MaxPixels = MAX_PIXELS,
@@ -91,14 +107,24 @@ def train(
     """
     numbers = {"image_size": image_size, "epochs": epochs, "batch_size": batch_size, "seed": seed}
     flags: dict[str, Any] = {**numbers, "patience": patience, "precision": precision}
+    cluster = read_cluster()
     if resume:
-        _refuse_others([data, output, init, preset, config, learning_rate, split, *flags.values()])
+        hardware = device != "auto" or devices != 1 or deterministic or memory != 4.0
+        others = [data, output, init, preset, config, learning_rate, split, folds, hardware or None, *flags.values()]
+        _refuse_others(others)
         start = _resumed(resume)
     else:
         resolved = resolve_config(preset, config, flags, learning_rate, init)
         folders = tuple(str(folder.absolute()) for folder in data or [])
-        source = Source(folders, max(_PREPARED_SIZE, resolved.image_size), polarity, max_pixels)
-        start = _started(output or _next_run_folder(resolved.preset), resolved, source, split, device, init)
+        record = Record(
+            source=Source(folders, max(_PREPARED_SIZE, resolved.image_size), polarity, max_pixels),
+            hardware=Hardware(device, devices, deterministic),
+            init=str(find_weights(init).absolute()) if init else "",
+            memory_gb=memory,
+            folds=folds or 0,
+        )
+        start = _Start(output or _next_run_folder(resolved.preset), resolved, split, record)
+        _check_start(start, cluster)
     prepared = _open(start, jobs)
     if show_batch:
         _show_batch(prepared, start.config, show_batch)
@@ -108,27 +134,52 @@ def train(
     from lungmask_cli.imaging.write import check_writable
     from lungmask_cli.networks.backend import choose_device
 
-    chosen = choose_device(start.device)
+    chosen = choose_device(start.record.hardware)
     say(f"device: {chosen.kind} ({chosen.reason})")
-    check_writable(start.folder)
+    if cluster.is_chief:
+        check_writable(start.folder)
+    else:
+        say(f"process {cluster.process} of {cluster.processes}: process 0 writes the run")
 
+    from lungmask_cli.training.run import Conditions
+
+    conditions = Conditions(chosen, start.record.memory_gb, tensorboard)
+    said = (_cross_validate if start.record.folds else _train_once)(start, prepared, conditions)
+    if cluster.is_chief:
+        say(said)
+        typer.echo(start.folder)
+
+
+def _train_once(start: "_Start", prepared: "PreparedSet", conditions: "Conditions") -> str:
+    """Train, and say what was reached."""
     from lungmask_cli.training.run import train as run
     from lungmask_cli.training.run import with_validation
 
     prepared = with_validation(prepared, start.config.seed)
-    record = Record(start.source, prepared.split_method, prepared.manifest_sha256(), start.device, start.init)
-    if start.record:
-        record = start.record
-        prepared = _as_recorded(start.folder, record, prepared)
-    weights = Path(record.init) if record.init else None
-    result = run(start.config, prepared, start.folder, say, record, resume is not None, weights, tensorboard)
+    record = _recorded(start, prepared)
+    prepared = replace(prepared, split_method=record.split_method)
+    init = Path(record.init) if record.init else None
+    result = run(start.config, prepared, start.folder, say, record, start.goes_on, init, conditions)
     test = (
         "no test images"
         if result.test_dice is None
         else f"test Dice {result.test_dice:.4f} on {result.test_count} images"
     )
-    say(f"best epoch {result.best_epoch}: val Dice {result.val_dice:.4f}, {test}; {result.seconds / 60:.1f} minutes")
-    typer.echo(result.folder)
+    return f"best epoch {result.best_epoch}: val Dice {result.val_dice:.4f}, {test}; {result.seconds / 60:.1f} minutes"
+
+
+def _cross_validate(start: "_Start", prepared: "PreparedSet", conditions: "Conditions") -> str:
+    """Train all folds, and say what was reached."""
+    from lungmask_cli.training.folds import train_folds, with_folds
+
+    folds = with_folds(prepared, start.record.folds, start.config.seed)
+    record = _recorded(start, folds[0])
+    init = Path(record.init) if record.init else None
+    result = train_folds(start.config, folds, start.folder, say, record, start.goes_on, init, conditions)
+    return (
+        f"{len(folds)} folds: Dice {result.test_dice:.4f} on {result.images} images, each by weights that have not "
+        f"seen it; means of the folds {result.lowest:.4f} to {result.highest:.4f}; {result.seconds / 60:.1f} minutes"
+    )
 
 
 def _show_batch(prepared: "PreparedSet", config: TrainConfig, path: Path) -> None:
@@ -136,7 +187,7 @@ def _show_batch(prepared: "PreparedSet", config: TrainConfig, path: Path) -> Non
     from lungmask_cli.imaging.write import write_picture
     from lungmask_cli.networks.backend import choose_device
 
-    choose_device("cpu")
+    choose_device(Hardware("cpu"))
 
     from lungmask_cli.training.batches import RadiographBatches
     from lungmask_cli.training.pictures import COLUMNS, draw_changes
@@ -156,15 +207,13 @@ def _check_tensorboard(wanted: bool) -> None:
 
 @dataclass(frozen=True)
 class _Start:
-    """What a run begins with, or goes on with where there is a `record` of it."""
+    """What a run begins with, or `goes_on` with; of a run that begins, the record does not know the data yet."""
 
     folder: Path
     config: TrainConfig
-    source: Source
     split: str | None
-    device: str
-    init: str = ""
-    record: Record | None = None
+    record: Record
+    goes_on: bool = False
 
 
 def _refuse_others(given: Sequence[object]) -> None:
@@ -172,20 +221,22 @@ def _refuse_others(given: Sequence[object]) -> None:
         raise UsageError("--resume RUN takes everything from the run", "Leave all else out, or start a new run.")
 
 
-def _started(
-    folder: Path, config: TrainConfig, source: Source, split: str | None, device: str, init: str | None
-) -> _Start:
-    if not source.data:
+def _check_start(start: _Start, cluster: Cluster) -> None:
+    if not start.record.source.data:
         raise UsageError("there is nothing to train on", "Give DATA, or --resume RUN to go on with a run.")
-    refuse_other_run(folder)
-    return _Start(folder, config, source, split, device, str(find_weights(init).absolute()) if init else "")
+    if start.record.folds and start.split:
+        raise UsageError("--folds draws its own splits, from all images", "Leave --split out.")
+    if start.record.folds and cluster.processes > 1:
+        raise UsageError("--folds trains in one process, not several", "Unset TF_CONFIG.")
+    if cluster.is_chief:
+        refuse_other_run(start.folder)
 
 
 def _resumed(folder: Path) -> _Start:
     record = read_record(folder)
     changes = read_toml(folder / CONFIG)
     resolved = find_preset(str(changes.get("preset"))).config.merged(changes)
-    return _Start(folder, resolved, record.source, f"{folder / SPLIT}:split", record.device, record.init, record)
+    return _Start(folder, resolved, None if record.folds else f"{folder / SPLIT}:split", record, goes_on=True)
 
 
 def _open(start: _Start, jobs: int | None) -> "PreparedSet":
@@ -194,30 +245,34 @@ def _open(start: _Start, jobs: int | None) -> "PreparedSet":
     from lungmask_cli.imaging.radiograph import ReadOptions
     from lungmask_cli.processes import available_cores
 
-    source = start.source
+    source = start.record.source
     how = Preparation(source.size, ReadOptions(source.max_pixels), source.polarity, jobs=jobs or available_cores())
     folders = [Path(folder) for folder in source.data]
     prepared = open_or_prepare(folders, how, start.split, start.config.seed, progress("preparing"))
-    if start.record is None:
+    if not start.goes_on:
         list_some(prepared.problems, f"see problems in {prepared.folder / 'dataset.json'}")
         warn_of_all((entry.id, entry.warnings) for entry in prepared.entries)
         if prepared.size < start.config.image_size:
             warn(f"{prepared.folder}: was prepared at {prepared.size} px and is enlarged to {start.config.image_size}")
-        say(f"data: {prepared.layout}, split {prepared.split_method}")
+        split = f"{start.record.folds} folds" if start.record.folds else f"split {prepared.split_method}"
+        say(f"data: {prepared.layout}, {split}")
     return prepared
 
 
-def _as_recorded(folder: Path, record: Record, prepared: "PreparedSet") -> "PreparedSet":
-    """The set as it was when the run was started.
+def _recorded(start: _Start, prepared: "PreparedSet") -> Record:
+    """The record, with the data where the run begins; where it goes on, the data must be as recorded.
 
     Raises:
-        UsageError: it is another one.
+        UsageError: they are others.
     """
-    if prepared.manifest_sha256() != record.manifest_sha256:
+    found = prepared.manifest_sha256()
+    if not start.goes_on:
+        return replace(start.record, split_method=prepared.split_method, manifest_sha256=found)
+    if found != start.record.manifest_sha256:
         raise UsageError(
-            f"{folder}: its data have changed since it was started", "Bring them back, or start a new run."
+            f"{start.folder}: its data have changed since it was started", "Bring them back, or start a new run."
         )
-    return replace(prepared, split_method=record.split_method)
+    return start.record
 
 
 def resolve_config(

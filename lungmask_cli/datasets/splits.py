@@ -3,7 +3,7 @@
 import csv
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,3 +147,30 @@ def hold_out_validation(split: dict[str, str], seed: int) -> dict[str, str]:
         return dict(split)
     drawn = draw_split(train, Ratios(4, 1, 0), seed)
     return {key: drawn.get(key, part) for key, part in split.items()}
+
+
+def draw_folds(origins: Mapping[str, str], count: int, seed: int) -> list[dict[str, str]]:
+    """The splits of a cross-validation: each image is in `test` of one, each origin spread evenly over all.
+
+    Of the other images a fifth is `val`.
+
+    Args:
+        origins: the data set that each id comes from.
+        count: of folds.
+        seed: of the draw, which depends on neither the order of the ids nor the machine.
+
+    Raises:
+        UsageError: fewer than two folds, or more than there are images.
+    """
+    if not 2 <= count <= len(origins):
+        raise UsageError(f"--folds {count}: {len(origins)} images can be in 2 to {len(origins)} folds")
+    rng = np.random.default_rng(seed)
+    shuffled: list[str] = []
+    for origin in sorted(set(origins.values())):
+        ids = sorted(key for key in origins if origins[key] == origin)
+        shuffled += [ids[place] for place in rng.permutation(len(ids))]
+    dealt = {key: place % count for place, key in enumerate(shuffled)}
+    return [
+        hold_out_validation({key: TEST if dealt[key] == fold else TRAIN for key in sorted(origins)}, seed)
+        for fold in range(count)
+    ]

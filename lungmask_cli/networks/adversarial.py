@@ -42,9 +42,9 @@ class AdversarialModel(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> KerasTensor:
         """Both players' losses, added; in evaluation only what compares the masks."""
-        truth = ops.cast(y, "float32")
+        x, truth = ops.convert_to_tensor(x), ops.cast(y, "float32")
         loss = segmentation_loss(self.loss_config, truth, y_pred)
-        self.segmentation_mean.update_state(loss)
+        self.segmentation_mean.update_state(loss, sample_weight=ops.shape(truth)[0])
         if self.discriminator is None or not training:
             return loss
         weight = self.loss_config.adversarial
@@ -75,7 +75,7 @@ class AdversarialModel(keras.Model):
         return logits
 
 
-def build_adversarial_model(config: TrainConfig) -> AdversarialModel:
+def build_adversarial_model(config: TrainConfig, kind: type[AdversarialModel] = AdversarialModel) -> AdversarialModel:
     """Generator, discriminator and their game as `config` describes them, not yet compiled.
 
     The first weights follow from `config.seed`.
@@ -85,6 +85,6 @@ def build_adversarial_model(config: TrainConfig) -> AdversarialModel:
     """
     keras.utils.set_random_seed(config.seed)
     generator = build_generator(config.generator, config.image_size)
-    model = AdversarialModel(generator, build_discriminator(config.discriminator, config.image_size), config.loss)
+    model = kind(generator, build_discriminator(config.discriminator, config.image_size), config.loss)
     model.build((None, config.image_size, config.image_size, 1))
     return model

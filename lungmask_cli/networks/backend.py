@@ -11,49 +11,132 @@ from lungmask_cli.errors import UsageError
 
 
 @dataclass(frozen=True)
+class Hardware:
+    """What networks are asked to run on.
+
+    Args:
+        device: `auto`, `cpu`, `gpu`, or `gpu:N` for the GPU of that number.
+        devices: how many of them share each step of training.
+        deterministic: choose operations that always add up in the same order; on a CPU they do so anyhow.
+    """
+
+    device: str = "auto"
+    devices: int = 1
+    deterministic: bool = False
+
+
+@dataclass(frozen=True)
 class Device:
-    """What the networks run on: `kind` is `cpu` or `gpu`, `reason` says why in a few words."""
+    """What the networks run on: `kind` is `cpu` or `gpu`, `reason` says why in a few words, `count` how many."""
 
     kind: str
     reason: str
+    count: int = 1
 
 
-def choose_device(wanted: str) -> Device:
-    """Start Keras and its backend, with `wanted` (`auto`, `cpu` or `gpu`) as the device of all networks.
+def choose_device(wanted: Hardware) -> Device:
+    """Start Keras and its backend, with what is wanted as the device of all networks.
 
     Must be called before anything else imports Keras. The backend's start-up chatter is held back unless
     `TF_CPP_MIN_LOG_LEVEL` is set.
 
     Raises:
-        UsageError: `gpu` was asked for and the backend sees none, or `wanted` is no device.
+        UsageError: there is no such device, or there are not as many, or the backend cannot do what is wanted.
     """
-    if wanted not in ("auto", "cpu", "gpu"):
-        raise UsageError(f"there is no device named {wanted!r}", "Use auto, cpu or gpu.")
-    if wanted == "cpu":
+    kind, _, number = wanted.device.partition(":")
+    if kind not in ("auto", "cpu", "gpu") or (number and (kind != "gpu" or not number.isdecimal())):
+        raise UsageError(f"there is no device named {wanted.device!r}", "Use auto, cpu, gpu, or gpu:N.")
+    if wanted.devices < 1:
+        raise UsageError(f"--devices must be at least 1, not {wanted.devices}")
+    if wanted.devices > 1 and number:
+        raise UsageError(f"--device {wanted.device} is one device, not {wanted.devices}", "Use --device gpu.")
+    if kind == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ["JAX_PLATFORMS"] = "cpu"
+    if number:
+        os.environ["CUDA_VISIBLE_DEVICES"] = _visible(int(number), os.environ.get("CUDA_VISIBLE_DEVICES"))
     with _quiet_start():
-        gpus = _start_backend()
+        gpus = _start_backend(wanted)
     if gpus:
-        return Device("gpu", f"{gpus} visible, the first is used")
-    if wanted == "gpu":
+        return _some_gpus(gpus, wanted)
+    if kind == "gpu":
         raise UsageError(
-            "--device gpu was asked for, but no GPU is visible",
+            f"--device {wanted.device} was asked for, but no GPU is visible",
             'Install the GPU build with: pip install "lungmask-cli[gpu]", and check the driver; or use --device auto.',
         )
-    return Device("cpu", "asked for" if wanted == "cpu" else "no GPU is visible")
+    reason = "asked for" if kind == "cpu" else "no GPU is visible"
+    if wanted.devices > 1:
+        _share_cpu(wanted.devices)
+        reason += f"; in {wanted.devices} parts, which is for trying things out"
+    return Device("cpu", reason, wanted.devices)
 
 
-def _start_backend() -> int:
-    """Import Keras, wake its backend, and count the GPUs that it sees."""
+def _visible(number: int, already: str | None) -> str:
+    """What `CUDA_VISIBLE_DEVICES` is to be, so that only the GPU of that number among those visible is."""
+    if already is None:
+        return str(number)
+    visible = [name for name in already.split(",") if name]
+    if number >= len(visible):
+        raise UsageError(f"--device gpu:{number} was asked for, but CUDA_VISIBLE_DEVICES is {already!r}")
+    return visible[number]
+
+
+def _some_gpus(visible: int, wanted: Hardware) -> Device:
+    if wanted.devices > visible:
+        raise UsageError(f"--devices {wanted.devices} was asked for, but {visible} GPUs are visible")
+    used = "the first is used" if wanted.devices == 1 else f"the first {wanted.devices} are used"
+    if ":" in wanted.device:
+        used = "asked for"
+    return Device("gpu", f"{visible} visible, {used}", wanted.devices)
+
+
+def _start_backend(wanted: Hardware) -> int:
+    """Import Keras and its backend, make it deterministic if wanted, and count the GPUs that it sees."""
     import keras
 
-    if keras.backend.backend() == "tensorflow":
+    backend = keras.backend.backend()
+    if wanted.devices > 1 and backend != "tensorflow":
+        raise UsageError(f"--devices needs TensorFlow, not {backend}", "Set KERAS_BACKEND=tensorflow.")
+    if wanted.deterministic:
+        _make_deterministic(backend)
+    return _count_gpus(backend)
+
+
+def _count_gpus(backend: str) -> int:
+    if backend == "jax":
+        import jax
+
+        return len(jax.devices()) if jax.default_backend() == "gpu" else 0
+    if backend == "torch":
+        import torch
+
+        return int(torch.cuda.device_count())
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")  # wakes nothing: processes that train together must meet first
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return len(gpus)
+
+
+def _make_deterministic(backend: str) -> None:
+    if backend == "tensorflow":
         import tensorflow as tf
 
-        for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)  # only possible before the backend wakes
-    return len(keras.distribution.list_devices("gpu"))
+        tf.config.experimental.enable_op_determinism()
+    elif backend == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(True)
+    elif backend == "jax":  # which has not woken yet
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+
+
+def _share_cpu(parts: int) -> None:
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * parts)
 
 
 @contextmanager

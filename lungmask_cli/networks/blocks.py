@@ -2,7 +2,7 @@
 
 import difflib
 
-from keras import KerasTensor, initializers, layers
+from keras import KerasTensor, backend, initializers, layers
 
 from lungmask_cli.errors import ConfigError
 
@@ -16,13 +16,22 @@ def normalization(kind: str, channels: int) -> layers.Layer:
         ConfigError: `kind` is none of these.
     """
     if kind == "batch":
-        return layers.BatchNormalization(momentum=0.9)
+        return layers.BatchNormalization(momentum=0.9, synchronized=_devices_share_batch())
     if kind == "group":
         groups = max(g for g in range(1, min(8, channels) + 1) if channels % g == 0)
         return layers.GroupNormalization(groups)
     if kind == "none":
         return layers.Identity()
     raise unknown_part("normalization", kind, NORMALIZATIONS)
+
+
+def _devices_share_batch() -> bool:
+    """Whether the layer is made for several devices, whose statistics must then be those of the whole batch."""
+    if backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return bool(tf.distribute.has_strategy())
 
 
 def normal_initializer(seed: int) -> initializers.Initializer:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from lungmask_cli.imaging.write import csv_text, write_text
 from lungmask_cli.inference.manifest import BEST
 from lungmask_cli.inference.weights import save_weights
+from lungmask_cli.training.batches import RadiographBatches
 from lungmask_cli.training.checkpoint import Checkpoint, Progressed
 from lungmask_cli.training.curves import draw_curves
 from lungmask_cli.training.record import METRICS
@@ -25,7 +26,25 @@ _COLUMNS = (
     "loss",
     "val_loss",
 )
+_SHOWN = {
+    "dice": "dice",
+    "segmentation_loss": "segm",
+    "generator_adversarial_loss": "fool",
+    "discriminator_loss": "judge",
+}
 Logs = dict[str, Any] | None
+
+
+class EpochCounter(keras.callbacks.Callback):
+    """Tells the batches which epoch it is, which Keras does not do at the same time in all its versions."""
+
+    def __init__(self, batches: RadiographBatches) -> None:
+        super().__init__()
+        self._batches = batches
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Go on to a new order and new changes."""
+        self._batches.epoch = epoch + 1
 
 
 class Progress(keras.callbacks.Callback):
@@ -44,14 +63,15 @@ class Progress(keras.callbacks.Callback):
         self._started = time.monotonic()
         self._title = f"epoch {epoch + 1}/{self._epochs}"
         shown = sys.stderr.isatty()
-        self._bar = tqdm(total=self.params["steps"], desc=self._title, unit="batch", leave=False, disable=not shown)
+        images = self.params["steps"] * self._batch_size
+        self._bar = tqdm(total=images, desc=self._title, unit=" images", leave=False, disable=not shown)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Move the bar."""
         assert self._bar is not None
-        self._bar.update()
-        if logs:
-            self._bar.set_postfix(dice=f"{float(logs['dice']):.4f}")
+        self._bar.update(self._batch_size)
+        if logs and not self._bar.disable:  # reading numbers waits for the step
+            self._bar.set_postfix({short: f"{float(logs[name]):.4f}" for name, short in _SHOWN.items()})
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Leave a line behind."""
@@ -78,12 +98,13 @@ class RunRecorder(keras.callbacks.Callback):
         folder: of the run.
         manifest: what is written beside the weights.
         patience: epochs without a better validation Dice after which the run ends; 0 for never.
-        checkpoint: is written last of all, so that a run that goes on finds everything else done.
+        checkpoint: is written last of all, so that a run that goes on finds everything else done. None to write
+            nothing at all, and only know when to end, as another process writes.
         done: what earlier starts of the run have done.
     """
 
     def __init__(
-        self, folder: Path, manifest: dict[str, Any], patience: int, checkpoint: Checkpoint, done: Progressed
+        self, folder: Path, manifest: dict[str, Any], patience: int, checkpoint: Checkpoint | None, done: Progressed
     ) -> None:
         super().__init__()
         self._folder = folder
@@ -108,18 +129,19 @@ class RunRecorder(keras.callbacks.Callback):
         """Write everything that this epoch changes."""
         logs = logs or {}
         self.rows.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in _COLUMNS}})
-        self._write_metrics()
-        draw_curves(self.rows, self._folder / "curves.png")
         dice = self.rows[-1]["val_dice"]
         if self.best_epoch == 0 or dice > self.rows[self.best_epoch - 1]["val_dice"]:
             self.best_epoch = epoch + 1
-            self._save(BEST, epoch + 1, dice)
-        self._save(LAST, epoch + 1, dice)
-        self._checkpoint.write(Progressed(tuple(self.rows), self.best_epoch, self.seconds))
+        if self._checkpoint:
+            self._write_metrics()
+            for name in [BEST, LAST] if self.best_epoch == epoch + 1 else [LAST]:
+                self._save(name, epoch + 1, dice)
+            self._checkpoint.write(Progressed(tuple(self.rows), self.best_epoch, self.seconds))
         if self.has_stopped:
             self.model.stop_training = True
 
     def _write_metrics(self) -> None:
+        draw_curves(self.rows, self._folder / "curves.png")
         rows = ([f"{value:.6g}" for value in row.values()] for row in self.rows)
         write_text(self._folder / METRICS, csv_text(list(self.rows[0]), rows))
 

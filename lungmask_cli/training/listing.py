@@ -5,10 +5,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lungmask_cli.config import read_toml
 from lungmask_cli.errors import ConfigError
-from lungmask_cli.training.record import CONFIG, METRICS, SUMMARY
+from lungmask_cli.training.record import CONFIG, METRICS, RECORD, SUMMARY
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,9 @@ class RunState:
     Args:
         folder: of the run.
         preset: its recipe.
-        done: finished epochs.
+        done: finished epochs, of a cross-validation those of all folds.
         epochs: that were asked for.
-        val_dice: the best so far; None before the first epoch.
+        val_dice: the best so far; None before the first epoch, and of a cross-validation.
         test_dice: of a finished run that has test images.
         minutes: that a finished run took.
         state: `finished`, or `unfinished`: running, interrupted or killed.
@@ -47,20 +48,30 @@ def find_runs(folder: Path) -> Iterator[RunState]:
 
 
 def _state(folder: Path, preset: str, epochs: int) -> RunState:
-    rows = []
-    if (folder / METRICS).exists():
-        with (folder / METRICS).open(newline="", encoding="utf-8") as file:
-            rows = [float(row["val_dice"]) for row in csv.DictReader(file)]
-    facts = {}
-    if (folder / SUMMARY).exists():
-        facts = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    rows = _val_dices(folder / METRICS)
+    facts, record = (_read_facts(folder / name) for name in (SUMMARY, RECORD))
+    folds = int(record.get("folds", 0))
+    of_folds = [len(_val_dices(folder / f"fold-{number}" / METRICS)) for number in range(1, folds + 1)]
     return RunState(
         folder=folder,
         preset=preset,
-        done=len(rows),
-        epochs=epochs,
+        done=len(rows) + sum(of_folds),
+        epochs=epochs * max(1, folds),
         val_dice=max(rows, default=None),
         test_dice=facts.get("test_dice"),
         minutes=facts["seconds"] / 60 if facts else None,
         state="finished" if facts else "unfinished",
     )
+
+
+def _val_dices(path: Path) -> list[float]:
+    """Of each epoch in a metrics.csv; none where there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [float(row["val_dice"]) for row in csv.DictReader(file)]
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return facts

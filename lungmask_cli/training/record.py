@@ -3,7 +3,7 @@
 import json
 import platform
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 import lungmask_cli
 from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.write import write_text
+from lungmask_cli.networks.backend import Hardware
 
 RECORD, CONFIG, SPLIT, CHECKPOINT = "run.json", "config.toml", "split.csv", "checkpoint.npz"
-METRICS, SUMMARY = "metrics.csv", "summary.json"
+METRICS, SUMMARY, TEST_DICE = "metrics.csv", "summary.json", "test_dice.csv"
 _PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "pillow", "scipy")
 
 
@@ -42,15 +43,19 @@ class Record:
         source: of the data.
         split_method: how the split was made, in words.
         manifest_sha256: of the prepared data.
-        device: as it was asked for.
+        hardware: as it was asked for.
         init: the weight file that it started from; empty for none.
+        memory_gb: images that would take more were read from disk in each epoch.
+        folds: of a cross-validation; 0 for a single run.
     """
 
     source: Source
-    split_method: str
-    manifest_sha256: str
-    device: str
+    split_method: str = ""
+    manifest_sha256: str = ""
+    hardware: Hardware = field(default_factory=Hardware)
     init: str = ""
+    memory_gb: float = 4.0
+    folds: int = 0
 
 
 def refuse_other_run(folder: Path) -> None:
@@ -89,8 +94,9 @@ def read_record(folder: Path) -> Record:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         source = Source(**{**facts["source"], "data": tuple(facts["source"]["data"])})
-        names = ("split_method", "manifest_sha256", "device", "init")
-        return Record(source, *(str(facts[name]) for name in names))
+        names = ("split_method", "manifest_sha256", "init", "memory_gb", "folds")
+        hardware = Hardware(**facts["hardware"])
+        return Record(source=source, hardware=hardware, **{name: facts[name] for name in names})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder}: is not the folder of a run that can go on ({error})", "See runs/.") from error
 

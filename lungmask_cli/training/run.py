@@ -11,10 +11,11 @@ RUN/summary.json       the figures in short
 """
 
 import json
+import math
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,17 @@ from lungmask_cli.inference.manifest import BEST
 from lungmask_cli.inference.predict import predict_mask
 from lungmask_cli.inference.weights import load_model
 from lungmask_cli.networks.adversarial import AdversarialModel, build_adversarial_model
+from lungmask_cli.networks.backend import Device
+from lungmask_cli.processes import available_cores
 from lungmask_cli.scoring.overlap import overlap
 from lungmask_cli.training.batches import RadiographBatches, read_pair
-from lungmask_cli.training.callbacks import Progress, RunRecorder
+from lungmask_cli.training.callbacks import EpochCounter, Progress, RunRecorder
 from lungmask_cli.training.checkpoint import Checkpoint, restore
+from lungmask_cli.training.distribution import OneDevice, find_devices
 from lungmask_cli.training.pictures import ProgressStrips
-from lungmask_cli.training.record import CONFIG, SPLIT, SUMMARY, Record, refuse_other_run, write_record
+from lungmask_cli.training.record import CONFIG, SPLIT, SUMMARY, TEST_DICE, Record, refuse_other_run, write_record
+
+_WORKERS = 4  # that make batches: more than a GPU waits for
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,40 @@ class RunResult:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Conditions:
+    """What a run is made under, beside what decides what is learnt.
+
+    Args:
+        device: what it runs on.
+        memory_gb: images that would take more are read from disk in each epoch.
+        tensorboard: also write logs for TensorBoard into RUN/tensorboard.
+    """
+
+    device: Device = field(default_factory=lambda: Device("cpu", "asked for"))
+    memory_gb: float = math.inf
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True)
+class _Run:
+    """All that training one model takes."""
+
+    config: TrainConfig
+    prepared: PreparedSet
+    fit_on: list[Entry]
+    choose_on: list[Entry]
+    folder: Path
+    say: Callable[[str], None]
+    conditions: Conditions
+    devices: OneDevice
+
+    @property
+    def batch_size(self) -> int:
+        """Images in each step, on all devices together."""
+        return min(self.config.batch_size, len(self.fit_on))
+
+
 def train(
     config: TrainConfig,
     prepared: PreparedSet,
@@ -60,9 +100,11 @@ def train(
     record: Record | None = None,
     resume: bool = False,
     init: Path | None = None,
-    tensorboard: bool = False,
+    conditions: Conditions = Conditions(),
 ) -> RunResult:
     """Train as `config` says and fill the run folder.
+
+    Of several processes that train together, as `TF_CONFIG` says, the first does the latter.
 
     Args:
         config: the resolved configuration.
@@ -73,13 +115,44 @@ def train(
         record: what the run is started with, which lets it go on after an interruption; None for one that need not.
         resume: go on after the last epoch that the run in the folder has finished.
         init: a weight file of the same generator to start from.
-        tensorboard: also write logs for TensorBoard into RUN/tensorboard.
+        conditions: the device and the like.
 
     Raises:
-        UsageError: nothing to train on, or the folder holds a run, or one that cannot go on.
+        UsageError: nothing to train on, or the folder holds a run, or one that cannot go on, or devices that cannot
+            share the batch.
+        ImageError: an image that is read from disk in each epoch has become unreadable.
     """
-    if not resume:
+    run = _prepare_run(config, prepared, folder, say, conditions)
+    if run.devices.is_chief and not resume:
         refuse_other_run(folder)
+    keras.config.set_dtype_policy(config.precision)
+    with run.devices.scope():
+        model = build_adversarial_model(config, run.devices.model_class)
+    if init:
+        _start_from(model, init)
+    say(_describe(model, run))
+    if run.devices.is_chief and not resume:
+        _write_setup(run)
+        if record:  # last, so that what can go on is whole
+            write_record(folder, record)
+    recorder = _fit(model, run, bool(init))
+    keras.config.set_dtype_policy("float32")
+    result = RunResult(
+        folder=folder,
+        best_epoch=recorder.best_epoch,
+        val_dice=recorder.rows[recorder.best_epoch - 1]["val_dice"],
+        test_dice=_test(run.prepared, folder) if run.devices.is_chief else None,
+        test_count=len(run.prepared.of(TEST)),
+        seconds=recorder.seconds,
+    )
+    if run.devices.is_chief:
+        _write_summary(result, recorder)
+    return result
+
+
+def _prepare_run(
+    config: TrainConfig, prepared: PreparedSet, folder: Path, say: Callable[[str], None], conditions: Conditions
+) -> _Run:
     prepared = with_validation(prepared, config.seed)
     fit_on, choose_on = prepared.of(TRAIN), prepared.of(VAL)
     if not fit_on:
@@ -87,28 +160,8 @@ def train(
     if not choose_on:
         say("only one image to train on: it also validates, so its Dice says nothing about others")
         choose_on = fit_on
-    keras.config.set_dtype_policy(config.precision)
-    model = build_adversarial_model(config)
-    if init:
-        _start_from(model, init)
-    say(_describe(model, config, len(fit_on), len(choose_on), len(prepared.of(TEST))))
-    if not resume:
-        _write_setup(config, prepared, folder)
-        if record:  # last, so that what can go on is whole
-            write_record(folder, record)
-    recorder = _fit(model, config, prepared, fit_on, choose_on, folder, say, tensorboard)
-    keras.config.set_dtype_policy("float32")
-    test_dice = _test(prepared, folder)
-    result = RunResult(
-        folder=folder,
-        best_epoch=recorder.best_epoch,
-        val_dice=recorder.rows[recorder.best_epoch - 1]["val_dice"],
-        test_dice=test_dice,
-        test_count=len(prepared.of(TEST)),
-        seconds=recorder.seconds,
-    )
-    _write_summary(result, recorder)
-    return result
+    devices = find_devices(conditions.device, config, min(config.batch_size, len(fit_on)))
+    return _Run(config, prepared, fit_on, choose_on, folder, say, conditions, devices)
 
 
 def _start_from(model: AdversarialModel, weights: Path) -> None:
@@ -130,52 +183,108 @@ def with_validation(prepared: PreparedSet, seed: int) -> PreparedSet:
     return prepared.with_split(hold_out_validation(prepared.split(), seed))
 
 
-def _fit(
-    model: AdversarialModel,
-    config: TrainConfig,
-    prepared: PreparedSet,
-    fit_on: list[Entry],
-    choose_on: list[Entry],
-    folder: Path,
-    say: Callable[[str], None],
-    tensorboard: bool,
-) -> RunRecorder:
-    """Train all epochs that the checkpoint in the folder, if there is one, has not done."""
-    size, steps = config.image_size, len(fit_on) // min(config.batch_size, len(fit_on))
-    # XLA was slower than plain graphs on the CPU.
-    model.compile(optimizer=build_optimizer(config.optimizer, config.epochs, steps), jit_compile=False)
+def _fit(model: AdversarialModel, run: _Run, is_trained: bool) -> RunRecorder:
+    """Train all epochs that the checkpoint in the folder, if there is one, has not done.
+
+    A model that `is_trained` already is measured before.
+    """
+    config, folder = run.config, run.folder
+    steps = len(run.fit_on) // run.batch_size
+    with run.devices.scope():
+        optimizer = build_optimizer(config.optimizer, config.epochs, steps, run.devices.optimizer_class)
+        # XLA was slower than plain graphs on the CPU.
+        model.compile(optimizer=optimizer, jit_compile=False)
+        optimizer.build(model.trainable_variables)
     done = restore(model, folder)
     if done.rows:
-        say(f"goes on after epoch {len(done.rows)} of {config.epochs}")
-    checkpoint = Checkpoint(folder)
-    recorder = RunRecorder(folder, _manifest(config, prepared), config.patience, checkpoint, done)
+        run.say(f"goes on after epoch {len(done.rows)} of {config.epochs}")
+    checkpoint = Checkpoint(folder) if run.devices.is_chief else None
+    recorder = RunRecorder(folder, _manifest(config, run.prepared), config.patience, checkpoint, done)
     if recorder.has_stopped:
         return recorder
-    batches = RadiographBatches(
-        prepared, fit_on, size, config.batch_size, config.augmentation, config.seed, epoch=len(done.rows)
-    )
-    validation = RadiographBatches(prepared, choose_on, size, config.batch_size)
-    watched = [Progress(config.epochs, min(config.batch_size, len(fit_on))), recorder]
-    if tensorboard:
-        watched.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
-    averaged = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.optimizer.ema else []
+    batches, validation = _open_batches(run, len(done.rows) + 1)
+    shared = run.devices.replicas > 1
+    validation_steps = len(validation) if shared else None
     try:
+        if is_trained and not done.rows:
+            before = model.evaluate(run.devices.feed(validation), steps=validation_steps, return_dict=True, verbose=0)
+            run.say(f"before training: val Dice {before['dice']:.4f}")
         model.fit(
-            batches,
+            run.devices.feed(batches),
             epochs=config.epochs,
             initial_epoch=len(done.rows),
-            validation_data=validation,
-            callbacks=[checkpoint, *averaged, ProgressStrips(validation, folder, config.epochs), *watched],
+            steps_per_epoch=steps if shared else None,
+            validation_data=run.devices.feed(validation),
+            validation_steps=validation_steps,
+            callbacks=[EpochCounter(batches), *_callbacks(run, checkpoint, validation, recorder)],
             verbose=0,
             shuffle=False,
         )
     except KeyboardInterrupt:
-        say(f"interrupted after {len(recorder.rows)} epochs; to go on: lungmask train --resume {folder}")
+        run.say(f"interrupted after {len(recorder.rows)} epochs; to go on: lungmask train --resume {folder}")
+        raise
+    except Exception as error:
+        cause = batches.failure or validation.failure or _explained(error, run)
+        if cause:
+            raise cause from error
         raise
     return recorder
 
 
-def build_optimizer(config: OptimizerConfig, epochs: int, steps: int) -> keras.optimizers.Optimizer:
+def _explained(error: Exception, run: _Run) -> UsageError | None:
+    """What a user can do about an error of the backend; None where that is not known."""
+    if "RESOURCE_EXHAUSTED" in str(error) or type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError"):
+        return UsageError(
+            f"there is no memory for batches of {run.batch_size} images of {run.config.image_size} pixels",
+            "Try a smaller --batch-size or --image-size, or --precision mixed_bfloat16.",
+        )
+    if type(error).__name__ in ("UnavailableError", "AbortedError"):
+        return UsageError(
+            "another process of the training was lost",
+            f"Stop all, then start each again with: lungmask train --resume {run.folder}",
+        )
+    return None
+
+
+def _open_batches(run: _Run, epoch: int) -> tuple[RadiographBatches, RadiographBatches]:
+    """Those to train on from that epoch on, and those to validate on."""
+    config, memory, workers = run.config, run.conditions.memory_gb, max(1, min(_WORKERS, available_cores() // 2))
+    batches = RadiographBatches(
+        run.prepared,
+        run.fit_on,
+        config.image_size,
+        config.batch_size,
+        config.augmentation,
+        config.seed,
+        epoch,
+        memory,
+        workers,
+    )
+    if not batches.is_in_memory:
+        run.say(f"{len(run.fit_on)} images would take more than {memory:g} GB: they are read again in each epoch")
+    validation = RadiographBatches(
+        run.prepared, run.choose_on, config.image_size, config.batch_size, memory_gb=memory, workers=workers
+    )
+    return batches, validation
+
+
+def _callbacks(
+    run: _Run, checkpoint: Checkpoint | None, validation: RadiographBatches, recorder: RunRecorder
+) -> list[keras.callbacks.Callback]:
+    """In the order in which they must see the end of an epoch."""
+    averaged = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if run.config.optimizer.ema else []
+    if checkpoint is None:
+        return [*averaged, recorder]
+    strips = ProgressStrips(validation, run.folder, run.config.epochs)
+    watched = [strips, Progress(run.config.epochs, run.batch_size), recorder]
+    if run.conditions.tensorboard:
+        watched.append(keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False))
+    return [checkpoint, *averaged, *watched]
+
+
+def build_optimizer(
+    config: OptimizerConfig, epochs: int, steps: int, kind: type[keras.optimizers.Adam] = keras.optimizers.Adam
+) -> keras.optimizers.Optimizer:
     """Adam as `config` describes it, for `epochs` epochs of `steps` steps."""
     rate: Any = config.learning_rate
     if config.schedule == "cosine":
@@ -190,7 +299,7 @@ def build_optimizer(config: OptimizerConfig, epochs: int, steps: int) -> keras.o
     # Averaged over more than a sixteenth of the run, the weights of short runs would still be those of its beginning.
     momentum = min(config.ema, 1 - 1 / max(1, epochs * steps / 16))
     averaging = {"use_ema": True, "ema_momentum": momentum} if config.ema else {}
-    return keras.optimizers.Adam(rate, beta_1=config.beta_1, clipnorm=config.clip_norm or None, **averaging)
+    return kind(rate, beta_1=config.beta_1, name="adam", clipnorm=config.clip_norm or None, **averaging)
 
 
 def _test(prepared: PreparedSet, folder: Path) -> float | None:
@@ -204,16 +313,20 @@ def _test(prepared: PreparedSet, folder: Path) -> float | None:
         image, mask = read_pair(prepared, entry)
         dices.append(overlap(predict_mask(best, image), mask > 0.5).dice)
     rows = ((entry.id, f"{dice:.6f}") for entry, dice in zip(entries, dices, strict=True))
-    write_text(folder / "test_dice.csv", csv_text(("id", "dice"), rows))
+    write_text(folder / TEST_DICE, csv_text(("id", "dice"), rows))
     return float(np.mean(dices))
 
 
-def _describe(model: AdversarialModel, config: TrainConfig, train: int, val: int, test: int) -> str:
+def _describe(model: AdversarialModel, run: _Run) -> str:
+    config, devices = run.config, run.devices
     judge = f"{model.discriminator.count_params():,}" if model.discriminator else "no"
+    shared = f" ({run.batch_size // devices.replicas} on each of {devices.replicas} devices)"
     return (
         f"preset {config.preset}: generator {config.generator.name} of {model.generator.count_params():,} parameters, "
         f"discriminator of {judge} parameters; {config.image_size} px, {config.epochs} epochs, "
-        f"batch {config.batch_size}, seed {config.seed}; {train} train, {val} val, {test} test images"
+        f"batch {run.batch_size}{shared if devices.replicas > 1 else ''}, "
+        f"learning rate {config.optimizer.learning_rate:g}, seed {config.seed}; "
+        f"{len(run.fit_on)} train, {len(run.prepared.of(VAL))} val, {len(run.prepared.of(TEST))} test images"
     )
 
 
@@ -234,9 +347,9 @@ def _manifest(config: TrainConfig, prepared: PreparedSet) -> dict[str, Any]:
     }
 
 
-def _write_setup(config: TrainConfig, prepared: PreparedSet, folder: Path) -> None:
-    write_text(folder / CONFIG, config.to_toml())
-    write_text(folder / SPLIT, csv_text(("id", "split"), prepared.split().items()))
+def _write_setup(run: _Run) -> None:
+    write_text(run.folder / CONFIG, run.config.to_toml())
+    write_text(run.folder / SPLIT, csv_text(("id", "split"), run.prepared.split().items()))
 
 
 def _write_summary(result: RunResult, recorder: RunRecorder) -> None:

@@ -4,17 +4,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import h5py
+import keras
 import numpy as np
 import pytest
 
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import Preparation, prepare
-from lungmask_cli.errors import UsageError
+from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.training.callbacks import RunRecorder
 from lungmask_cli.training.record import read_record
-from lungmask_cli.training.run import train
+from lungmask_cli.training.run import Conditions, train
 from tests.phantoms import write_plain_set
 from tests.training.test_training import TINY
 
@@ -95,6 +97,37 @@ def test_a_run_without_averages_and_with_batch_statistics_goes_on_too(prepared, 
             train(plain, prepared, tmp_path / "cut", print)
     train(plain, prepared, tmp_path / "cut", print, resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_reading_from_disk_in_many_threads_changes_nothing(prepared, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr("lungmask_cli.training.run.available_cores", lambda: 8)
+    said = []
+    train(FOUR_EPOCHS, prepared, tmp_path, said.append, conditions=Conditions(memory_gb=0))
+    assert_same_run(whole, tmp_path)
+    assert any("read again in each epoch" in line for line in said)
+
+
+def test_an_image_that_vanishes_while_training_is_named(prepared, tmp_path):
+    entries = [replace(entry, image="images/gone.png") for entry in prepared.entries[:1]] + list(prepared.entries[1:])
+    broken = replace(prepared, entries=tuple(entries))
+    with pytest.raises(ImageError, match="gone"):
+        train(FOUR_EPOCHS, broken, tmp_path, print, conditions=Conditions(memory_gb=0))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ResourceExhaustedError", "no memory for batches of 2 images of 32"),
+        ("UnavailableError", "process .* was lost"),
+    ],
+)
+def test_errors_of_the_backend_are_explained(prepared, tmp_path, monkeypatch, name, expected):
+    def fail(*arguments, **options):
+        raise type(name, (Exception,), {})("long text")
+
+    monkeypatch.setattr(keras.Model, "fit", fail)
+    with pytest.raises(UsageError, match=expected):
+        train(FOUR_EPOCHS, prepared, tmp_path, print)
 
 
 def test_a_finished_run_has_nothing_left_to_do(prepared, whole):

@@ -104,13 +104,25 @@ def test_batches_show_every_image_once_and_in_another_order_each_epoch(tmp_path)
         return [image.tobytes() for index in range(len(batches)) for image in batches[index][0]]
 
     first = epoch()
-    batches.on_epoch_end()
+    batches.epoch = 2
     second = epoch()
     assert len(set(first)) == 6
     assert Counter(first) == Counter(second)
     assert first != second
     again = RadiographBatches(prepared, list(prepared.entries), 32, 2, AugmentationConfig(), seed=1)
     assert [image.tobytes() for index in range(3) for image in again[index][0]] == first
+
+
+@pytest.mark.parametrize("of", [1, 2, 3, 5])
+def test_parts_of_a_batch_make_it_whole(tmp_path, of):
+    prepared = make_set(tmp_path, 5, ["val"] * 5)
+    batches = RadiographBatches(prepared, list(prepared.entries), 32, 3)
+    for index in range(2):  # of three and of two images
+        parts = [batches.share(1, index, part, of) for part in range(of)]
+        sizes = [len(images) for images, _ in parts]
+        assert max(sizes) - min(sizes) <= 1
+        for whole, pieces in zip(batches[index], zip(*parts, strict=True), strict=True):
+            assert np.array_equal(np.concatenate(pieces), whole)
 
 
 def test_masks_made_smaller_keep_the_share_of_lung(tmp_path):

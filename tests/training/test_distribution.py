@@ -1,0 +1,148 @@
+"""Devices and processes that share each batch, against one that trains alone: by the command, as a user would."""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from lungmask_cli.config import TrainConfig
+from lungmask_cli.datasets.layouts import find_pairs
+from lungmask_cli.datasets.preparation import Preparation, prepare
+from lungmask_cli.errors import UsageError
+from lungmask_cli.inference.weights import load_model
+from lungmask_cli.networks.backend import Device, Hardware, choose_device
+from lungmask_cli.training import distribution
+from lungmask_cli.training.cluster import Cluster, read_cluster
+from lungmask_cli.training.distribution import find_devices
+from tests.phantoms import write_plain_set
+
+STEPS = 20  # one in each epoch
+SMALL = """preset = "compact"
+image_size = 32
+batch_size = 4
+[generator]
+levels = 2
+filters = 4
+[discriminator]
+filters = 4
+[loss]
+adversarial = 0.1
+"""
+
+
+def two_free_ports():
+    with socket.socket() as one, socket.socket() as other:
+        for place in (one, other):
+            place.bind(("127.0.0.1", 0))
+        return [place.getsockname()[1] for place in (one, other)]
+
+
+def start(folder, name, *options, **environment):
+    command = [sys.executable, "-m", "lungmask_cli", "train", folder / "set", "--config", folder / "small.toml"]
+    options = ("-o", folder / name, "--device", "cpu", "--split", f"{folder / 'split.csv'}:split", *options)
+    return subprocess.Popen(
+        list(map(str, (*command, *options))),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Run folders: one device, two devices, two processes, and one device with JAX; all trained at once."""
+    folder = tmp_path_factory.mktemp("shared")
+    pairing = find_pairs(write_plain_set(folder / "src", 10))
+    # Of five validation images, the second batch leaves one of two devices without any.
+    split = dict(zip([pair.id for pair in pairing.pairs], ["train"] * 4 + ["val"] * 5 + ["test"], strict=True))
+    prepare(pairing, folder / "set", split, "by hand", Preparation(64))
+    (folder / "small.toml").write_text(SMALL)
+    (folder / "split.csv").write_text("id,split\n" + "".join(f"{key},{part}\n" for key, part in split.items()))
+    workers = [f"127.0.0.1:{port}" for port in two_free_ports()]
+    tasks = [
+        json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}) for index in (0, 1)
+    ]
+    steps = ("--epochs", STEPS)
+    started = {
+        "one": start(folder, "one", *steps, "--deterministic"),
+        "devices": start(folder, "devices", *steps, "--devices", 2),
+        "processes": start(folder, "processes", *steps, TF_CONFIG=tasks[0]),
+        "other": start(folder, "processes", *steps, TF_CONFIG=tasks[1]),
+        "jax": start(folder, "jax", "--epochs", 2, KERAS_BACKEND="jax"),
+    }
+    try:
+        said = {name: process.communicate(timeout=240)[1] for name, process in started.items()}
+    finally:
+        for process in started.values():
+            process.kill()
+    assert {name: process.returncode for name, process in started.items()} == dict.fromkeys(started, 0), said
+    return folder, said
+
+
+def metrics(folder):
+    with (folder / "metrics.csv").open() as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("name", ["devices", "processes"])
+def test_devices_that_share_a_batch_train_as_one(runs, name):
+    folder, said = runs
+    alone, shared = metrics(folder / "one"), metrics(folder / name)
+    assert len(alone) == len(shared) == STEPS
+    for one, other in zip(alone, shared, strict=True):
+        assert other == pytest.approx(one, abs=1e-4)
+    assert alone[-1]["loss"] < 0.9 * alone[0]["loss"]  # something was learnt in between
+    assert "batch 4 (2 on each of 2 devices), learning rate 0.001" in said[name]
+
+
+def test_only_the_first_process_writes_the_run(runs):
+    _, said = runs
+    assert "process 1 of 2: process 0 writes the run" in said["other"]
+    assert "epoch" not in said["other"].split("seed 0;")[1]
+    assert f"epoch {STEPS}/{STEPS}" in said["processes"]
+
+
+def test_jax_trains_weights_that_tensorflow_reads(runs):
+    folder, _ = runs
+    assert len(metrics(folder / "jax")) == 2
+    assert json.loads((folder / "jax" / "best.json").read_text())["keras"].endswith("on jax")
+    assert load_model(folder / "jax" / "best.weights.h5").generator.count_params() > 0
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [(("worker", 1), Cluster(2, 3)), (("chief", 0), Cluster(0, 3))],
+)
+def test_the_chief_counts_before_the_workers(monkeypatch, task, expected):
+    cluster = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": task[0], "index": task[1]}}))
+    assert read_cluster() == expected
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"cluster": {}, "task": {"type": "worker", "index": 0}}', '{"task": 3}'])
+def test_a_broken_description_of_a_cluster_is_said(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UsageError, match="does not describe a cluster"):
+        read_cluster()
+
+
+def test_devices_must_share_a_batch_equally(monkeypatch):
+    monkeypatch.setattr(distribution, "_strategy", lambda device, cluster: SimpleNamespace(num_replicas_in_sync=3))
+    with pytest.raises(UsageError, match="cannot share a batch of 8 images equally") as caught:
+        find_devices(Device("gpu", "", 3), TrainConfig(), 8)
+    assert "--batch-size 9" in caught.value.hint
+    assert find_devices(Device("gpu", "", 3), TrainConfig(), 9).replicas == 3
+    with pytest.raises(UsageError, match="do not train in mixed_float16"):
+        find_devices(Device("gpu", "", 3), TrainConfig().merged({"precision": "mixed_float16"}), 9)
+
+
+@pytest.mark.parametrize("wanted", [Hardware("gpu:x"), Hardware("cpu:1"), Hardware("gpu:0", 2), Hardware("auto", 0)])
+def test_devices_that_cannot_be_are_refused(wanted):
+    with pytest.raises(UsageError):
+        choose_device(wanted)
