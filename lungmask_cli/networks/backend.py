@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from lungmask_cli.errors import UsageError
 
+_LOUD = "TF_CPP_MIN_LOG_LEVEL" in os.environ  # the user wants to see what native code says
+
 
 @dataclass(frozen=True)
 class Hardware:
@@ -55,8 +57,15 @@ def choose_device(wanted: Hardware) -> Device:
         os.environ["JAX_PLATFORMS"] = "cpu"
     if number:
         os.environ["CUDA_VISIBLE_DEVICES"] = _visible(int(number), os.environ.get("CUDA_VISIBLE_DEVICES"))
-    with _quiet_start():
+    with quietly():
         gpus = _start_backend(wanted)
+    device = _find_device(kind, gpus, wanted)
+    with quietly():
+        _wake(device)
+    return device
+
+
+def _find_device(kind: str, gpus: int, wanted: Hardware) -> Device:
     if gpus:
         return _some_gpus(gpus, wanted)
     if kind == "gpu":
@@ -66,7 +75,6 @@ def choose_device(wanted: Hardware) -> Device:
         )
     reason = "asked for" if kind == "cpu" else "no GPU is visible"
     if wanted.devices > 1:
-        _share_cpu(wanted.devices)
         reason += f"; in {wanted.devices} parts, which is for trying things out"
     return Device("cpu", reason, wanted.devices)
 
@@ -113,7 +121,7 @@ def _count_gpus(backend: str) -> int:
         return int(torch.cuda.device_count())
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")  # wakes nothing: processes that train together must meet first
+    gpus = tf.config.list_physical_devices("GPU")  # wakes nothing yet
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     return len(gpus)
@@ -132,17 +140,25 @@ def _make_deterministic(backend: str) -> None:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
 
 
-def _share_cpu(parts: int) -> None:
+def _wake(device: Device) -> None:
+    """Let TensorFlow find its devices; processes that are to train together must meet first, and do it then."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return
     import tensorflow as tf
 
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * parts)
+    if device.kind == "cpu" and device.count > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * device.count)
+    if "TF_CONFIG" not in os.environ:
+        tf.config.list_logical_devices()
 
 
 @contextmanager
-def _quiet_start() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Hold back what native code writes to standard error, which no Python setting silences; show it on failure."""
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if _LOUD:
         yield
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

@@ -17,7 +17,7 @@ import keras
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import UsageError
 from lungmask_cli.networks.adversarial import AdversarialModel
-from lungmask_cli.networks.backend import Device
+from lungmask_cli.networks.backend import Device, quietly
 from lungmask_cli.training.batches import Batch, RadiographBatches
 from lungmask_cli.training.cluster import VARIABLE, Cluster, read_cluster
 
@@ -129,7 +129,8 @@ def _strategy(device: Device, cluster: Cluster) -> Any:
     import tensorflow as tf
 
     if cluster.processes > 1:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        with quietly():
+            return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.MirroredStrategy([f"/{device.kind}:{number}" for number in range(device.count)])
 
 

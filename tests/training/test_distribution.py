@@ -21,7 +21,7 @@ from lungmask_cli.training.cluster import Cluster, read_cluster
 from lungmask_cli.training.distribution import find_devices
 from tests.phantoms import write_plain_set
 
-STEPS = 20  # one in each epoch
+EPOCHS = 5  # of four steps each
 SMALL = """preset = "compact"
 image_size = 32
 batch_size = 4
@@ -58,9 +58,9 @@ def start(folder, name, *options, **environment):
 def runs(tmp_path_factory):
     """Run folders: one device, two devices, two processes, and one device with JAX; all trained at once."""
     folder = tmp_path_factory.mktemp("shared")
-    pairing = find_pairs(write_plain_set(folder / "src", 10))
+    pairing = find_pairs(write_plain_set(folder / "src", 22))
     # Of five validation images, the second batch leaves one of two devices without any.
-    split = dict(zip([pair.id for pair in pairing.pairs], ["train"] * 4 + ["val"] * 5 + ["test"], strict=True))
+    split = dict(zip([pair.id for pair in pairing.pairs], ["train"] * 16 + ["val"] * 5 + ["test"], strict=True))
     prepare(pairing, folder / "set", split, "by hand", Preparation(64))
     (folder / "small.toml").write_text(SMALL)
     (folder / "split.csv").write_text("id,split\n" + "".join(f"{key},{part}\n" for key, part in split.items()))
@@ -68,13 +68,13 @@ def runs(tmp_path_factory):
     tasks = [
         json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}) for index in (0, 1)
     ]
-    steps = ("--epochs", STEPS)
+    steps = ("--epochs", EPOCHS)
     started = {
         "one": start(folder, "one", *steps, "--deterministic"),
         "devices": start(folder, "devices", *steps, "--devices", 2),
         "processes": start(folder, "processes", *steps, TF_CONFIG=tasks[0]),
         "other": start(folder, "processes", *steps, TF_CONFIG=tasks[1]),
-        "jax": start(folder, "jax", "--epochs", 2, KERAS_BACKEND="jax"),
+        "jax": start(folder, "jax", "--epochs", 1, KERAS_BACKEND="jax"),
     }
     try:
         said = {name: process.communicate(timeout=240)[1] for name, process in started.items()}
@@ -94,7 +94,7 @@ def metrics(folder):
 def test_devices_that_share_a_batch_train_as_one(runs, name):
     folder, said = runs
     alone, shared = metrics(folder / "one"), metrics(folder / name)
-    assert len(alone) == len(shared) == STEPS
+    assert len(alone) == len(shared) == EPOCHS
     for one, other in zip(alone, shared, strict=True):
         assert other == pytest.approx(one, abs=1e-4)
     assert alone[-1]["loss"] < 0.9 * alone[0]["loss"]  # something was learnt in between
@@ -105,12 +105,13 @@ def test_only_the_first_process_writes_the_run(runs):
     _, said = runs
     assert "process 1 of 2: process 0 writes the run" in said["other"]
     assert "epoch" not in said["other"].split("seed 0;")[1]
-    assert f"epoch {STEPS}/{STEPS}" in said["processes"]
+    assert f"epoch {EPOCHS}/{EPOCHS}" in said["processes"]
+    assert not any("oneDNN" in text for text in said.values())
 
 
 def test_jax_trains_weights_that_tensorflow_reads(runs):
     folder, _ = runs
-    assert len(metrics(folder / "jax")) == 2
+    assert len(metrics(folder / "jax")) == 1
     assert json.loads((folder / "jax" / "best.json").read_text())["keras"].endswith("on jax")
     assert load_model(folder / "jax" / "best.weights.h5").generator.count_params() > 0
 
