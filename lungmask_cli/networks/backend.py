@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from lungmask_cli.errors import UsageError
 
-_LOUD = "TF_CPP_MIN_LOG_LEVEL" in os.environ  # the user wants to see what native code says
+# What native code says is held back, unless the user has asked for any of it.
+_LOUD = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3") != "3"
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def test_only_the_first_process_writes_the_run(runs):
     assert "process 1 of 2: process 0 writes the run" in said["other"]
     assert "epoch" not in said["other"].split("seed 0;")[1]
     assert f"epoch {EPOCHS}/{EPOCHS}" in said["processes"]
-    assert not any("oneDNN" in text for text in said.values())
+    assert "oneDNN" not in said["processes"]  # what native code says is held back
 
 
 def test_jax_trains_weights_that_tensorflow_reads(runs):
