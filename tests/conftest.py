@@ -8,6 +8,8 @@ import pytest
 
 from tests.phantoms import write_plain_set
 
+# As it was given: TensorFlow and JAX, which tests import, put settings into it that commands would inherit.
+ENVIRONMENT = dict(os.environ)
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -23,7 +25,7 @@ def lungmask(tmp_path_factory) -> Run:
             text=True,
             check=False,
             cwd=cwd,
-            env={**os.environ, "XDG_CACHE_HOME": str(cache), "COLUMNS": "200", **environment},
+            env={**ENVIRONMENT, "XDG_CACHE_HOME": str(cache), "COLUMNS": "200", **environment},
         )
 
     return run

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lungmask_cli.errors import UsageError
 
-# What native code says is held back, unless the user has asked for any of it.
+# What native code says is held back, unless the user has asked for any of it; before JAX sets the variable itself.
 _LOUD = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3") != "3"
 
 

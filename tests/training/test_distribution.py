@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from lungmask_cli.networks.backend import Device, Hardware, choose_device
 from lungmask_cli.training import distribution
 from lungmask_cli.training.cluster import Cluster, read_cluster
 from lungmask_cli.training.distribution import find_devices
+from tests.conftest import ENVIRONMENT
 from tests.phantoms import write_plain_set
 
 EPOCHS = 5  # of four steps each
@@ -50,7 +50,7 @@ def start(folder, name, *options, **environment):
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, **environment},
+        env={**ENVIRONMENT, **environment},
     )
 
 
