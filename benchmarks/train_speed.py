@@ -166,7 +166,8 @@ def two_tape_step(model: Any, config: TrainConfig, steps: int) -> Callable[[Any,
     """The training step of TensorFlow's pix2pix tutorial, with the losses and optimiser settings of `config`."""
     import tensorflow as tf
 
-    from lungmask_cli.networks.losses import adversarial_loss, segmentation_loss
+    from lungmask_cli.networks.losses import segmentation_loss
+    from lungmask_cli.networks.losses.adversarial import adversarial_loss
     from lungmask_cli.training.run import build_optimizer
 
     generator, discriminator, loss = model.generator, model.discriminator, config.loss
@@ -179,7 +180,9 @@ def two_tape_step(model: Any, config: TrainConfig, steps: int) -> Callable[[Any,
             drawn = generator(image, training=True)
             real = discriminator([image, truth], training=True)
             fake = discriminator([image, drawn], training=True)
-            generator_loss = segmentation_loss(loss, truth, drawn) + loss.adversarial * adversarial_loss(fake, 1.0)
+            generator_loss = segmentation_loss(loss.terms, truth, drawn) + loss.adversarial * adversarial_loss(
+                fake, 1.0
+            )
             discriminator_loss = 0.5 * (adversarial_loss(real, loss.real_label) + adversarial_loss(fake, 0.0))
         for_generator = generator_tape.gradient(generator_loss, generator.trainable_variables)
         for_discriminator = discriminator_tape.gradient(discriminator_loss, discriminator.trainable_variables)

@@ -20,6 +20,7 @@ ConfigT = typing.TypeVar("ConfigT")
 # The largest image that commands read. Digitised film at 50 micrometres has 60 million pixels; what is far above that
 # is a mistake or an attack.
 MAX_PIXELS = 100_000_000
+NO_CONTRAST, CLAHE = "none", "clahe"
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -66,21 +67,25 @@ class DiscriminatorConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the generator's losses, and the label that the discriminator is shown for hand-made masks."""
+    """What the generator is asked to make small, and how the game is played.
 
-    adversarial: float = 0.0
-    l1: float = 0.0
-    cross_entropy: float = 0.0
-    dice: float = 0.0
+    `terms` are the losses that compare the drawn mask with the hand-made one, and their weights; a TOML file or flag
+    that gives any gives all. `adversarial` is the weight of fooling the discriminator, where there is one; the first
+    `pretraining` share of the epochs is played without it. `real_label` is what the discriminator is shown for
+    hand-made masks.
+    """
+
+    terms: dict[str, float] = field(default_factory=lambda: {"cross_entropy": 1.0})
+    adversarial: float = 0.01
+    pretraining: float = 0.0
     real_label: float = 1.0
 
     def __post_init__(self) -> None:
-        weights = {"adversarial": self.adversarial, "l1": self.l1, "cross_entropy": self.cross_entropy}
-        for name, weight in {**weights, "dice": self.dice}.items():
-            _require(weight >= 0, f"loss.{name} must not be negative, but is {weight}")
-        _require(
-            self.l1 + self.cross_entropy + self.dice > 0, "one of loss.l1, loss.cross_entropy, loss.dice must be > 0"
-        )
+        for name, weight in self.terms.items():
+            _require(weight > 0, f"loss.terms.{name} must be > 0, not {weight}")
+        _require(bool(self.terms), "loss.terms must name at least one loss")
+        _require(self.adversarial >= 0, f"loss.adversarial must not be negative, but is {self.adversarial}")
+        _require(0 <= self.pretraining < 1, f"loss.pretraining must be in [0, 1), not {self.pretraining}")
         _require(0.5 < self.real_label <= 1, f"loss.real_label must be in (0.5, 1], not {self.real_label}")
 
 
@@ -150,7 +155,8 @@ class TrainConfig:
     """Everything that decides what a training run does, apart from the data.
 
     `patience` ends a run after so many epochs without a better validation Dice (0: never). `precision` is `float32`, or
-    `mixed_bfloat16` or `mixed_float16` for GPUs that compute faster with 16 bits; weights are always of 32.
+    `mixed_bfloat16` or `mixed_float16` for GPUs that compute faster with 16 bits; weights are always of 32. `contrast`
+    is done to what the network sees: `none`, or `clahe`, which needs the extra `[clahe]`.
     """
 
     preset: str = "compact"
@@ -160,9 +166,10 @@ class TrainConfig:
     seed: int = 0
     patience: int = 0
     precision: str = "float32"
+    contrast: str = NO_CONTRAST
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
-    loss: LossConfig = field(default_factory=lambda: LossConfig(cross_entropy=1.0))
+    loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
@@ -175,6 +182,7 @@ class TrainConfig:
         _require(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
         _require(self.seed >= 0, f"seed must not be negative, but is {self.seed}")
         _require(self.patience >= 0, f"patience must not be negative, but is {self.patience}")
+        _require(self.contrast in (NO_CONTRAST, CLAHE), f"contrast must be none or clahe, not {self.contrast}")
         _require(
             self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision}"
         )
@@ -232,6 +240,9 @@ def _merge(config: ConfigT, changes: Mapping[str, Any], prefix: str) -> ConfigT:
 
 
 def _typed(key: str, value: Any, kind: type | types.UnionType) -> Any:
+    if typing.get_origin(kind) is dict:
+        _require(isinstance(value, Mapping), f"{key} is a table of settings, not {value!r}")
+        return {name: _typed(f"{key}.{name}", entry, typing.get_args(kind)[1]) for name, entry in value.items()}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):

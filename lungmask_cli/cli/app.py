@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import lungmask_cli
+from lungmask_cli.cli.info import info_app
 from lungmask_cli.cli.preprocess import preprocess
 from lungmask_cli.cli.runs import runs
 from lungmask_cli.cli.score import score
@@ -60,6 +61,7 @@ def lungmask(
 
 for command in (preprocess, train, runs, segment, score):
     app.command()(command)
+app.add_typer(info_app, name="info")
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from lungmask_cli.text import printable
 T = TypeVar("T")
 _SHOWN = 10
 _WIDE = 100  # columns of a terminal
+_FILE_WIDE = 160  # columns of what is not a terminal
 
 # Standard error is where people read; soft wrapping keeps paths whole for copying.
 _stderr = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -75,14 +76,41 @@ def show(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], spare
 
     Columns of a name in `spare` are left out on narrow terminals.
     """
-    table = Table(title=Text(printable(title)), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown = [place for place, name in enumerate(header) if name not in spare or _stderr.width >= _WIDE]
-    for place in shown:
-        number = place > 0 and bool(header[place])
-        table.add_column(header[place], justify="right" if number else "left", no_wrap=number)
+    columns = [(header[place], place > 0 and bool(header[place])) for place in shown]
+    _stderr.print(_table(title, columns, [[row[place] for place in shown] for row in rows]), soft_wrap=False)
+
+
+def print_table(title: str, words: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table that was asked for, on standard output.
+
+    Args:
+        title: what is above it.
+        words: headers of the first columns, which are text; where all are empty, the table has no header.
+        numbers: headers of the others.
+        rows: a cell for each of all these.
+    """
+    columns = [*((name, False) for name in words), *((name, True) for name in numbers)]
+    stdout = Console(width=None if sys.stdout.isatty() else _FILE_WIDE, highlight=False)
+    stdout.print(_table(title, columns, rows))
+
+
+def _table(title: str, columns: Iterable[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> Table:
+    """A table with columns of these headers; True is said of those of numbers."""
+    columns = list(columns)
+    headed = any(header for header, _ in columns)
+    table = Table(
+        title=Text(printable(title)) if title else None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_header=headed,
+    )
+    for header, number in columns:
+        table.add_column(header, justify="right" if number else "left", no_wrap=number)
     for row in rows:
-        table.add_row(*(Text(printable(row[place])) for place in shown))
-    _stderr.print(table, soft_wrap=False)
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    return table
 
 
 def write_table(path: Path, table: str) -> None:

@@ -14,6 +14,7 @@ from lungmask_cli.config import MAX_PIXELS, TrainConfig, read_toml
 from lungmask_cli.errors import ConfigError, UsageError
 from lungmask_cli.inference.manifest import find_weights, read_manifest
 from lungmask_cli.networks.backend import Hardware
+from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, LOSSES, NO_DISCRIMINATOR, find_part
 from lungmask_cli.networks.presets import PRESETS, find_preset
 from lungmask_cli.training.cluster import Cluster, read_cluster
 from lungmask_cli.training.record import (
@@ -61,6 +62,27 @@ def train(
     config: Annotated[
         Path | None, typer.Option(help="A TOML file laid over the preset, such as the config.toml of a run.")
     ] = None,
+    generator: Annotated[
+        str | None, typer.Option(help=f"Another network that draws: {', '.join(GENERATORS)}.", metavar="NAME")
+    ] = None,
+    discriminator: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Another adversary: {', '.join(DISCRIMINATORS)}; none trains the generator alone.",
+            metavar="NAME",
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Other losses that compare the masks, and their weights: {', '.join(LOSSES)}. Such as "
+            "dice=1,cross_entropy=0.5.",
+            metavar="NAME=WEIGHT,...",
+        ),
+    ] = None,
+    adversarial_weight: Annotated[
+        float | None, typer.Option(help="Of fooling the discriminator, beside the other losses.", metavar="WEIGHT")
+    ] = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the network's input in pixels.")] = None,
     epochs: Annotated[int | None, typer.Option(help="How often each image is shown.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
@@ -107,14 +129,17 @@ def train(
     """
     numbers = {"image_size": image_size, "epochs": epochs, "batch_size": batch_size, "seed": seed}
     flags: dict[str, Any] = {**numbers, "patience": patience, "precision": precision}
+    flags["generator.name"], flags["discriminator.name"] = generator, discriminator
+    flags["loss.terms"], flags["loss.adversarial"] = parse_losses(loss) if loss else None, adversarial_weight
+    flags["optimizer.learning_rate"] = learning_rate
     cluster = read_cluster()
     if resume:
         hardware = device != "auto" or devices != 1 or deterministic or memory != 4.0
-        others = [data, output, init, preset, config, learning_rate, split, folds, hardware or None, *flags.values()]
+        others = [data, output, init, preset, config, split, folds, hardware or None, *flags.values()]
         _refuse_others(others)
         start = _resumed(resume)
     else:
-        resolved = resolve_config(preset, config, flags, learning_rate, init)
+        resolved = resolve_config(preset, config, flags, init)
         folders = tuple(str(folder.absolute()) for folder in data or [])
         record = Record(
             source=Source(folders, max(_PREPARED_SIZE, resolved.image_size), polarity, max_pixels),
@@ -275,31 +300,62 @@ def _recorded(start: _Start, prepared: "PreparedSet") -> Record:
     return start.record
 
 
+def parse_losses(text: str) -> dict[str, float]:
+    """The weights in `NAME=WEIGHT,...`; a name alone has weight 1.
+
+    Raises:
+        ConfigError: a weight is no number, or a name is unknown or comes twice.
+    """
+    terms: dict[str, float] = {}
+    for term in text.split(","):
+        name, _, weight = (part.strip() for part in term.partition("="))
+        find_part("loss", name, LOSSES)
+        if name in terms:
+            raise ConfigError(f"--loss {text}: names {name} twice")
+        try:
+            terms[name] = float(weight or 1)
+        except ValueError as error:
+            raise ConfigError(f"--loss {text}: {weight!r} is no number", "Such as dice=1,cross_entropy=0.5.") from error
+    return terms
+
+
 def resolve_config(
-    preset: str | None, file: Path | None, flags: dict[str, Any], learning_rate: float | None, init: str | None = None
+    preset: str | None, file: Path | None, flags: dict[str, Any], init: str | None = None
 ) -> TrainConfig:
     """Defaults < preset, or the recipe of the weights to start from < TOML file < flags.
 
     The preset is the flag's, else the file's, else `compact`; weights to start from bring theirs, with a tenth of the
-    learning rate, if none is asked for.
+    learning rate, if none is asked for. Flags are keys, with a dot before those of a table; None is not given.
 
     Raises:
-        ConfigError: an unknown preset or key, or a value out of range.
+        ConfigError: an unknown preset, part or key, or a value out of range.
         UsageError: there are no such weights to start from.
     """
     changes = read_toml(file) if file else {}
-    given = {key: value for key, value in flags.items() if value is not None}
-    if learning_rate is not None:
-        given["optimizer"] = {"learning_rate": learning_rate}
+    given: dict[str, Any] = {}
+    for key, value in flags.items():
+        table, _, name = key.rpartition(".")
+        if value is not None:
+            (given.setdefault(table, {}) if table else given)[name] = value
     name = preset or changes.get("preset", "" if init else "compact")
     if not isinstance(name, str):
         raise ConfigError(f"{file}: preset must be a name, not {name!r}")
     if name:
-        return find_preset(name).config.merged({**changes, "preset": name}).merged(given)
+        return _known(find_preset(name).config.merged({**changes, "preset": name}).merged(given))
     assert init is not None
     base = TrainConfig().merged(read_manifest(find_weights(init))["config"])
     slow = {"optimizer": {"learning_rate": base.optimizer.learning_rate * _FINE_TUNING}}
-    return base.merged(slow).merged(changes).merged(given)
+    return _known(base.merged(slow).merged(changes).merged(given))
+
+
+def _known(config: TrainConfig) -> TrainConfig:
+    """The configuration, all of whose parts there are."""
+    find_part("generator", config.generator.name, GENERATORS)
+    if config.discriminator.name != NO_DISCRIMINATOR:
+        find_part("discriminator", config.discriminator.name, DISCRIMINATORS)
+    for name in config.loss.terms:
+        find_part("loss", name, LOSSES)
+    return config
 
 
 def _next_run_folder(preset: str) -> Path:

@@ -18,6 +18,11 @@ def shipped_folder() -> Path:
     return package / "weights" if (package / "weights").is_dir() else package.parent / "weights"
 
 
+def shipped_weights() -> dict[str, Path]:
+    """The weight files that ship, by the name that `--weights` takes."""
+    return {file.name.removesuffix(_SUFFIX): file for file in sorted(shipped_folder().glob(f"*{_SUFFIX}"))}
+
+
 def find_weights(name: str) -> Path:
     """The weight file for `--weights`: a name that ships, a `.weights.h5` file, or a run folder (its best epoch).
 
@@ -29,14 +34,13 @@ def find_weights(name: str) -> Path:
         path = path / f"{BEST}{_SUFFIX}"
     if path.is_file():
         return path
-    shipped = shipped_folder() / f"{name}{_SUFFIX}"
-    if shipped.is_file():
-        return shipped
-    names = sorted(file.name.removesuffix(_SUFFIX) for file in shipped_folder().glob(f"*{_SUFFIX}"))
-    near = difflib.get_close_matches(name, names, n=1)
+    shipped = shipped_weights()
+    if name in shipped:
+        return shipped[name]
+    near = difflib.get_close_matches(name, shipped, n=1)
     hint = f"Did you mean {near[0]}? " if near else ""
     raise UsageError(
-        f"there are no weights at {path}", f"{hint}Shipped: {', '.join(names) or 'none'}; or give a run folder."
+        f"there are no weights at {path}", f"{hint}Shipped: {', '.join(shipped) or 'none'}; or give a run folder."
     )
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lungmask_cli.imaging.contrast import enhance
 from lungmask_cli.imaging.geometry import Letterbox
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 from lungmask_cli.inference.cleanup import clean
@@ -20,8 +21,9 @@ def predict_probability(model: LoadedModel, image: FloatImage, shape: tuple[int,
     """
     height, width = shape or image.shape
     box = Letterbox(height, width, model.image_size)
-    square = model.generator.predict_on_batch(box.apply(image)[None, ..., None])
-    return box.invert(np.asarray(square)[0, ..., 0])
+    seen = enhance(box.apply(image), model.contrast)
+    drawn = model.generator.predict_on_batch(seen[None, ..., None])
+    return box.invert(np.asarray(drawn)[0, ..., 0])
 
 
 def predict_mask(

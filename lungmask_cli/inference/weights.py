@@ -22,10 +22,11 @@ from lungmask_cli.networks.generators import build_generator
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A generator with its weights and the manifest they came with."""
+    """A generator with its weights, what it wants to see, and the manifest they came with."""
 
     generator: keras.Model
     image_size: int
+    contrast: str
     manifest: dict[str, Any]
 
 
@@ -59,7 +60,7 @@ def load_model(path: Path) -> LoadedModel:
         )
     try:
         config = TrainConfig().merged(manifest["config"])
-        generator = build_generator(config.generator, config.image_size)
+        generator = build_generator(config.generator, (config.image_size, config.image_size))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what then fails as an error of its own
             generator.load_weights(path)
@@ -67,7 +68,7 @@ def load_model(path: Path) -> LoadedModel:
         raise UsageError(
             f"{path}: its weights do not fit its manifest: {error}", "Was it written by a newer version?"
         ) from error
-    return LoadedModel(generator, config.image_size, manifest)
+    return LoadedModel(generator, config.image_size, config.contrast, manifest)
 
 
 def _halve(path: Path) -> None:

@@ -14,7 +14,8 @@ from keras import KerasTensor, ops
 from lungmask_cli.config import LossConfig, TrainConfig
 from lungmask_cli.networks.discriminators import build_discriminator
 from lungmask_cli.networks.generators import build_generator
-from lungmask_cli.networks.losses import adversarial_loss, segmentation_loss
+from lungmask_cli.networks.losses import segmentation_loss
+from lungmask_cli.networks.losses.adversarial import adversarial_loss
 from lungmask_cli.networks.metrics import MeanDice
 
 
@@ -29,6 +30,10 @@ class AdversarialModel(keras.Model):
         self.generator = generator
         self.discriminator = discriminator
         self.loss_config = loss
+        # 1 while the discriminator plays, 0 while the generator is trained alone.
+        self.adversary = self.add_weight(
+            (), "ones", trainable=False, aggregation="only_first_replica", name="adversary"
+        )
         self.dice = MeanDice()
         self.segmentation_mean = keras.metrics.Mean("segmentation_loss")
         self.generator_mean = keras.metrics.Mean("generator_adversarial_loss")
@@ -43,36 +48,38 @@ class AdversarialModel(keras.Model):
     ) -> KerasTensor:
         """Both players' losses, added; in evaluation only what compares the masks."""
         x, truth = ops.convert_to_tensor(x), ops.cast(y, "float32")
-        loss = segmentation_loss(self.loss_config, truth, y_pred)
+        loss = segmentation_loss(self.loss_config.terms, truth, y_pred)
         self.segmentation_mean.update_state(loss, sample_weight=ops.shape(truth)[0])
         if self.discriminator is None or not training:
             return loss
-        weight = self.loss_config.adversarial
-        if weight:
-            fooled = adversarial_loss(self._frozen_discriminator([x, y_pred]), 1.0)
-            self.generator_mean.update_state(fooled)
-            loss += weight * fooled
-        judged = self._discriminator_loss(x, truth, ops.stop_gradient(y_pred))
+        fooled, judged = self._play(x, truth, y_pred)
+        self.generator_mean.update_state(fooled)
         self.discriminator_mean.update_state(judged)
-        return loss + judged
+        return loss + self.adversary * (self.loss_config.adversarial * fooled + judged)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Update the Dice and return all that is watched."""
         self.dice.update_state(y, y_pred)
         return self.get_metrics_result()
 
-    def _discriminator_loss(self, x: KerasTensor, truth: KerasTensor, drawn: KerasTensor) -> KerasTensor:
-        assert self.discriminator is not None
-        real = adversarial_loss(self.discriminator([x, truth], training=True), self.loss_config.real_label)
-        fake = adversarial_loss(self.discriminator([x, drawn], training=True), 0.0)
-        return 0.5 * (real + fake)
+    def _play(self, x: KerasTensor, truth: KerasTensor, drawn: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        """The generator's adversarial loss, and the discriminator's.
 
-    def _frozen_discriminator(self, inputs: list[KerasTensor]) -> KerasTensor:
-        assert self.discriminator is not None
-        frozen = [ops.stop_gradient(weight) for weight in self.discriminator.trainable_variables]
-        state = self.discriminator.non_trainable_variables
-        logits, _ = self.discriminator.stateless_call(frozen, state, inputs, training=True)
-        return logits
+        The drawn mask is judged twice, with stopped weights and as a stopped mask. Both passes are made of the same
+        copies of the weights and the state, so that TensorFlow sees that they are one and computes it once.
+        """
+        judge = self.discriminator
+        assert judge is not None
+        real = adversarial_loss(judge([x, truth], training=True), self.loss_config.real_label)
+        weights = [ops.copy(weight) for weight in judge.trainable_variables]
+        state = [ops.copy(variable) for variable in judge.non_trainable_variables]
+        frozen = [ops.stop_gradient(weight) for weight in weights]
+        seen, _ = judge.stateless_call(frozen, state, [x, drawn], training=True)
+        logits, changed = judge.stateless_call(weights, state, [x, ops.stop_gradient(drawn)], training=True)
+        for variable, value in zip(judge.non_trainable_variables, changed, strict=True):
+            variable.assign(value)
+        fake = adversarial_loss(logits, 0.0)
+        return adversarial_loss(seen, 1.0), 0.5 * (real + fake)
 
 
 def build_adversarial_model(config: TrainConfig, kind: type[AdversarialModel] = AdversarialModel) -> AdversarialModel:
@@ -81,10 +88,11 @@ def build_adversarial_model(config: TrainConfig, kind: type[AdversarialModel] = 
     The first weights follow from `config.seed`.
 
     Raises:
-        ConfigError: a part has an unknown name.
+        ConfigError: a network has an unknown name, or cannot be built for images of that size.
     """
     keras.utils.set_random_seed(config.seed)
-    generator = build_generator(config.generator, config.image_size)
-    model = kind(generator, build_discriminator(config.discriminator, config.image_size), config.loss)
+    shape = (config.image_size, config.image_size)
+    generator = build_generator(config.generator, shape)
+    model = kind(generator, build_discriminator(config.discriminator, shape), config.loss)
     model.build((None, config.image_size, config.image_size, 1))
     return model

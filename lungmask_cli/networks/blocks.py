@@ -1,10 +1,12 @@
 """Building blocks that generators and discriminators share."""
 
-import difflib
+from collections.abc import Sequence
 
-from keras import KerasTensor, backend, initializers, layers
+from keras import Input, KerasTensor, backend, initializers, layers
 
+from lungmask_cli.config import GeneratorConfig
 from lungmask_cli.errors import ConfigError
+from lungmask_cli.networks.parts import unknown_part
 
 NORMALIZATIONS = ("batch", "group", "none")
 
@@ -47,12 +49,61 @@ def convolution_block(x: KerasTensor, filters: int, kind: str) -> KerasTensor:
     return x
 
 
+def residual_block(x: KerasTensor, filters: int, size: int, kind: str) -> KerasTensor:
+    """SCAN's block of two convolutions beside a 1 x 1 one: (B, H, W, C) to (B, H, W, filters).
+
+    Source: Dai et al. 2018 (arXiv:1703.08770), section 3, as re-implementations have it: convolution - normalisation -
+    ReLU - convolution - normalisation, plus the normalised shortcut, then normalisation and ReLU.
+    """
+
+    def convolution(x: KerasTensor, size: int) -> KerasTensor:
+        made = layers.Conv2D(filters, size, padding="same", use_bias=kind == "none", kernel_initializer="he_normal")
+        return normalization(kind, filters)(made(x))
+
+    inner = convolution(layers.ReLU()(convolution(x, size)), size)
+    joined = layers.Add()([inner, convolution(x, 1)])
+    return layers.ReLU()(normalization(kind, filters)(joined))
+
+
+def residual_encoder(x: KerasTensor, widths: Sequence[int], kind: str) -> KerasTensor:
+    """The first blocks of SCAN's networks: one of 7 x 7, then one of 3 x 3 for each width, halved between them."""
+    x = residual_block(x, widths[0], 7, kind)
+    for level, width in enumerate(widths):
+        x = layers.AveragePooling2D(2)(x) if level else x
+        x = residual_block(x, width, 3, kind)
+    return x
+
+
+def pair_inputs(shape: tuple[int, int]) -> list[KerasTensor]:
+    """What every discriminator sees: a radiograph and a mask."""
+    return [Input((*shape, 1), name=name) for name in ("radiograph", "mask")]
+
+
+def require_multiple(shape: tuple[int, int], step: int, network: str) -> None:
+    """See that a network can halve images of that height and width as often as it must.
+
+    Raises:
+        ConfigError: it cannot; the next size that it can is given.
+    """
+    if any(side < step or side % step for side in shape):
+        height, width = shape
+        better = " x ".join(str(max(1, -(-side // step)) * step) for side in shape)
+        raise ConfigError(
+            f"{network} needs height and width that are multiples of {step}, not {height} x {width}",
+            f"The next size is {better}; it is set by --image-size.",
+        )
+
+
+def require_levels(config: GeneratorConfig, levels: int, network: str) -> None:
+    """See that a network of a fixed number of levels is not asked for another.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if config.levels != levels:
+        raise ConfigError(f"{network} has {levels} levels, not {config.levels}", f"Set generator.levels = {levels}.")
+
+
 def level_widths(filters: int, max_filters: int, levels: int) -> list[int]:
     """The filters of each level: doubled from one to the next, up to `max_filters`."""
     return [min(filters * 2**level, max_filters) for level in range(levels)]
-
-
-def unknown_part(part: str, name: str, known: tuple[str, ...]) -> ConfigError:
-    """The error for a name that is not registered, with the nearest one that is."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-    return ConfigError(f"there is no {part} named {name!r}", f"Did you mean {near}? Known: {', '.join(known)}.")

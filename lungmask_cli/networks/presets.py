@@ -4,9 +4,10 @@ It imports no Keras, so that listing presets costs nothing.
 """
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lungmask_cli.config import (
+    CLAHE,
     AugmentationConfig,
     DiscriminatorConfig,
     GeneratorConfig,
@@ -25,11 +26,19 @@ class Preset:
         config: the complete configuration.
         summary: one line for `--help`.
         source: where the recipe comes from, and what in it is our own choice.
+        reported_dice: of the lungs on JSRT, as the paper's table gives it; None for what is not in it.
     """
 
     config: TrainConfig
     summary: str
     source: str
+    reported_dice: float | None = None
+
+
+# For published systems whose optimiser is not known, or is one of its time: what trains any of these networks well, so
+# that none is compared by its learning rate.
+_STEADY = OptimizerConfig(learning_rate=1e-3, beta_1=0.9, schedule="cosine", warmup_epochs=1.0, clip_norm=1.0, ema=0.99)
+_OUR_OPTIMIZER = "Adam with a cosine learning rate, clipping and averaged weights, batch {batch}"
 
 
 _PAPER = TrainConfig(
@@ -39,13 +48,108 @@ _PAPER = TrainConfig(
     batch_size=3,
     generator=GeneratorConfig(name="pix2pix", filters=32, max_filters=256, levels=8, normalization="batch"),
     discriminator=DiscriminatorConfig(name="patch", filters=32, normalization="batch"),
-    loss=LossConfig(adversarial=1.0, l1=100.0),
+    loss=LossConfig(terms={"l1": 100.0}, adversarial=1.0),
     optimizer=OptimizerConfig(
         learning_rate=2e-4, beta_1=0.5, schedule="constant", warmup_epochs=0.0, clip_norm=0.0, ema=0.0
     ),
 )
 
 PRESETS: dict[str, Preset] = {
+    "unet": Preset(
+        summary="U-Net of 31 million parameters, no adversary (Ronneberger et al. 2015)",
+        source=(
+            "Ronneberger et al. 2015 (arXiv:1505.04597): 64 to 1024 filters on five levels, two 3 x 3 convolutions on "
+            "each, no normalisation, cross-entropy, shifts, rotations, grey values and elastic deformation. Ours: the "
+            "padding; no weights for borders between touching cells, which lungs do not have; the sizes of the "
+            f"changes; {_OUR_OPTIMIZER.format(batch=4)} in place of SGD with momentum 0.99 and batch 1."
+        ),
+        config=TrainConfig(
+            preset="unet",
+            image_size=512,
+            epochs=40,
+            batch_size=4,
+            generator=GeneratorConfig(name="unet", filters=64, max_filters=1024, levels=5, normalization="none"),
+            discriminator=DiscriminatorConfig(name="none"),
+            loss=LossConfig(terms={"cross_entropy": 1.0}),
+            optimizer=replace(_STEADY, learning_rate=1e-4),
+            augmentation=AugmentationConfig(rotation_degrees=5.0, shift=0.05, brightness=0.05, elastic=0.02),
+        ),
+    ),
+    "fcn": Preset(
+        summary="FCN-8s on VGG16, 134 million parameters, from scratch (Long et al. 2015)",
+        source=(
+            "Long et al. 2015 (arXiv:1411.4038): the thirteen convolutions of VGG16, two of 4096 filters, scores of "
+            "strides 32, 16 and 8 added. Reported by the paper's reference [20] as 0.96. Ours: training from scratch, "
+            "with batch normalisation in place of pre-trained weights and dropout; bilinear enlarging throughout; "
+            f"{_OUR_OPTIMIZER.format(batch=8)} in place of SGD."
+        ),
+        config=TrainConfig(
+            preset="fcn",
+            image_size=512,
+            epochs=40,
+            batch_size=8,
+            generator=GeneratorConfig(name="fcn", filters=64, max_filters=512, levels=5, normalization="batch"),
+            discriminator=DiscriminatorConfig(name="none"),
+            loss=LossConfig(terms={"cross_entropy": 1.0}),
+            optimizer=replace(_STEADY, learning_rate=3e-4),
+        ),
+        reported_dice=0.96,
+    ),
+    "scan": Preset(
+        summary="Structure Correcting Adversarial Network, 0.26 million parameters (Dai et al. 2018)",
+        source=(
+            "Dai et al. 2018 (arXiv:1703.08770), by two re-implementations that agree on the layers: residual blocks, "
+            "a critic of the same blocks, the generator first trained alone. Assumed: cross-entropy and a hundredth of "
+            "the adversarial loss, average pooling. Ours: one class, the lungs, in place of both lungs, heart and "
+            "background; 512 px, not 400; the generator alone for three quarters of the epochs, in place of about 350 "
+            f"of an unknown number; {_OUR_OPTIMIZER.format(batch=8)}."
+        ),
+        config=TrainConfig(
+            preset="scan",
+            image_size=512,
+            epochs=40,
+            batch_size=8,
+            generator=GeneratorConfig(name="scan", filters=8, max_filters=64, levels=5, normalization="batch"),
+            discriminator=DiscriminatorConfig(name="scan", filters=8, normalization="batch"),
+            loss=LossConfig(terms={"cross_entropy": 1.0}, adversarial=0.01, pretraining=0.75),
+            optimizer=replace(_STEADY, learning_rate=2e-3),
+        ),
+        reported_dice=0.97,
+    ),
+    "slgan": Preset(
+        summary="the paper's generator against four discriminators, after an idea of Munawar et al. 2020",
+        source=(
+            "Munawar et al. 2020 (arXiv:2009.05752), of which only the abstract is known here: a generator and four "
+            "discriminators, D1 to D4. All else is our own design of that idea: the generator, losses and optimiser "
+            "of the preset paper, and four patch discriminators that look at four scales, from the whole image to an "
+            "eighth of it, and have one vote each."
+        ),
+        config=_PAPER.merged({"preset": "slgan", "discriminator": {"name": "four-scales"}}),
+        reported_dice=0.974,
+    ),
+    "adv-attn": Preset(
+        summary="attention U-Net against SCAN's critic, on images after CLAHE (Gaal et al. 2020)",
+        source=(
+            "Gaal et al. 2020 (arXiv:2003.10304): an attention U-Net (Oktay et al. 2018) and an adversarial critic. "
+            "Assumed: CLAHE, 512 px, focal Tversky loss, a critic like SCAN's. Ours: 32 filters at the first of five "
+            "levels, batch normalisation, alpha 0.7 and gamma 4/3 of the loss as its authors have them, the critic's "
+            f"weight of a hundredth; {_OUR_OPTIMIZER.format(batch=8)}."
+        ),
+        config=TrainConfig(
+            preset="adv-attn",
+            image_size=512,
+            epochs=40,
+            batch_size=8,
+            contrast=CLAHE,
+            generator=GeneratorConfig(
+                name="attention-unet", filters=32, max_filters=512, levels=5, normalization="batch"
+            ),
+            discriminator=DiscriminatorConfig(name="scan", filters=8, normalization="batch"),
+            loss=LossConfig(terms={"focal_tversky": 1.0}, adversarial=0.01),
+            optimizer=_STEADY,
+        ),
+        reported_dice=0.976,
+    ),
     "paper": Preset(
         summary="the published GAN U-Net: 512 px, batch 3, 40 epochs, Adam 2e-4 / 0.5, batch normalisation",
         source=(
@@ -59,6 +163,7 @@ PRESETS: dict[str, Preset] = {
             "moving statistics of momentum 0.9; no augmentation."
         ),
         config=_PAPER,
+        reported_dice=0.9778,
     ),
     "paper-stable": Preset(
         summary="paper, made to stop swinging: smoothed labels, falling learning rate, clipping, averaged weights",
@@ -91,7 +196,7 @@ PRESETS: dict[str, Preset] = {
             batch_size=8,
             generator=GeneratorConfig(name="unet", filters=16, max_filters=160, levels=6, normalization="group"),
             discriminator=DiscriminatorConfig(name="patch", filters=16, normalization="group"),
-            loss=LossConfig(adversarial=0.01, cross_entropy=1.0, dice=1.0, real_label=0.9),
+            loss=LossConfig(terms={"cross_entropy": 1.0, "dice": 1.0}, adversarial=0.01, real_label=0.9),
             optimizer=OptimizerConfig(
                 learning_rate=1e-3, beta_1=0.9, schedule="cosine", warmup_epochs=2.0, clip_norm=1.0, ema=0.99
             ),

@@ -8,9 +8,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from lungmask_cli.config import AugmentationConfig
+from lungmask_cli.config import NO_CONTRAST, AugmentationConfig
 from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.errors import ImageError
+from lungmask_cli.imaging.contrast import enhance
 from lungmask_cli.imaging.geometry import resize
 from lungmask_cli.imaging.masks import read_mask
 from lungmask_cli.imaging.radiograph import FloatImage
@@ -55,6 +56,7 @@ class RadiographBatches(keras.utils.PyDataset):
         entries: those of its images that are to be used.
         image_size: S.
         batch_size: B; less if there are fewer images.
+        contrast: normalisation of what the network sees.
         augmentation: changes to make; None for images that are to be judged.
         seed: of order and changes.
         epoch: from 1; whoever trains counts it on.
@@ -68,6 +70,7 @@ class RadiographBatches(keras.utils.PyDataset):
         entries: Sequence[Entry],
         image_size: int,
         batch_size: int,
+        contrast: str = NO_CONTRAST,
         augmentation: AugmentationConfig | None = None,
         seed: int = 0,
         epoch: int = 1,
@@ -77,6 +80,7 @@ class RadiographBatches(keras.utils.PyDataset):
         super().__init__(workers=workers)
         self._prepared = prepared
         self._entries = entries
+        self._contrast = contrast
         self._augmentation = augmentation
         self._seed = seed
         self.epoch = epoch
@@ -117,14 +121,15 @@ class RadiographBatches(keras.utils.PyDataset):
         return images, masks
 
     def first(self, count: int) -> list[tuple[FloatImage, FloatImage]]:
-        """The first images and masks, unchanged, (S, S) each."""
-        return [self._stored(row) for row in range(min(count, len(self._entries)))]
+        """The first images and masks, (S, S) each."""
+        return [self._pair(self.epoch, row) for row in range(min(count, len(self._entries)))]
 
     def _pair(self, epoch: int, row: int) -> tuple[FloatImage, FloatImage]:
         image, mask = self._stored(row)
-        if self._augmentation is None:
-            return image, mask
-        return augment(image, mask, self._augmentation, np.random.default_rng((self._seed, epoch, row)))
+        if self._augmentation is not None:
+            random = np.random.default_rng((self._seed, epoch, row))
+            image, mask = augment(image, mask, self._augmentation, random)
+        return enhance(image, self._contrast), mask
 
     def _stored(self, row: int) -> tuple[FloatImage, FloatImage]:
         if self.is_in_memory:

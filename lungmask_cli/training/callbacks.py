@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
+from lungmask_cli.config import TrainConfig
 from lungmask_cli.imaging.write import csv_text, write_text
 from lungmask_cli.inference.manifest import BEST
 from lungmask_cli.inference.weights import save_weights
@@ -35,16 +36,18 @@ _SHOWN = {
 Logs = dict[str, Any] | None
 
 
-class EpochCounter(keras.callbacks.Callback):
-    """Tells the batches which epoch it is, which Keras does not do at the same time in all its versions."""
+class Clock(keras.callbacks.Callback):
+    """Tells the batches which epoch it is, and the model when its discriminator begins to play."""
 
-    def __init__(self, batches: RadiographBatches) -> None:
+    def __init__(self, batches: RadiographBatches, config: TrainConfig) -> None:
         super().__init__()
         self._batches = batches
+        self._alone = round(config.loss.pretraining * config.epochs)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Go on to a new order and new changes."""
-        self._batches.epoch = epoch + 1
+        self._batches.epoch = epoch + 1  # which Keras does not count at the same time in all its versions
+        self.model.adversary.assign(float(epoch >= self._alone))
 
 
 class Progress(keras.callbacks.Callback):

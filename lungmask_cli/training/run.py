@@ -37,7 +37,7 @@ from lungmask_cli.networks.backend import Device
 from lungmask_cli.processes import available_cores
 from lungmask_cli.scoring.overlap import overlap
 from lungmask_cli.training.batches import RadiographBatches, read_pair
-from lungmask_cli.training.callbacks import EpochCounter, Progress, RunRecorder
+from lungmask_cli.training.callbacks import Clock, Progress, RunRecorder
 from lungmask_cli.training.checkpoint import Checkpoint, restore
 from lungmask_cli.training.distribution import OneDevice, find_devices
 from lungmask_cli.training.pictures import ProgressStrips
@@ -218,7 +218,7 @@ def _fit(model: AdversarialModel, run: _Run, is_trained: bool) -> RunRecorder:
             steps_per_epoch=steps if shared else None,
             validation_data=run.devices.feed(validation),
             validation_steps=validation_steps,
-            callbacks=[EpochCounter(batches), *_callbacks(run, checkpoint, validation, recorder)],
+            callbacks=[Clock(batches, config), *_callbacks(run, checkpoint, validation, recorder)],
             verbose=0,
             shuffle=False,
         )
@@ -257,6 +257,7 @@ def _open_batches(run: _Run, epoch: int) -> tuple[RadiographBatches, RadiographB
         run.fit_on,
         config.image_size,
         config.batch_size,
+        config.contrast,
         config.augmentation,
         config.seed,
         epoch,
@@ -266,7 +267,13 @@ def _open_batches(run: _Run, epoch: int) -> tuple[RadiographBatches, RadiographB
     if not batches.is_in_memory:
         run.say(f"{len(run.fit_on)} images would take more than {memory:g} GB: they are read again in each epoch")
     validation = RadiographBatches(
-        run.prepared, run.choose_on, config.image_size, config.batch_size, memory_gb=memory, workers=workers
+        run.prepared,
+        run.choose_on,
+        config.image_size,
+        config.batch_size,
+        config.contrast,
+        memory_gb=memory,
+        workers=workers,
     )
     return batches, validation
 

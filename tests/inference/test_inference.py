@@ -25,7 +25,7 @@ CONFIG = TrainConfig().merged({"image_size": 32, "generator": {"filters": 2}})
 
 @pytest.fixture
 def saved(tmp_path):
-    generator = build_generator(CONFIG.generator, CONFIG.image_size)
+    generator = build_generator(CONFIG.generator, (CONFIG.image_size, CONFIG.image_size))
     save_weights(generator, tmp_path / "w.weights.h5", {"config": CONFIG.as_dict()}, half=True)
     return generator, tmp_path / "w.weights.h5"
 

@@ -9,7 +9,9 @@ import tensorflow as tf
 
 from lungmask_cli.config import DiscriminatorConfig, GeneratorConfig, LossConfig, TrainConfig
 from lungmask_cli.networks.adversarial import build_adversarial_model
-from lungmask_cli.networks.losses import adversarial_loss, segmentation_loss
+from lungmask_cli.networks.losses import segmentation_loss
+from lungmask_cli.networks.losses.adversarial import adversarial_loss
+from lungmask_cli.networks.parts import DISCRIMINATORS, LOSSES
 from tests.phantoms import draw_phantom
 
 CONFIG = TrainConfig(
@@ -17,16 +19,17 @@ CONFIG = TrainConfig(
     batch_size=2,
     generator=GeneratorConfig(filters=4, levels=3),
     discriminator=DiscriminatorConfig(filters=4),
-    loss=LossConfig(adversarial=0.5, cross_entropy=1.0, dice=1.0, real_label=0.9),
+    loss=LossConfig(terms={"cross_entropy": 1.0, "dice": 1.0}, adversarial=0.5, real_label=0.9),
 )
 PHANTOMS = [draw_phantom(64, 64, seed) for seed in (1, 2)]
 X = tf.constant(np.stack([phantom.image for phantom in PHANTOMS])[..., None])
 Y = tf.constant(np.stack([phantom.lungs for phantom in PHANTOMS])[..., None].astype(np.float32))
 
 
-def gradients(loss):
+def gradients(loss, discriminator="patch"):
     """Gradients of the one loss for both players, on the same first weights."""
-    model = build_adversarial_model(replace(CONFIG, loss=loss))
+    judge = replace(CONFIG.discriminator, name=discriminator)
+    model = build_adversarial_model(replace(CONFIG, loss=loss, discriminator=judge))
     with tf.GradientTape() as tape:
         total = model.compute_loss(X, Y, model(X, training=True))
     players = (model.generator.trainable_weights, model.discriminator.trainable_weights)
@@ -38,23 +41,49 @@ def all_close(one, two):
     return all(np.allclose(a, b, rtol=1e-4, atol=1e-7) for a, b in zip(one, two, strict=True))
 
 
-def test_the_discriminator_does_not_feel_the_generators_losses():
-    _, one = gradients(CONFIG.loss)
-    _, two = gradients(replace(CONFIG.loss, adversarial=7.0, cross_entropy=3.0, dice=0.0, l1=5.0))
+@pytest.mark.parametrize("discriminator", DISCRIMINATORS)
+def test_the_discriminator_does_not_feel_the_generators_losses(discriminator):
+    _, one = gradients(CONFIG.loss, discriminator)
+    other = {"cross_entropy": 3.0, "l1": 5.0, "focal_tversky": 2.0}
+    _, two = gradients(replace(CONFIG.loss, adversarial=7.0, terms=other), discriminator)
     assert all_close(one, two)
 
 
-def test_the_generator_does_not_feel_the_discriminators_loss():
-    one, judge_one = gradients(CONFIG.loss)
-    two, judge_two = gradients(replace(CONFIG.loss, real_label=0.6))
+@pytest.mark.parametrize("discriminator", DISCRIMINATORS)
+def test_the_generator_does_not_feel_the_discriminators_loss(discriminator):
+    one, judge_one = gradients(CONFIG.loss, discriminator)
+    two, judge_two = gradients(replace(CONFIG.loss, real_label=0.6), discriminator)
     assert all_close(one, two)
     assert not all_close(judge_one, judge_two)
 
 
-def test_the_generator_feels_the_adversary():
-    one, _ = gradients(CONFIG.loss)
-    two, _ = gradients(replace(CONFIG.loss, adversarial=0.0))
+@pytest.mark.parametrize("discriminator", DISCRIMINATORS)
+def test_the_generator_feels_the_adversary(discriminator):
+    one, _ = gradients(CONFIG.loss, discriminator)
+    two, _ = gradients(replace(CONFIG.loss, adversarial=0.0), discriminator)
     assert not all_close(one, two)
+
+
+@pytest.mark.parametrize("term", LOSSES)
+def test_every_loss_that_compares_masks_reaches_the_generator_alone(term):
+    one, judge_one = gradients(CONFIG.loss)
+    two, judge_two = gradients(replace(CONFIG.loss, terms={**CONFIG.loss.terms, term: 9.0}))
+    assert not all_close(one, two)
+    assert all_close(judge_one, judge_two)
+
+
+def test_while_the_generator_is_trained_alone_the_discriminator_stands_still():
+    model = build_adversarial_model(CONFIG)
+    model.adversary.assign(0.0)
+    model.compile(optimizer=keras.optimizers.Adam(1e-3), jit_compile=False)
+    before = [weight.numpy() for weight in model.discriminator.trainable_weights]
+    model.fit(X, Y, epochs=2, verbose=0)
+    assert all_close(before, [weight.numpy() for weight in model.discriminator.trainable_weights])
+    alone = build_adversarial_model(replace(CONFIG, discriminator=DiscriminatorConfig(name="none")))
+    alone.compile(optimizer=keras.optimizers.Adam(1e-3), jit_compile=False)
+    alone.fit(X, Y, epochs=2, verbose=0)
+    for one, two in zip(model.generator.get_weights(), alone.generator.get_weights(), strict=True):
+        assert np.allclose(one, two, atol=1e-5)
 
 
 def test_the_one_loss_gives_the_gradients_of_two_tapes():
@@ -63,7 +92,7 @@ def test_the_one_loss_gives_the_gradients_of_two_tapes():
     with tf.GradientTape() as for_generator, tf.GradientTape() as for_discriminator:
         drawn = model.generator(X, training=True)
         fooled = adversarial_loss(model.discriminator([X, drawn], training=True), 1.0)
-        generator_loss = segmentation_loss(loss, Y, drawn) + loss.adversarial * fooled
+        generator_loss = segmentation_loss(loss.terms, Y, drawn) + loss.adversarial * fooled
         real = adversarial_loss(model.discriminator([X, Y], training=True), loss.real_label)
         fake = adversarial_loss(model.discriminator([X, tf.stop_gradient(drawn)], training=True), 0.0)
         discriminator_loss = 0.5 * (real + fake)
@@ -79,7 +108,7 @@ def test_without_a_discriminator_it_is_plain_supervised_training():
     model = build_adversarial_model(replace(CONFIG, discriminator=DiscriminatorConfig(name="none")))
     drawn = model(X)
     total = model.compute_loss(X, Y, drawn)
-    assert float(total) == pytest.approx(float(segmentation_loss(CONFIG.loss, Y, drawn)))
+    assert float(total) == pytest.approx(float(segmentation_loss(CONFIG.loss.terms, Y, drawn)))
     assert not [w for w in model.weights if "patch" in w.path]
 
 

@@ -1,0 +1,32 @@
+"""The critic of the Structure Correcting Adversarial Network."""
+
+import keras
+from keras import layers
+
+from lungmask_cli.config import DiscriminatorConfig
+from lungmask_cli.errors import ConfigError
+from lungmask_cli.networks.blocks import level_widths, pair_inputs, require_multiple, residual_block, residual_encoder
+
+_LEVELS = 5
+
+
+def scan_critic(config: DiscriminatorConfig, shape: tuple[int, int]) -> keras.Model:
+    """The residual blocks of SCAN's segmentation network, the mean over the image, and one logit (B, 1, 1, 1).
+
+    Source: Dai et al. 2018 (arXiv:1703.08770), section 3.
+
+    Raises:
+        ConfigError: the image cannot be halved four times, or spectral normalisation is asked for.
+    """
+    if config.spectral:
+        raise ConfigError("SCAN's critic has no spectral normalisation", "Set discriminator.spectral = false.")
+    require_multiple(shape, 2 ** (_LEVELS - 1), "SCAN's critic")
+    widths = level_widths(config.filters, 8 * config.filters, _LEVELS)
+    pair = pair_inputs(shape)
+    x = residual_encoder(layers.Concatenate()(pair), widths[:-1], config.normalization)
+    x = layers.AveragePooling2D(2)(x)
+    for size in (1, 3, 1, 3):
+        x = residual_block(x, widths[-1], size, config.normalization)
+    x = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    logits = layers.Conv2D(1, 1, dtype="float32", name="logits")(x)
+    return keras.Model(pair, logits, name="scan_critic")

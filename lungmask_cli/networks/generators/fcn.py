@@ -1,0 +1,53 @@
+"""The fully convolutional network FCN-8s."""
+
+import keras
+from keras import KerasTensor, layers
+
+from lungmask_cli.config import GeneratorConfig
+from lungmask_cli.networks.blocks import level_widths, normalization, require_levels, require_multiple
+
+_LEVELS = 5
+_CONVOLUTIONS = (2, 2, 3, 3, 3)  # of VGG16, level by level
+_WIDENED = 8  # the two widest layers have so many times the filters of the last level: 4096 beside 512
+
+
+def fcn(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
+    """FCN-8s: the convolutions of VGG16, two wide ones, and score maps of three strides, enlarged and added.
+
+    With 64 filters, at most 512, it has the published 134 million parameters.
+    Enlarging is bilinear; the source only starts so, and learns it for all but the last. Normalisation takes the place
+    of pre-training and dropout.
+    Source: Long et al. 2015 (arXiv:1411.4038), 4.1 and 4.2; VGG16: Simonyan and Zisserman 2015 (arXiv:1409.1556).
+
+    Raises:
+        ConfigError: the image cannot be halved five times, or there are to be other than five levels.
+    """
+    require_levels(config, _LEVELS, "an FCN")
+    require_multiple(shape, 2**_LEVELS, "an FCN")
+    widths = level_widths(config.filters, config.max_filters, _LEVELS)
+    x = inputs = keras.Input((*shape, 1), name="radiograph")
+    pooled = []
+    for width, convolutions in zip(widths, _CONVOLUTIONS, strict=True):
+        for _ in range(convolutions):
+            x = _convolution(x, width, 3, config.normalization)
+        x = layers.MaxPooling2D()(x)
+        pooled.append(x)
+    x = _convolution(x, _WIDENED * widths[-1], 7, config.normalization)
+    x = _convolution(x, _WIDENED * widths[-1], 1, config.normalization)
+    score = _score(x, "score_32")
+    for features, stride in ((pooled[3], 16), (pooled[2], 8)):
+        score = layers.UpSampling2D(2, interpolation="bilinear")(score)
+        score = layers.Add()([score, _score(features, f"score_{stride}")])
+    score = layers.UpSampling2D(8, interpolation="bilinear")(score)
+    outputs = layers.Activation("sigmoid", dtype="float32", name="lungs")(score)
+    return keras.Model(inputs, outputs, name="fcn")
+
+
+def _convolution(x: KerasTensor, filters: int, size: int, kind: str) -> KerasTensor:
+    x = layers.Conv2D(filters, size, padding="same", use_bias=kind == "none", kernel_initializer="he_normal")(x)
+    return layers.ReLU()(normalization(kind, filters)(x))
+
+
+def _score(features: KerasTensor, name: str) -> KerasTensor:
+    """One map, from zero, as the source starts its score layers."""
+    return layers.Conv2D(1, 1, kernel_initializer="zeros", name=name)(features)

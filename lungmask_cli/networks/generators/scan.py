@@ -1,0 +1,40 @@
+"""The segmentation network of the Structure Correcting Adversarial Network."""
+
+import keras
+from keras import layers
+
+from lungmask_cli.config import GeneratorConfig
+from lungmask_cli.networks.blocks import (
+    level_widths,
+    require_levels,
+    require_multiple,
+    residual_block,
+    residual_encoder,
+)
+
+_LEVELS = 5
+
+
+def scan(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
+    """Residual blocks to a sixteenth of the image, and one transposed convolution back.
+
+    With 8 filters, at most 64, it is the published network but for its four
+    classes, of which one is left here, the lungs.
+    Source: Dai et al. 2018 (arXiv:1703.08770), section 3; the layers are those on which two re-implementations agree.
+
+    Raises:
+        ConfigError: the image cannot be halved four times, or there are to be other than five levels.
+    """
+    require_levels(config, _LEVELS, "a SCAN")
+    stride = 2 ** (_LEVELS - 1)
+    require_multiple(shape, stride, "a SCAN")
+    widths = level_widths(config.filters, config.max_filters, _LEVELS)
+    inputs = keras.Input((*shape, 1), name="radiograph")
+    x = residual_encoder(inputs, widths[:-1], config.normalization)
+    x = layers.AveragePooling2D(2)(x)
+    for size in (1, 3, 1, 3):
+        x = residual_block(x, widths[-1], size, config.normalization)
+    x = layers.Conv2D(1, 1, kernel_initializer="he_normal")(x)
+    x = layers.Conv2DTranspose(1, 2 * stride, stride, "same", kernel_initializer="he_normal")(x)
+    outputs = layers.Activation("sigmoid", dtype="float32", name="lungs")(x)
+    return keras.Model(inputs, outputs, name="scan")
