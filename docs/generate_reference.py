@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,18 @@ def describe(parameter: Any) -> str:
 
 
 def cli_reference() -> str:
-    parts = [CLI_INTRODUCTION]
-    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+    return "\n".join([CLI_INTRODUCTION, *command_sections("lungmask", get_command(app))])
+
+
+def command_sections(above: str, group: Any) -> Iterator[str]:
+    """A section for each command of a group, and for the commands below it."""
+    for name, command in group.commands.items():
         shown = [p for p in command.params if p.name != "help"]
         rows = "\n".join(describe(parameter) for parameter in shown)
         text = inspect.cleandoc(command.help or "")
-        parts.append(f"## `lungmask {name}`\n\n{text}\n\n| | | default |\n|---|---|---|\n{rows}\n")
-    return "\n".join(parts)
+        yield f"## `{above} {name}`\n\n{text}\n\n| | | default |\n|---|---|---|\n{rows}\n"
+        if hasattr(command, "commands"):
+            yield from command_sections(f"{above} {name}", command)
 
 
 def config_reference() -> str:

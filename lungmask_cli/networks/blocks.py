@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from keras import Input, KerasTensor, backend, initializers, layers
 
-from lungmask_cli.config import GeneratorConfig
 from lungmask_cli.errors import ConfigError
 from lungmask_cli.networks.parts import unknown_part
 
@@ -92,16 +91,6 @@ def require_multiple(shape: tuple[int, int], step: int, network: str) -> None:
             f"{network} needs height and width that are multiples of {step}, not {height} x {width}",
             f"The next size is {better}; it is set by --image-size.",
         )
-
-
-def require_levels(config: GeneratorConfig, levels: int, network: str) -> None:
-    """See that a network of a fixed number of levels is not asked for another.
-
-    Raises:
-        ConfigError: it is.
-    """
-    if config.levels != levels:
-        raise ConfigError(f"{network} has {levels} levels, not {config.levels}", f"Set generator.levels = {levels}.")
 
 
 def level_widths(filters: int, max_filters: int, levels: int) -> list[int]:

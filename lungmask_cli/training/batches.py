@@ -56,12 +56,12 @@ class RadiographBatches(keras.utils.PyDataset):
         entries: those of its images that are to be used.
         image_size: S.
         batch_size: B; less if there are fewer images.
-        contrast: normalisation of what the network sees.
         augmentation: changes to make; None for images that are to be judged.
         seed: of order and changes.
         epoch: from 1; whoever trains counts it on.
         memory_gb: read from disk in each epoch where all images would take more.
         workers: threads that make batches.
+        contrast: normalisation of what the network sees.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class RadiographBatches(keras.utils.PyDataset):
         entries: Sequence[Entry],
         image_size: int,
         batch_size: int,
-        contrast: str = NO_CONTRAST,
         augmentation: AugmentationConfig | None = None,
         seed: int = 0,
         epoch: int = 1,
         memory_gb: float = math.inf,
         workers: int = 1,
+        contrast: str = NO_CONTRAST,
     ) -> None:
         super().__init__(workers=workers)
         self._prepared = prepared

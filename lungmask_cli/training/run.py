@@ -257,12 +257,12 @@ def _open_batches(run: _Run, epoch: int) -> tuple[RadiographBatches, RadiographB
         run.fit_on,
         config.image_size,
         config.batch_size,
-        config.contrast,
         config.augmentation,
         config.seed,
         epoch,
         memory,
         workers,
+        config.contrast,
     )
     if not batches.is_in_memory:
         run.say(f"{len(run.fit_on)} images would take more than {memory:g} GB: they are read again in each epoch")
@@ -271,9 +271,9 @@ def _open_batches(run: _Run, epoch: int) -> tuple[RadiographBatches, RadiographB
         run.choose_on,
         config.image_size,
         config.batch_size,
-        config.contrast,
         memory_gb=memory,
         workers=workers,
+        contrast=config.contrast,
     )
     return batches, validation
 

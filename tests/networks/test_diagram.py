@@ -131,6 +131,8 @@ def test_svg_is_one_document_with_a_white_ground_and_all_text_inside(anatomy):
             assert x + float(frame.get("x")) >= 0
             assert x + float(frame.get("x")) + float(frame.get("width")) <= width
             assert y + float(frame.get("y")) + float(frame.get("height")) <= height
+    for text in root.findall(f"{SVG}text"):
+        assert float(text.get("x")) + len(text.text) * SVG_PEN.advance <= width
     texts = [text.text for text in root.iter(f"{SVG}text")]
     assert "generator <G> & co" in texts
     assert len(texts) >= 2 * len(drawn.blocks)

@@ -44,10 +44,12 @@ def test_pix2pix_has_as_many_levels_as_the_image_can_be_halved(size):
     assert generator.output_shape == (None, size, size, 1)
 
 
-@pytest.mark.parametrize("name", ["fcn", "scan"])
-def test_a_generator_of_a_fixed_depth_says_so(name):
-    with pytest.raises(ConfigError, match="has 5 levels, not 4"):
-        build_generator(GeneratorConfig(name=name, filters=2, levels=4), (64, 64))
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("preset", ["paper", "compact"])
+def test_every_generator_fits_into_every_preset(preset, name):
+    changes = {"generator": {"name": name, "filters": 2, "max_filters": 4}}
+    config = PRESETS[preset].config.merged(changes)
+    assert build_generator(config.generator, (256, 256)).output_shape == (None, 256, 256, 1)
 
 
 @pytest.mark.parametrize(

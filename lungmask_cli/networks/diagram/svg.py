@@ -18,6 +18,7 @@ PEN = Pen(
     across=True,
 )
 _MARGIN = 24
+_HEADING_ADVANCE = 8.5  # width of a character
 _HEADING, _FOOT = 34, 30  # heights of what is above and below each network
 _COLOURS = {  # of the box and its edge
     "smaller": ("#e8f1fb", "#3b78b8"),
@@ -36,7 +37,9 @@ text { font-family: Helvetica, Arial, 'Liberation Sans', sans-serif; font-size: 
 def draw_svg(drawn: Sequence[tuple[str, Outline]]) -> str:
     """One SVG document with these networks below each other, each with a line of text above."""
     layouts = [lay_out(outline, PEN) for _, outline in drawn]
-    width = max([layout.width for layout in layouts] + [len(heading) * 8 for heading, _ in drawn]) + 2 * _MARGIN
+    texts = [len(heading) * _HEADING_ADVANCE for heading, _ in drawn]
+    texts += [len(explain(outline)) * PEN.advance for _, outline in drawn]
+    width = max([*texts, *(layout.width for layout in layouts)]) + 2 * _MARGIN
     parts, y = [], float(_MARGIN)
     for (heading, outline), layout in zip(drawn, layouts, strict=True):
         parts.append(_text(_MARGIN, y + 14, heading, "heading"))

@@ -4,7 +4,7 @@ import keras
 from keras import KerasTensor, layers
 
 from lungmask_cli.config import GeneratorConfig
-from lungmask_cli.networks.blocks import level_widths, normalization, require_levels, require_multiple
+from lungmask_cli.networks.blocks import level_widths, normalization, require_multiple
 
 _LEVELS = 5
 _CONVOLUTIONS = (2, 2, 3, 3, 3)  # of VGG16, level by level
@@ -14,15 +14,14 @@ _WIDENED = 8  # the two widest layers have so many times the filters of the last
 def fcn(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
     """FCN-8s: the convolutions of VGG16, two wide ones, and score maps of three strides, enlarged and added.
 
-    With 64 filters, at most 512, it has the published 134 million parameters.
+    With 64 filters, at most 512, it has the published 134 million parameters. It has five levels, whatever `levels` is.
     Enlarging is bilinear; the source only starts so, and learns it for all but the last. Normalisation takes the place
     of pre-training and dropout.
     Source: Long et al. 2015 (arXiv:1411.4038), 4.1 and 4.2; VGG16: Simonyan and Zisserman 2015 (arXiv:1409.1556).
 
     Raises:
-        ConfigError: the image cannot be halved five times, or there are to be other than five levels.
+        ConfigError: the image cannot be halved five times.
     """
-    require_levels(config, _LEVELS, "an FCN")
     require_multiple(shape, 2**_LEVELS, "an FCN")
     widths = level_widths(config.filters, config.max_filters, _LEVELS)
     x = inputs = keras.Input((*shape, 1), name="radiograph")

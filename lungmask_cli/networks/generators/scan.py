@@ -4,13 +4,7 @@ import keras
 from keras import layers
 
 from lungmask_cli.config import GeneratorConfig
-from lungmask_cli.networks.blocks import (
-    level_widths,
-    require_levels,
-    require_multiple,
-    residual_block,
-    residual_encoder,
-)
+from lungmask_cli.networks.blocks import level_widths, require_multiple, residual_block, residual_encoder
 
 _LEVELS = 5
 
@@ -18,14 +12,13 @@ _LEVELS = 5
 def scan(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
     """Residual blocks to a sixteenth of the image, and one transposed convolution back.
 
-    With 8 filters, at most 64, it is the published network but for its four
+    It has five levels, whatever `levels` is. With 8 filters, at most 64, it is the published network but for its four
     classes, of which one is left here, the lungs.
     Source: Dai et al. 2018 (arXiv:1703.08770), section 3; the layers are those on which two re-implementations agree.
 
     Raises:
-        ConfigError: the image cannot be halved four times, or there are to be other than five levels.
+        ConfigError: the image cannot be halved four times.
     """
-    require_levels(config, _LEVELS, "a SCAN")
     stride = 2 ** (_LEVELS - 1)
     require_multiple(shape, stride, "a SCAN")
     widths = level_widths(config.filters, config.max_filters, _LEVELS)

@@ -1,0 +1,146 @@
+"""`lungmask info` and the commands below it, as a stranger types them."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+
+import lungmask_cli
+from lungmask_cli.inference.manifest import shipped_weights
+from lungmask_cli.networks.presets import PRESETS
+
+
+def test_the_overview_names_versions_devices_presets_and_weights(lungmask):
+    done = lungmask("info", CUDA_VISIBLE_DEVICES="-1")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for word in (lungmask_cli.__version__, "TensorFlow", "no GPU is visible", *PRESETS, *shipped_weights()):
+        assert word in done.stdout
+
+
+def test_the_overview_is_one_json_document(lungmask):
+    done = lungmask("info", "--json", CUDA_VISIBLE_DEVICES="-1")
+    told = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert told["versions"]["lungmask"] == lungmask_cli.__version__
+    assert told["backend"] == "tensorflow"
+    assert told["visible"][0].startswith("cpu")
+    assert [preset["name"] for preset in told["presets"]] == list(PRESETS)
+    assert told["weights"][0]["intact"]
+
+
+def test_the_overview_says_why_a_backend_does_not_start(lungmask):
+    done = lungmask("info", KERAS_BACKEND="nonsense")
+    assert done.returncode == 0, done.stderr
+    assert "the backend does not start" in done.stdout
+    assert "nonsense" in done.stdout
+    assert "compact" in done.stdout
+
+
+def test_presets_are_listed_with_their_parts_and_losses(lungmask):
+    done = lungmask("info", "presets")
+    row = next(line.split() for line in done.stdout.splitlines() if line.split()[:1] == ["paper"])
+    assert row == ["paper", "pix2pix", "patch", "100", "l1", "+", "1", "adversarial", "512", "40", "3", "0.9778"]
+    alone = next(line for line in done.stdout.splitlines() if line.split()[:1] == ["unet"])
+    assert "adversarial" not in alone
+
+
+def test_presets_as_json_have_all_settings(lungmask):
+    told = {preset["name"]: preset for preset in json.loads(lungmask("info", "presets", "--json").stdout)}
+    assert told.keys() == PRESETS.keys()
+    assert told["compact"]["config"]["generator"]["filters"] == 16
+    assert told["paper"]["reported_dice"] == 0.9778
+
+
+def test_weights_are_listed_with_scores_and_their_whole_sum(lungmask):
+    done = lungmask("info", "weights")
+    for path in shipped_weights().values():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in done.stdout
+    assert "montgomery" in done.stdout
+    assert "non-commercial" in done.stdout
+    assert "damaged" not in done.stdout
+    (told,) = (facts for facts in json.loads(lungmask("info", "weights", "--json").stdout) if facts["name"] == "jsrt")
+    assert told["intact"]
+    assert {score["data"] for score in told["scores"]} == {"jsrt", "montgomery"}
+    assert told["bytes"] == shipped_weights()["jsrt"].stat().st_size
+
+
+@pytest.mark.parametrize("command", [["info", "presets"], ["info", "weights"], ["info", "weights", "--json"]])
+def test_lists_load_no_network_library(command):
+    code = (
+        "import sys; from lungmask_cli.cli.app import main\n"
+        f"sys.argv = ['lungmask', *{command!r}]\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "heavy = {'tensorflow', 'keras', 'jax', 'torch', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_model_is_taken_apart_and_drawn(lungmask, tmp_path):
+    path = tmp_path / "new" / "compact.svg"
+    done = lungmask("info", "model", "compact", "--size", 64, "--svg", path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == f"drawn: {path}\n"
+    for words in (
+        "generator unet: 2.68 M parameters",
+        "193,355,776 multiply-adds = 386,711,552 FLOPs (1 multiply-add = 2 FLOPs",
+        "2,678,577 trainable, 0 not",
+        "discriminator patch",
+        "GroupNormalization",
+        "──▶│ Concatenate",
+    ):
+        assert words in done.stdout
+    texts = [text.text for text in ET.parse(path).getroot().iter("{http://www.w3.org/2000/svg}text")]
+    assert sum(text.startswith(("generator unet", "discriminator patch")) for text in texts) == 2
+
+
+def test_a_model_as_json_adds_up(lungmask):
+    done = lungmask("info", "model", "paper", "--size", 64, "--discriminator", "four-scales", "--json")
+    told = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert told["image_size"] == 64
+    for name, role in (("pix2pix", "generator"), ("four_scales", "discriminator")):
+        network = told[role]
+        assert network["name"] == name
+        assert network["flops"] == 2 * sum(layer["multiply_adds"] for layer in network["layers"])
+        assert network["parameters"] == sum(layer["parameters"] for layer in network["layers"])
+    assert told["generator"]["layers"][0]["output_shape"] == [64, 64, 1]
+
+
+def test_a_model_of_weights_without_layers_and_without_an_adversary(lungmask):
+    done = lungmask("info", "model", "jsrt", "--size", 64, "--no-layers", "--discriminator", "none")
+    assert done.returncode == 0, done.stderr
+    assert "generator unet: 2.68 M parameters" in done.stdout
+    assert "re_lu" not in done.stdout
+    assert "No discriminator" in done.stdout
+
+
+def test_a_terminal_that_knows_no_boxes_still_gets_the_numbers(lungmask):
+    done = lungmask("info", "model", "scan", "--size", 64, "--no-layers", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "generator scan: 267 k parameters" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["model", "papr"], "Did you mean paper?"),
+        (["model", "paper", "--generator", "unnet"], "Did you mean unet?"),
+        (["model", "paper", "--discriminator", "path"], "Did you mean patch?"),
+        (["model", "compact", "--size", "33"], "multiple of 32, not 33"),
+        (["--json", "presets"], "lungmask info presets --json"),
+        (["preset"], "presets"),
+    ],
+)
+def test_mistakes_are_told_with_the_cure(lungmask, arguments, words):
+    done = lungmask("info", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
