@@ -6,8 +6,7 @@ import pytest
 
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.networks.adversarial import build_adversarial_model
-from lungmask_cli.networks.parts import GENERATORS
-from lungmask_cli.networks.presets import PRESETS
+from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS
 from tests.phantoms import draw_phantom
 
 SIZE = 64
@@ -27,9 +26,9 @@ class StopAt(keras.callbacks.Callback):
 
 
 def best_dice(config, goal, epochs):
-    small = {"image_size": SIZE, "generator": {"filters": 8, "max_filters": 64}, "discriminator": {"filters": 4}}
+    small = {"image_size": SIZE, "generator": {"filters": 8, "max_filters": 32}, "discriminator": {"filters": 2}}
     model = build_adversarial_model(config.merged(small))
-    model.compile(optimizer=keras.optimizers.Adam(3e-3, beta_1=0.5), jit_compile=False)
+    model.compile(optimizer=keras.optimizers.Adam(5e-3, beta_1=0.5), jit_compile=False)
     stop = StopAt(goal)
     model.fit(X, Y, batch_size=4, epochs=epochs, verbose=0, callbacks=[stop])
     return stop.best
@@ -38,11 +37,11 @@ def best_dice(config, goal, epochs):
 @pytest.mark.parametrize("name", GENERATORS)
 def test_every_generator_learns_four_phantoms_by_heart(name):
     changes = {"generator": {"name": name}, "discriminator": {"name": "none"}, "loss": {"terms": {"dice": 1.0}}}
-    goal = 0.95 if name == "scan" else 0.97  # whose masks come from a sixteenth of the image
-    assert best_dice(TrainConfig().merged(changes), goal, epochs=200) > goal
+    goal = 0.93 if name == "scan" else 0.97  # whose masks come from 4 x 4 pixels
+    assert best_dice(TrainConfig().merged(changes), goal, epochs=150) > goal
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if PRESETS[name].config.discriminator.name != "none"])
+@pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_every_adversary_lets_the_generator_learn(name):
-    config = PRESETS[name].config.merged({"generator": {"name": "unet", "levels": 4}})
-    assert best_dice(config, 0.9, epochs=100) > 0.9
+    changes = {"generator": {"levels": 3}, "discriminator": {"name": name}}
+    assert best_dice(TrainConfig().merged(changes), 0.9, epochs=60) > 0.9
