@@ -16,7 +16,7 @@ from lungmask_cli.cli.terminal import print_table, say
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import UsageError
 from lungmask_cli.inference.manifest import find_weights, read_manifest, shipped_weights
-from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, NO_DISCRIMINATOR
+from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, NO_DISCRIMINATOR, with_known_parts
 from lungmask_cli.networks.presets import PRESETS, Preset, find_preset
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def model(
     """
     flags = {"generator": generator, "discriminator": discriminator}
     changes: dict[str, Any] = {part: {"name": name} for part, name in flags.items() if name is not None}
-    config = _find_config(preset).merged(changes if size is None else {**changes, "image_size": size})
+    sized = changes if size is None else {**changes, "image_size": size}
+    config = with_known_parts(_find_config(preset).merged(sized))
     networks = _dissect(config)
     if svg:
         _draw(svg, networks, config.image_size)

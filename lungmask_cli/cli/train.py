@@ -14,7 +14,7 @@ from lungmask_cli.config import MAX_PIXELS, TrainConfig, read_toml
 from lungmask_cli.errors import ConfigError, UsageError
 from lungmask_cli.inference.manifest import find_weights, read_manifest
 from lungmask_cli.networks.backend import Hardware
-from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, LOSSES, NO_DISCRIMINATOR, find_part
+from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, LOSSES, find_part, with_known_parts
 from lungmask_cli.networks.presets import PRESETS, find_preset
 from lungmask_cli.training.cluster import Cluster, read_cluster
 from lungmask_cli.training.record import (
@@ -341,21 +341,11 @@ def resolve_config(
     if not isinstance(name, str):
         raise ConfigError(f"{file}: preset must be a name, not {name!r}")
     if name:
-        return _known(find_preset(name).config.merged({**changes, "preset": name}).merged(given))
+        return with_known_parts(find_preset(name).config.merged({**changes, "preset": name}).merged(given))
     assert init is not None
     base = TrainConfig().merged(read_manifest(find_weights(init))["config"])
     slow = {"optimizer": {"learning_rate": base.optimizer.learning_rate * _FINE_TUNING}}
-    return _known(base.merged(slow).merged(changes).merged(given))
-
-
-def _known(config: TrainConfig) -> TrainConfig:
-    """The configuration, all of whose parts there are."""
-    find_part("generator", config.generator.name, GENERATORS)
-    if config.discriminator.name != NO_DISCRIMINATOR:
-        find_part("discriminator", config.discriminator.name, DISCRIMINATORS)
-    for name in config.loss.terms:
-        find_part("loss", name, LOSSES)
-    return config
+    return with_known_parts(base.merged(slow).merged(changes).merged(given))
 
 
 def _next_run_folder(preset: str) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import ConfigError
 
 NO_DISCRIMINATOR = "none"
@@ -57,6 +58,20 @@ def find_part(kind: str, name: str, known: dict[str, Part]) -> Part:
     if name not in known:
         raise unknown_part(kind, name, known)
     return known[name]
+
+
+def with_known_parts(config: TrainConfig) -> TrainConfig:
+    """The configuration, once all its parts are found.
+
+    Raises:
+        ConfigError: there is no part of some name; the nearest is given.
+    """
+    find_part("generator", config.generator.name, GENERATORS)
+    if config.discriminator.name != NO_DISCRIMINATOR:
+        find_part("discriminator", config.discriminator.name, DISCRIMINATORS)
+    for name in config.loss.terms:
+        find_part("loss", name, LOSSES)
+    return config
 
 
 def unknown_part(kind: str, name: str, known: Iterable[str]) -> ConfigError:

@@ -6,7 +6,7 @@ import pytest
 
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.networks.adversarial import build_adversarial_model
-from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS
+from lungmask_cli.networks.parts import GENERATORS
 from tests.phantoms import draw_phantom
 
 SIZE = 64
@@ -39,9 +39,3 @@ def test_every_generator_learns_four_phantoms_by_heart(name):
     changes = {"generator": {"name": name}, "discriminator": {"name": "none"}, "loss": {"terms": {"dice": 1.0}}}
     goal = 0.93 if name == "scan" else 0.97  # whose masks come from 4 x 4 pixels
     assert best_dice(TrainConfig().merged(changes), goal, epochs=150) > goal
-
-
-@pytest.mark.parametrize("name", DISCRIMINATORS)
-def test_every_adversary_lets_the_generator_learn(name):
-    changes = {"generator": {"levels": 3}, "discriminator": {"name": name}}
-    assert best_dice(TrainConfig().merged(changes), 0.9, epochs=60) > 0.9
