@@ -203,9 +203,8 @@ def seconds(options: argparse.Namespace, run: Run, data: str) -> float:
 
 def parameters(run: Path) -> int:
     """Of the generator."""
-    from lungmask_cli.inference.weights import load_model
-
-    count: int = load_model(run / "best.weights.h5").generator.count_params()
+    command = [sys.executable, "-m", "lungmask_cli", "info", "model", str(run), "--json"]
+    count: int = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["generator"]["parameters"]
     return count
 
 
