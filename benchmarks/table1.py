@@ -8,11 +8,12 @@ systems see the training images of the split equally often, at the same size, fr
 choose the epoch; batch size, optimiser and losses are each preset's own. `paper` and `compact` are also trained at
 `--also-at`, and the paper's generator with and without its adversary at the sizes of `--ablation`.
 
-Run after run is trained by `lungmask train`; killed, the same command goes on where it was. Then every run segments the
-JSRT test images and all unseen sets with `lungmask segment`, and `lungmask score` compares them, both on this machine
-and with nothing else running, as their seconds are reported. OUT/table1.md holds the tables, OUT/table1.json the same
-as numbers, OUT/scores/ a CSV per run with the scores of each image, OUT/overlays.png each system's best, median and
-worst test image.
+Run after run is trained by `lungmask train`; killed, the same command goes on where it was. Then every run segments
+the JSRT test images and all unseen sets with `lungmask segment`, and `lungmask score` compares them. The seconds of
+training are those of a step (`step_time.py`) times the images shown. They and those of an image should be measured
+with nothing else running: delete OUT/masks, and measure anew with --no-train. OUT/table1.md holds the tables,
+OUT/table1.json the same as numbers, OUT/scores/ a CSV per run with the scores of each image, OUT/overlays.png each
+system's best, median and worst test image.
 """
 
 import argparse
@@ -84,7 +85,7 @@ class Measured:
     runs: list[Run]
     scores: dict[str, dict[str, dict[str, float]]]
     means: dict[str, list[float]]  # by data set, the mean Dice of each seed
-    train_seconds: float
+    step_seconds: float  # of training, per image
     milliseconds: float
     parameters: int
     best_epochs: list[int]
@@ -158,6 +159,16 @@ def measure(run: Run, folders: dict[str, Path], options: argparse.Namespace) -> 
         lungmask("score", masks, data / "truth", "-o", scores, *metrics, *spacing, check=False)
 
 
+def step_seconds(run: Run, options: argparse.Namespace) -> float:
+    """Of training, per image. Runs may have been paused or had company, so that how long they took says little."""
+    kept = options.output / "masks" / run.name / "step_time.json"
+    if not kept.exists():
+        script = [sys.executable, str(Path(__file__).parent / "step_time.py"), str(options.output / "runs" / run.name)]
+        kept.write_bytes(subprocess.run(script, check=True, stdout=subprocess.PIPE).stdout)
+    seconds: float = json.loads(kept.read_text())["seconds_per_image"]
+    return seconds
+
+
 def read_scores(path: Path) -> dict[str, dict[str, float]]:
     """By metric, the value of each image; a mask that could not be scored is an error."""
     found: dict[str, dict[str, float]] = {}
@@ -188,11 +199,17 @@ def gather(system: System, size: int, folders: dict[str, Path], options: argpars
         runs,
         scores,
         means,
-        statistics.mean(summary["seconds"] for summary in summaries),
+        statistics.mean(step_seconds(run, options) for run in runs),
         statistics.median(seconds(options, run, next(iter(folders))) for run in runs) * 1000,
         parameters(options.output / "runs" / runs[0].name),
         [summary["best_epoch"] for summary in summaries],
     )
+
+
+def shown_images(run: Run, options: argparse.Namespace) -> int:
+    """Training images times epochs."""
+    rows = csv.DictReader((options.output / "runs" / run.name / "split.csv").open(encoding="utf-8"))
+    return sum(row["split"] == "train" for row in rows) * options.epochs
 
 
 def seconds(options: argparse.Namespace, run: Run, data: str) -> float:
@@ -221,7 +238,7 @@ def difference(one: dict[str, float], other: dict[str, float]) -> tuple[float, t
     return statistics.mean(gains), interval(gains)
 
 
-def figures(found: Measured, reference: Measured | None, home: str) -> dict[str, Any]:
+def figures(found: Measured, reference: Measured | None, home: str, presentations: int) -> dict[str, Any]:
     """One row of the table as numbers."""
     scores = found.scores[home]
     worst = min(scores["dice"], key=scores["dice"].__getitem__)
@@ -239,7 +256,7 @@ def figures(found: Measured, reference: Measured | None, home: str) -> dict[str,
         "unseen_dice": {name: statistics.mean(found.scores[name]["dice"].values()) for name in found.scores},
         "unseen_interval": {name: interval(list(found.scores[name]["dice"].values())) for name in found.scores},
         "parameters": found.parameters,
-        "train_seconds": found.train_seconds,
+        "training_seconds": found.step_seconds * presentations,
         "milliseconds": found.milliseconds,
         "best_epochs": found.best_epochs,
     }
@@ -264,7 +281,7 @@ def table(rows: list[dict[str, Any]], unseen: Sequence[str]) -> str:
         cells = [row["system"], str(row["size"]), reported, f"{row['dice']:.4f} {span(row['dice_interval'])}"]
         cells += [f"{row['iou']:.4f}", f"{row['hd95_mm']:.2f}", f"{row['worst_dice']:.4f} ({row['worst_image']})"]
         cells += [compared, *(f"{row['unseen_dice'][name]:.4f}" for name in unseen)]
-        cells += [f"{row['parameters']:,}", f"{row['train_seconds']:.0f}", f"{row['milliseconds']:.0f}"]
+        cells += [f"{row['parameters']:,}", f"{row['training_seconds']:.0f}", f"{row['milliseconds']:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -360,13 +377,15 @@ def write_all(runs: list[Run], folders: dict[str, Path], options: argparse.Names
     shown = [(name, options.size) for name in options.systems]
     shown += [(name, size) for size in options.also_at for name in (REFERENCE, BEST_OF_OURS)]
     shown = [key for key in shown if key in found]
-    rows = [figures(found[key], found.get((REFERENCE, key[1])), home) for key in shown]
+    presentations = shown_images(runs[0], options)
+    rows = [figures(found[key], found.get((REFERENCE, key[1])), home, presentations) for key in shown]
     pairs = [size for size in options.ablation if {(REFERENCE, size), (ALONE.name, size)} <= set(found)]
     ablated = ablation_rows(found, pairs)
     facts = {
         "split": options.split.name,
         "seeds": options.seeds,
         "epochs": options.epochs,
+        "images_shown": presentations,
         "test_images": len(next(iter(found.values())).scores[home]["dice"]),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     }
