@@ -4,7 +4,7 @@ import keras
 from keras import KerasTensor, layers
 
 from lungmask_cli.config import GeneratorConfig
-from lungmask_cli.networks.blocks import convolution_block, level_widths, require_multiple
+from lungmask_cli.networks.generators.unet import unet_with
 
 
 def attention_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
@@ -15,21 +15,7 @@ def attention_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Mod
     Raises:
         ConfigError: the image cannot be halved once for each level but the last.
     """
-    require_multiple(shape, 2 ** (config.levels - 1), f"an attention U-Net of {config.levels} levels")
-    widths = level_widths(config.filters, config.max_filters, config.levels)
-    x = inputs = keras.Input((*shape, 1), name="radiograph")
-    skips = []
-    for width in widths[:-1]:
-        x = convolution_block(x, width, config.normalization)
-        skips.append(x)
-        x = layers.MaxPooling2D()(x)
-    x = convolution_block(x, widths[-1], config.normalization)
-    for width, skip in zip(reversed(widths[:-1]), reversed(skips), strict=True):
-        attended = _attend(skip, x, width)
-        x = layers.Conv2DTranspose(width, 2, strides=2, kernel_initializer="he_normal")(x)
-        x = convolution_block(layers.Concatenate()([attended, x]), width, config.normalization)
-    outputs = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="lungs")(x)
-    return keras.Model(inputs, outputs, name="attention_unet")
+    return unet_with(_attend, "attention_unet", config, shape)
 
 
 def _attend(skip: KerasTensor, gate: KerasTensor, width: int) -> KerasTensor:

@@ -1,7 +1,9 @@
-"""U-Net."""
+"""U-Net, and what its relatives share with it."""
+
+from collections.abc import Callable
 
 import keras
-from keras import layers
+from keras import KerasTensor, layers
 
 from lungmask_cli.config import GeneratorConfig
 from lungmask_cli.networks.blocks import convolution_block, level_widths, require_multiple
@@ -16,6 +18,20 @@ def unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
     Raises:
         ConfigError: the image cannot be halved once for each level but the last.
     """
+    return unet_with(lambda skip, gate, width: skip, "unet", config, shape)
+
+
+def unet_with(
+    weigh: Callable[[KerasTensor, KerasTensor, int], KerasTensor],
+    name: str,
+    config: GeneratorConfig,
+    shape: tuple[int, int],
+) -> keras.Model:
+    """A U-Net whose skips pass through `weigh`, with the coarser level (B, h, w, D) and the filters of the skip.
+
+    Raises:
+        ConfigError: the image cannot be halved once for each level but the last.
+    """
     require_multiple(shape, 2 ** (config.levels - 1), f"a U-Net of {config.levels} levels")
     widths = level_widths(config.filters, config.max_filters, config.levels)
     x = inputs = keras.Input((*shape, 1), name="radiograph")
@@ -26,8 +42,8 @@ def unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
         x = layers.MaxPooling2D()(x)
     x = convolution_block(x, widths[-1], config.normalization)
     for width, skip in zip(reversed(widths[:-1]), reversed(skips), strict=True):
+        weighed = weigh(skip, x, width)
         x = layers.Conv2DTranspose(width, 2, strides=2, kernel_initializer="he_normal")(x)
-        x = layers.Concatenate()([skip, x])
-        x = convolution_block(x, width, config.normalization)
+        x = convolution_block(layers.Concatenate()([weighed, x]), width, config.normalization)
     outputs = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="lungs")(x)
-    return keras.Model(inputs, outputs, name="unet")
+    return keras.Model(inputs, outputs, name=name)
