@@ -14,7 +14,7 @@ from lungmask_cli.config import MAX_PIXELS, TrainConfig, read_toml
 from lungmask_cli.errors import ConfigError, UsageError
 from lungmask_cli.inference.manifest import find_weights, read_manifest
 from lungmask_cli.networks.backend import Hardware
-from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, LOSSES, find_part, with_known_parts
+from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, LOSSES, Part, find_part, with_known_parts
 from lungmask_cli.networks.presets import PRESETS, find_preset
 from lungmask_cli.training.cluster import Cluster, read_cluster
 from lungmask_cli.training.record import (
@@ -29,6 +29,11 @@ from lungmask_cli.training.record import (
 if TYPE_CHECKING:
     from lungmask_cli.datasets.prepared import PreparedSet
     from lungmask_cli.training.run import Conditions
+
+
+def _explained(parts: dict[str, Part]) -> str:
+    return "; ".join(f"[bold]{name}[/bold]: {part.summary}" for name, part in parts.items())
+
 
 _PRESET_HELP = "; ".join(f"[bold]{name}[/bold]: {preset.summary}" for name, preset in PRESETS.items())
 # The size that prepared sets have by default, so that one cached set serves every smaller network.
@@ -63,20 +68,20 @@ def train(
         Path | None, typer.Option(help="A TOML file laid over the preset, such as the config.toml of a run.")
     ] = None,
     generator: Annotated[
-        str | None, typer.Option(help=f"Another network that draws: {', '.join(GENERATORS)}.", metavar="NAME")
+        str | None, typer.Option(help=f"Another network that draws. {_explained(GENERATORS)}.", metavar="NAME")
     ] = None,
     discriminator: Annotated[
         str | None,
         typer.Option(
-            help=f"Another adversary: {', '.join(DISCRIMINATORS)}; none trains the generator alone.",
+            help=f"Another adversary. {_explained(DISCRIMINATORS)}; none: the generator is trained alone.",
             metavar="NAME",
         ),
     ] = None,
     loss: Annotated[
         str | None,
         typer.Option(
-            help=f"Other losses that compare the masks, and their weights: {', '.join(LOSSES)}. Such as "
-            "dice=1,cross_entropy=0.5.",
+            help=f"Other losses that compare the masks, and their weights, such as dice=1,cross_entropy=0.5. "
+            f"{_explained(LOSSES)}.",
             metavar="NAME=WEIGHT,...",
         ),
     ] = None,

@@ -58,8 +58,9 @@ PRESETS: dict[str, Preset] = {
     "unet": Preset(
         summary="U-Net of 31 million parameters, no adversary (Ronneberger et al. 2015)",
         source=(
-            "Ronneberger et al. 2015 (arXiv:1505.04597): 64 to 1024 filters on five levels, two 3 x 3 convolutions on "
-            "each, no normalisation, cross-entropy, shifts, rotations, grey values and elastic deformation. Ours: the "
+            "Ronneberger et al. 2015 (arXiv:1505.04597). Assumed, not checked against the source: 64 to 1024 filters "
+            "on five levels, two 3 x 3 convolutions on each, no normalisation, cross-entropy, shifts, rotations, grey "
+            "values and elastic deformation. Ours: the "
             "padding; no weights for borders between touching cells, which lungs do not have; the sizes of the "
             f"changes; {_OUR_OPTIMIZER.format(batch=4)} in place of SGD with momentum 0.99 and batch 1."
         ),
@@ -78,7 +79,8 @@ PRESETS: dict[str, Preset] = {
     "fcn": Preset(
         summary="FCN-8s on VGG16, 134 million parameters, from scratch (Long et al. 2015)",
         source=(
-            "Long et al. 2015 (arXiv:1411.4038): the thirteen convolutions of VGG16, two of 4096 filters, scores of "
+            "Long et al. 2015 (arXiv:1411.4038). Assumed, not checked against the source: the thirteen convolutions of "
+            "VGG16, two of 4096 filters, scores of "
             "strides 32, 16 and 8 added. Reported by the paper's reference [20] as 0.96. Ours: training from scratch, "
             "with batch normalisation in place of pre-trained weights and dropout; bilinear enlarging throughout; "
             f"{_OUR_OPTIMIZER.format(batch=8)} in place of SGD."
@@ -96,7 +98,7 @@ PRESETS: dict[str, Preset] = {
         reported_dice=0.96,
     ),
     "scan": Preset(
-        summary="Structure Correcting Adversarial Network, 0.26 million parameters (Dai et al. 2018)",
+        summary="Structure Correcting Adversarial Network, 0.27 million parameters (Dai et al. 2018)",
         source=(
             "Dai et al. 2018 (arXiv:1703.08770), by two re-implementations that agree on the layers: residual blocks, "
             "a critic of the same blocks, the generator first trained alone. Assumed: cross-entropy and a hundredth of "

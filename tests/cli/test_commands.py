@@ -24,6 +24,8 @@ def rows_of(path):
     ("command", "allowed"),
     [
         (["--help"], set()),
+        (["info", "presets"], set()),
+        (["info", "weights", "--json"], set()),
         (["score", "--help"], set()),
         (["score", "PREDS", "TRUTH", "--metrics", "dice"], set()),
         (["score", "PREDS", "TRUTH"], {"scipy"}),
