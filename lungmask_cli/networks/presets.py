@@ -54,6 +54,36 @@ _PAPER = TrainConfig(
     ),
 )
 
+_COMPACT = TrainConfig(
+    preset="compact",
+    image_size=256,
+    epochs=80,
+    batch_size=8,
+    generator=GeneratorConfig(name="unet", filters=16, max_filters=160, levels=6, normalization="group"),
+    discriminator=DiscriminatorConfig(name="patch", filters=16, normalization="group"),
+    loss=LossConfig(terms={"cross_entropy": 1.0, "dice": 1.0}, adversarial=0.01, real_label=0.9),
+    optimizer=OptimizerConfig(
+        learning_rate=1e-3, beta_1=0.9, schedule="cosine", warmup_epochs=2.0, clip_norm=1.0, ema=0.99
+    ),
+    augmentation=AugmentationConfig(
+        rotation_degrees=15.0,
+        scale=0.3,
+        aspect=0.12,
+        shift=0.1,
+        shear_degrees=5.0,
+        elastic=0.02,
+        gamma=0.6,
+        contrast=0.4,
+        brightness=0.12,
+        noise=0.04,
+        blur=0.008,
+        flip_probability=0.1,
+        border_probability=0.25,
+        label_probability=0.2,
+        opacity_probability=0.6,
+    ),
+)
+
 PRESETS: dict[str, Preset] = {
     "unet": Preset(
         summary="U-Net of 31 million parameters, no adversary (Ronneberger et al. 2015)",
@@ -191,33 +221,31 @@ PRESETS: dict[str, Preset] = {
             " adversary at a hundredth of their weight and its real label smoothed to 0.9; cosine learning rate; "
             "an exponential average of the weights is validated and saved."
         ),
-        config=TrainConfig(
-            preset="compact",
-            image_size=256,
-            epochs=80,
-            batch_size=8,
-            generator=GeneratorConfig(name="unet", filters=16, max_filters=160, levels=6, normalization="group"),
-            discriminator=DiscriminatorConfig(name="patch", filters=16, normalization="group"),
-            loss=LossConfig(terms={"cross_entropy": 1.0, "dice": 1.0}, adversarial=0.01, real_label=0.9),
-            optimizer=OptimizerConfig(
-                learning_rate=1e-3, beta_1=0.9, schedule="cosine", warmup_epochs=2.0, clip_norm=1.0, ema=0.99
-            ),
+        config=_COMPACT,
+    ),
+    "compact-mild": Preset(
+        summary="compact with small changes to its training images, for radiographs like those it is trained on",
+        source=(
+            "This project. The preset compact with batch 4 and changes to its training images about a third as large, "
+            "without painted opacities, borders and labels: better on radiographs of the same origin in half the "
+            "epochs, worse on those of other hospitals."
+        ),
+        config=replace(
+            _COMPACT,
+            preset="compact-mild",
+            epochs=40,
+            batch_size=4,
             augmentation=AugmentationConfig(
-                rotation_degrees=15.0,
-                scale=0.3,
-                aspect=0.12,
-                shift=0.1,
-                shear_degrees=5.0,
-                elastic=0.02,
-                gamma=0.6,
-                contrast=0.4,
-                brightness=0.12,
-                noise=0.04,
-                blur=0.008,
-                flip_probability=0.1,
-                border_probability=0.25,
-                label_probability=0.2,
-                opacity_probability=0.6,
+                rotation_degrees=5.0,
+                scale=0.1,
+                aspect=0.04,
+                shift=0.05,
+                shear_degrees=2.0,
+                elastic=0.01,
+                gamma=0.2,
+                contrast=0.2,
+                brightness=0.05,
+                noise=0.01,
             ),
         ),
     ),
