@@ -9,6 +9,8 @@ import lungmask_cli
 from lungmask_cli.errors import UsageError
 
 BEST = "best"
+FORMAT = 1
+KERAS_MAJOR = 3
 _SUFFIX = ".weights.h5"
 
 
@@ -48,7 +50,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest beside the weight file `path`.
 
     Raises:
-        UsageError: it is missing, broken or lacks a key.
+        UsageError: it is missing, broken or lacks a key, or it or its weights are of a format that came later.
     """
     place = manifest_path(path)
     try:
@@ -61,6 +63,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if missing:
         raise UsageError(
             f"{place}: lacks {', '.join(sorted(missing))}", "Copy it again from where the weights came from."
+        )
+    kept, keras = manifest.get("format", FORMAT), str(manifest.get("keras", KERAS_MAJOR)).split()[0]
+    if kept != FORMAT or keras.split(".")[0] != str(KERAS_MAJOR):
+        raise UsageError(
+            f"{place}: is of format {kept} for Keras {keras}; "
+            f"this lungmask reads format {FORMAT} for Keras {KERAS_MAJOR}",
+            "Use the lungmask that wrote it, or a newer one.",
         )
     return manifest
 

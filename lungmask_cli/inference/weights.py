@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from lungmask_cli import __version__
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.datasets.prepared import file_sha256
 from lungmask_cli.errors import ConfigError, UsageError
@@ -51,12 +52,15 @@ def load_model(path: Path) -> LoadedModel:
     """The generator at `path`, built from its manifest, with its weights.
 
     Raises:
-        UsageError: the manifest is missing or broken, or the file is not the one that the manifest was made for.
+        UsageError: the manifest is missing, broken or of a later format, names a network that this version does not
+            know, or was not made for this file.
     """
     manifest = read_manifest(path)
-    if file_sha256(path) != manifest["sha256"]:
+    found = file_sha256(path)
+    if found != manifest["sha256"]:
         raise UsageError(
-            f"{path}: is damaged, its SHA-256 is not the one in {manifest_path(path).name}", "Copy both files again."
+            f"{path}: is damaged: its SHA-256 is {found}, but {manifest_path(path).name} says {manifest['sha256']}",
+            "Copy both files again.",
         )
     try:
         config = TrainConfig().merged(manifest["config"])
@@ -65,8 +69,10 @@ def load_model(path: Path) -> LoadedModel:
             warnings.simplefilter("ignore")  # about what then fails as an error of its own
             generator.load_weights(path)
     except (ConfigError, ValueError, OSError, KeyError) as error:
+        written = f"lungmask {manifest.get('lungmask', '?')} with Keras {manifest.get('keras', '?')}"
         raise UsageError(
-            f"{path}: its weights do not fit its manifest: {error}", "Was it written by a newer version?"
+            f"{path}: its weights do not fit its manifest: {error}",
+            f"They were written by {written}; this is lungmask {__version__} with Keras {keras.__version__}.",
         ) from error
     return LoadedModel(generator, config.image_size, config.contrast, manifest)
 

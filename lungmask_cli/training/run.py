@@ -29,7 +29,7 @@ from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.datasets.splits import TEST, TRAIN, VAL, hold_out_validation
 from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.write import csv_text, write_text
-from lungmask_cli.inference.manifest import BEST
+from lungmask_cli.inference.manifest import BEST, FORMAT
 from lungmask_cli.inference.predict import predict_mask
 from lungmask_cli.inference.weights import load_model
 from lungmask_cli.networks.adversarial import AdversarialModel, build_adversarial_model
@@ -342,7 +342,7 @@ def _describe(model: AdversarialModel, run: _Run) -> str:
 
 def _manifest(config: TrainConfig, prepared: PreparedSet) -> dict[str, Any]:
     return {
-        "format": 1,
+        "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "lungmask": lungmask_cli.__version__,
         "keras": f"{keras.__version__} on {keras.backend.backend()}",

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from lungmask_cli.config import TrainConfig
+from lungmask_cli.datasets.prepared import file_sha256
 from lungmask_cli.errors import UsageError
 from lungmask_cli.inference.cleanup import clean
 from lungmask_cli.inference.manifest import find_weights, shipped_folder
@@ -45,11 +46,11 @@ def test_damaged_weights_and_manifests_are_refused(saved):
     _, path = saved
     content = path.read_bytes()
     path.write_bytes(content[:-1] + b"?")
-    with pytest.raises(UsageError, match="SHA-256"):
-        load_model(path)
-    path.write_bytes(content)
     manifest = path.with_name("w.json")
     record = json.loads(manifest.read_text())
+    with pytest.raises(UsageError, match=f"SHA-256 is {file_sha256(path)}, but w.json says {record['sha256']}"):
+        load_model(path)
+    path.write_bytes(content)
     record["config"]["generator"]["filters"] = 3
     manifest.write_text(json.dumps(record))
     with pytest.raises(UsageError, match="do not fit its manifest"):
@@ -60,6 +61,22 @@ def test_damaged_weights_and_manifests_are_refused(saved):
     manifest.unlink()
     with pytest.raises(UsageError, match="is not a readable weights manifest"):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2}, "is of format 2 for Keras 3.*; this lungmask reads format 1 for Keras 3"),
+        ({"keras": "4.0.0 on tensorflow"}, "for Keras 4.0.0; this lungmask reads format 1 for Keras 3"),
+        ({"config": {"generator": {"name": "transformer"}}}, "do not fit its manifest: .*transformer"),
+        ({"config": {"attention_heads": 8}}, "do not fit its manifest: .*attention_heads"),
+    ],
+)
+def test_weights_of_another_time_are_refused(saved, changes, message):
+    manifest = saved[1].with_name("w.json")
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **changes}))
+    with pytest.raises(UsageError, match=message):
+        load_model(saved[1])
 
 
 def test_unknown_weights_name_the_nearest_that_ship():
