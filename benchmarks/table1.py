@@ -317,6 +317,24 @@ def ablation_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def contest_rows(found: dict[tuple[str, int], Measured], others: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    """Our best preset against each other system of the same size, on every set."""
+    rows = []
+    for name, size in others:
+        ours, other = found[BEST_OF_OURS, size].scores, found[name, size].scores
+        gains = {data: difference(ours[data]["dice"], other[data]["dice"]) for data in ours}
+        rows.append({"system": name, "size": size, "differences": gains})
+    return rows
+
+
+def contest_table(rows: list[dict[str, Any]], data: Sequence[str]) -> str:
+    lines = [f"| `{BEST_OF_OURS}` minus | px | " + " | ".join(data) + " |", "|" + "---|" * (2 + len(data))]
+    for row in rows:
+        gains = [f"{gain:+.4f} {span(limits)}" for gain, limits in (row["differences"][name] for name in data)]
+        lines.append("| " + " | ".join([row["system"], str(row["size"]), *gains]) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def draw_page(rows: Sequence[Measured], home: Path, options: argparse.Namespace) -> Image.Image:
     """Best, median and worst test image of each system: drawn in blue, hand-made in orange."""
     line = 16
@@ -381,6 +399,7 @@ def write_all(runs: list[Run], folders: dict[str, Path], options: argparse.Names
     rows = [figures(found[key], found.get((REFERENCE, key[1])), home, presentations) for key in shown]
     pairs = [size for size in options.ablation if {(REFERENCE, size), (ALONE.name, size)} <= set(found)]
     ablated = ablation_rows(found, pairs)
+    contest = contest_rows(found, [key for key in shown if key[0] != BEST_OF_OURS and (BEST_OF_OURS, key[1]) in found])
     facts = {
         "split": options.split.name,
         "seeds": options.seeds,
@@ -389,10 +408,10 @@ def write_all(runs: list[Run], folders: dict[str, Path], options: argparse.Names
         "test_images": len(next(iter(found.values())).scores[home]["dice"]),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     }
-    write_text(options.output / "table1.md", table(rows, unseen) + "\n" + ablation_table(ablated))
-    write_text(
-        options.output / "table1.json", json.dumps({**facts, "table": rows, "ablation": ablated}, indent=2) + "\n"
-    )
+    tables = [table(rows, unseen), contest_table(contest, list(folders)), ablation_table(ablated)]
+    write_text(options.output / "table1.md", "\n".join(tables))
+    numbers = {**facts, "table": rows, "contest": contest, "ablation": ablated}
+    write_text(options.output / "table1.json", json.dumps(numbers, indent=2) + "\n")
     for measured in found.values():
         write_scores(measured, options.output / "scores")
     draw_page([found[key] for key in shown if key[1] == options.size], folders[home], options).save(
