@@ -13,11 +13,13 @@ the JSRT test images and all unseen sets with `lungmask segment`, and `lungmask 
 training are those of a step (`step_time.py`) times the images shown. They and those of an image should be measured
 with nothing else running: delete OUT/masks, and measure anew with --no-train. OUT/table1.md holds the tables,
 OUT/table1.json the same as numbers, OUT/scores/ a CSV per run with the scores of each image, OUT/overlays.png each
-system's best, median and worst test image.
+system's best, median and worst test image, and OUT/errors.png the same without the radiographs, for where these may not
+be shown.
 """
 
 import argparse
 import csv
+import io
 import json
 import os
 import platform
@@ -36,8 +38,10 @@ from PIL import Image, ImageDraw
 
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.splits import resolve_split
+from lungmask_cli.gallery.picture import draw_errors
 from lungmask_cli.imaging.masks import read_mask
 from lungmask_cli.imaging.overlay import draw_overlay
+from lungmask_cli.imaging.radiograph import Mask
 from lungmask_cli.imaging.write import csv_rows, csv_text, write_text
 from lungmask_cli.networks.parts import NO_DISCRIMINATOR
 from lungmask_cli.networks.presets import PRESETS
@@ -335,28 +339,40 @@ def contest_table(rows: list[dict[str, Any]], data: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw_page(rows: Sequence[Measured], home: Path, options: argparse.Namespace) -> Image.Image:
-    """Best, median and worst test image of each system: drawn in blue, hand-made in orange."""
+def draw_page(rows: Sequence[Measured], home: Path, options: argparse.Namespace, radiographs: bool) -> Image.Image:
+    """Best, median and worst test image of each system, two systems side by side."""
     line = 16
-    page = Image.new("RGB", (len(SHOWN) * CELL, len(rows) * (CELL + line)), "black")
+    deep = -(-len(rows) // 2)
+    page = Image.new("RGB", (2 * len(SHOWN) * CELL, deep * (CELL + line)), "black")
     for place, found in enumerate(rows):
         dices = found.scores[home.name]["dice"]
         ordered = sorted(dices, key=dices.__getitem__, reverse=True)
         for column, image in enumerate((ordered[0], ordered[len(ordered) // 2], ordered[-1])):
-            source = next((home / "images").glob(f"{image}.*"))
-            pixels = np.asarray(Image.open(source).convert("L").resize((2 * CELL, 2 * CELL)), np.float32) / 255
-            masks = [options.output / "masks" / found.runs[0].name / home.name, home / "truth"]
-            drawn, truth = (resized(read_mask(folder / f"{image}.png"), 2 * CELL) for folder in masks)
-            cell = draw_overlay(pixels, drawn, truth).resize((CELL, CELL), Image.Resampling.LANCZOS)
-            page.paste(cell, (column * CELL, place * (CELL + line) + line))
+            left, top = (place // deep * len(SHOWN) + column) * CELL, place % deep * (CELL + line)
+            masks = options.output / "masks" / found.runs[0].name / home.name
+            page.paste(draw_cell(image, masks, home, radiographs), (left, top + line))
             title = f"{found.runs[0].system.name}: " if column == 0 else ""
             title += f"{SHOWN[column]} {dices[image]:.4f}"
-            ImageDraw.Draw(page).text((column * CELL + 3, place * (CELL + line) + 2), title, fill="white")
+            ImageDraw.Draw(page).text((left + 3, top + 2), title, fill="white")
     return page
 
 
-def resized(mask: Any, side: int) -> Any:
-    return np.asarray(Image.fromarray(mask).resize((side, side), Image.Resampling.NEAREST))
+def draw_cell(image: str, masks: Path, home: Path, radiographs: bool) -> Image.Image:
+    """On the radiograph the mask in blue and the truth in orange; without, missed lung in blue and added in orange."""
+    drawn, truth = (resized(read_mask(folder / f"{image}.png")) for folder in (masks, home / "truth"))
+    if not radiographs:
+        errors = Image.open(io.BytesIO(draw_errors(drawn, truth, None, CELL).overlay)).convert("RGBA")
+        cell = Image.new("RGB", errors.size, "black")
+        cell.paste(errors, mask=errors)
+        return cell
+    source = next((home / "images").glob(f"{image}.*"))
+    pixels = np.asarray(Image.open(source).convert("L").resize((2 * CELL, 2 * CELL)), np.float32) / 255
+    return draw_overlay(pixels, drawn, truth).resize((CELL, CELL), Image.Resampling.LANCZOS)
+
+
+def resized(mask: Mask) -> Mask:
+    enlarged = Image.fromarray(mask.astype(np.uint8)).resize((2 * CELL, 2 * CELL), Image.Resampling.NEAREST)
+    return np.asarray(enlarged) > 0
 
 
 def write_scores(found: Measured, folder: Path) -> None:
@@ -399,7 +415,8 @@ def write_all(runs: list[Run], folders: dict[str, Path], options: argparse.Names
     rows = [figures(found[key], found.get((REFERENCE, key[1])), home, presentations) for key in shown]
     pairs = [size for size in options.ablation if {(REFERENCE, size), (ALONE.name, size)} <= set(found)]
     ablated = ablation_rows(found, pairs)
-    contest = contest_rows(found, [key for key in shown if key[0] != BEST_OF_OURS and (BEST_OF_OURS, key[1]) in found])
+    others = [(name, size) for name, size in shown if name != BEST_OF_OURS and (BEST_OF_OURS, size) in found]
+    contest = contest_rows(found, others)
     facts = {
         "split": options.split.name,
         "seeds": options.seeds,
@@ -414,9 +431,9 @@ def write_all(runs: list[Run], folders: dict[str, Path], options: argparse.Names
     write_text(options.output / "table1.json", json.dumps(numbers, indent=2) + "\n")
     for measured in found.values():
         write_scores(measured, options.output / "scores")
-    draw_page([found[key] for key in shown if key[1] == options.size], folders[home], options).save(
-        options.output / "overlays.png"
-    )
+    pictured = [found[key] for key in shown if key[1] == options.size]
+    draw_page(pictured, folders[home], options, radiographs=True).save(options.output / "overlays.png")
+    draw_page(pictured, folders[home], options, radiographs=False).save(options.output / "errors.png")
     print((options.output / "table1.md").read_text())
 
 

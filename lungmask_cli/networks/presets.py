@@ -228,7 +228,7 @@ PRESETS: dict[str, Preset] = {
         source=(
             "This project. The preset compact with batch 4 and changes to its training images about a third as large, "
             "without painted opacities, borders and labels: better on radiographs of the same origin in half the "
-            "epochs, worse on those of other hospitals."
+            "epochs, worse on Montgomery's (docs/explanation/table-1.md)."
         ),
         config=replace(
             _COMPACT,
