@@ -33,6 +33,7 @@ GENERATORS = {
     "attention-unet": Part("generators.attention_unet:attention_unet", "U-Net with attention gates on its skips"),
     "fcn": Part("generators.fcn:fcn", "FCN-8s on the convolutions of VGG16"),
     "pix2pix": Part("generators.pix2pix:pix2pix", "encoder-decoder with skips, all strides 2"),
+    "residual-unet": Part("generators.residual_unet:residual_unet", "U-Net of residual blocks at half resolution"),
     "scan": Part("generators.scan:scan", "residual blocks and one transposed convolution"),
 }
 DISCRIMINATORS = {

@@ -1,0 +1,183 @@
+"""What the recipe of the weights that ship was chosen by: trials, trained and compared on validation images alone.
+
+    python benchmarks/recipe.py JSRT [-o runs/recipe] [--trials base wide ...] [--split FILE.csv] [--no-train]
+
+Every file of benchmarks/recipe/ is a trial: a configuration for `lungmask train`, whose first line says what is tried
+and against which other trial. All see the same training images from the same seed. The test images are taken out of
+the split, so that no trial can see them. Killed, the same command goes on where it was.
+
+Each trial segments the validation images as they are, and with all the changes of `robustness.py`. Prints a Markdown
+table: the Dice of both, and the paired difference to the other trial with its 95 % bootstrap interval. OUT/recipe.json
+has the same as numbers.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import robustness
+from table1 import SPLIT, difference, lungmask, parameters, span
+
+from lungmask_cli.datasets.layouts import find_pairs
+from lungmask_cli.datasets.splits import resolve_split
+from lungmask_cli.imaging.write import csv_text, write_text
+
+TRIALS = Path(__file__).parent / "recipe"
+UNCHANGED = "as it is"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A configuration, what is tried with it, and the name of the trial that it changes."""
+
+    name: str
+    tried: str
+    against: str
+
+    @property
+    def configuration(self) -> Path:
+        return TRIALS / f"{self.name}.toml"
+
+
+def read_trial(path: Path) -> Trial:
+    """From the first line, `# AGAINST: what is tried`; of the first trial of all, `# what is tried`."""
+    line = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+    against, separator, tried = line.partition(": ")
+    return Trial(path.stem, tried, against) if separator else Trial(path.stem, line, "")
+
+
+def blind_split(options: argparse.Namespace) -> Path:
+    """The split as a file, its test images unused."""
+    names = sorted(pair.id for pair in find_pairs(options.data).pairs)
+    split, _ = resolve_split(names, str(options.split), seed=0)
+    rows = [(name, "unused" if split[name] == "test" else split[name]) for name in names]
+    path: Path = options.output / "split.csv"
+    write_text(path, csv_text(("id", "split"), rows))
+    return path
+
+
+def train(trial: Trial, split: Path, options: argparse.Namespace) -> None:
+    folder = options.output / "runs" / trial.name
+    if (folder / "summary.json").exists():
+        return
+    if (folder / "run.json").exists():
+        lungmask("train", "--resume", folder)
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    seed = ("--seed", options.seed)
+    lungmask("train", options.data, "--config", trial.configuration, "--split", split, *seed, "-o", folder)
+
+
+def lay_out_validation(split: Path, options: argparse.Namespace) -> Path:
+    folder: Path = options.output / "val"
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        pairs = find_pairs(options.data).pairs
+        parts, _ = resolve_split([pair.id for pair in pairs], str(split), seed=0)
+        robustness.write_all([pair for pair in pairs if parts[pair.id] == "val"], folder)
+        (folder / "complete").touch()
+    return folder
+
+
+def measure(trial: Trial, validation: Path, options: argparse.Namespace) -> dict[str, list[float]]:
+    """The Dice of each validation image, by what was done to it."""
+    kept = options.output / "scores" / f"{trial.name}.json"
+    if not kept.exists():
+        dices = robustness.measure(validation, str(options.output / "runs" / trial.name))
+        shutil.rmtree(validation / "masks")
+        write_text(kept, json.dumps(dices) + "\n")
+    found: dict[str, list[float]] = json.loads(kept.read_text())
+    return found
+
+
+def figures(trial: Trial, scores: dict[str, dict[str, list[float]]], options: argparse.Namespace) -> dict[str, Any]:
+    run = options.output / "runs" / trial.name
+    summary = json.loads((run / "summary.json").read_text())
+    row: dict[str, Any] = {
+        "trial": trial.name,
+        "tried": trial.tried,
+        "against": trial.against,
+        "parameters": parameters(run),
+        "epochs": summary["epochs"],
+        "best_epoch": summary["best_epoch"],
+        "val_dice": statistics.mean(scores[trial.name][UNCHANGED]),
+        "changed_dice": statistics.mean(changed_means(scores[trial.name])),
+    }
+    if trial.against in scores:
+        one, other = (by_image(scores[name][UNCHANGED]) for name in (trial.name, trial.against))
+        row["gain"], row["gain_interval"] = difference(one, other)
+        one, other = (by_image(changed_by_image(scores[name])) for name in (trial.name, trial.against))
+        row["changed_gain"], row["changed_gain_interval"] = difference(one, other)
+    return row
+
+
+def by_image(values: Sequence[float]) -> dict[str, float]:
+    return {str(number): value for number, value in enumerate(values)}
+
+
+def changed_means(dices: dict[str, list[float]]) -> list[float]:
+    return [statistics.mean(values) for name, values in dices.items() if name != UNCHANGED]
+
+
+def changed_by_image(dices: dict[str, list[float]]) -> list[float]:
+    """The mean of each image over all that was done to it."""
+    return [statistics.mean(each) for each in zip(*(v for n, v in dices.items() if n != UNCHANGED), strict=True)]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    heads = ["trial", "what is tried", "epochs", "parameters", "val Dice", "changed", "against", "gain [95 %]"]
+    heads += ["gain, changed [95 %]"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for row in rows:
+        gains = ["", ""]
+        if "gain" in row:
+            gains = [f"{row[key]:+.4f} {span(row[f'{key}_interval'])}" for key in ("gain", "changed_gain")]
+        cells = [f"`{row['trial']}`", row["tried"], str(row["epochs"]), f"{row['parameters']:,}"]
+        cells += [f"{row['val_dice']:.4f}", f"{row['changed_dice']:.4f}", row["against"], *gains]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    options = read_options()
+    trials = {path.stem: read_trial(path) for path in sorted(TRIALS.glob("*.toml"))}
+    chosen = [trials[name] for name in options.trials or trials]
+    split = blind_split(options)
+    if options.train:
+        for trial in chosen:
+            train(trial, split, options)
+    chosen = [trial for trial in chosen if (options.output / "runs" / trial.name / "summary.json").exists()]
+    validation = lay_out_validation(split, options)
+    scores = {trial.name: measure(trial, validation, options) for trial in chosen}
+    rows = [figures(trial, scores, options) for trial in chosen]
+    facts = {
+        "split": options.split.name,
+        "part": "val",
+        "seed": options.seed,
+        "images": len(by_image(next(iter(scores.values()))[UNCHANGED])),
+    }
+    facts["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    write_text(options.output / "recipe.json", json.dumps({**facts, "trials": rows}, indent=2) + "\n")
+    print(table(rows))
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/recipe"))
+    parser.add_argument("--trials", nargs="*", help="names of files in benchmarks/recipe/; all unless given")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--split", type=Path, default=SPLIT)
+    parser.add_argument("--no-train", dest="train", action="store_false", help="measure the trials that are done")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

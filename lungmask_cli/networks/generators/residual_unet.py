@@ -1,0 +1,50 @@
+"""A U-Net of residual blocks that works at half the image's resolution."""
+
+import keras
+from keras import KerasTensor, layers
+
+from lungmask_cli.config import GeneratorConfig
+from lungmask_cli.networks.blocks import level_widths, normalization, require_multiple
+
+
+def residual_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
+    """A U-Net that halves the image before its first level and doubles it after its last.
+
+    Full resolution, where a U-Net spends most of its time, is left to one strided and one transposed convolution, so
+    that it can be twice as wide in the same time. Each level has one residual block on either side, the lowest two;
+    skips are added, not stacked.
+    Source: this project; the blocks are those of He et al. 2016 (arXiv:1512.03385), figure 2.
+
+    Raises:
+        ConfigError: the image cannot be halved once for each level.
+    """
+    require_multiple(shape, 2**config.levels, f"a residual U-Net of {config.levels} levels")
+    widths = level_widths(config.filters, config.max_filters, config.levels)
+    kind = config.normalization
+    x = inputs = keras.Input((*shape, 1), name="radiograph")
+    skips = []
+    for level, width in enumerate(widths):
+        x = layers.ReLU()(_convolution(x, width, 2 if level else 4, 2, kind))
+        x = _block(x, kind)
+        skips.append(x)
+    x = _block(skips.pop(), kind)
+    for width, skip in zip(reversed(widths[:-1]), reversed(skips), strict=True):
+        x = layers.Conv2D(width, 1, use_bias=False, kernel_initializer="he_normal")(x)
+        x = normalization(kind, width)(layers.UpSampling2D(2, interpolation="bilinear")(x))
+        x = _block(layers.Add()([skip, x]), kind)
+    x = layers.Conv2DTranspose(1, 4, 2, "same", kernel_initializer="he_normal")(x)
+    outputs = layers.Activation("sigmoid", dtype="float32", name="lungs")(x)
+    return keras.Model(inputs, outputs, name="residual_unet")
+
+
+def _convolution(x: KerasTensor, filters: int, size: int, stride: int, kind: str) -> KerasTensor:
+    """Convolution and normalisation: (B, H, W, C) to (B, H / stride, W / stride, filters)."""
+    made = layers.Conv2D(filters, size, stride, "same", use_bias=kind == "none", kernel_initializer="he_normal")
+    return normalization(kind, filters)(made(x))
+
+
+def _block(x: KerasTensor, kind: str) -> KerasTensor:
+    """Two 3 x 3 convolutions beside the identity; the shape stays."""
+    width = x.shape[-1]
+    inner = layers.ReLU()(_convolution(x, width, 3, 1, kind))
+    return layers.ReLU()(layers.Add()([x, _convolution(inner, width, 3, 1, kind)]))
