@@ -23,7 +23,9 @@ def test_generators_give_a_probability_for_every_pixel(name, shape):
     assert drawn.max() <= 1
 
 
-@pytest.mark.parametrize(("name", "step"), [("unet", 16), ("attention-unet", 16), ("fcn", 32), ("scan", 16), ("residual-unet", 32)])
+@pytest.mark.parametrize(
+    ("name", "step"), [("unet", 16), ("attention-unet", 16), ("fcn", 32), ("scan", 16), ("residual-unet", 32)]
+)
 def test_a_generator_says_which_sizes_it_can_draw(name, step):
     config = GeneratorConfig(name=name, filters=2)
     with pytest.raises(ConfigError, match=f"multiples of {step}, not 90 x 64") as caught:
