@@ -1,0 +1,126 @@
+"""Accuracy against the network's time: one point for each of the weights, as a table and a picture.
+
+    python benchmarks/speed_curve.py DATA [--split FILE.csv --part val] [--weights jsrt RUN ...] [-o curve.png]
+        [--cores 2] [--calls 40]
+
+The time is the median of single radiographs through the network alone, as `lungmask segment` calls it, after five
+that do not count, with nothing else running on as many cores; the Dice is that of `accuracy.py`.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import accuracy
+import numpy as np
+
+from lungmask_cli.datasets.layouts import find_pairs
+from lungmask_cli.datasets.splits import resolve_split
+
+WARM_UP = 5
+
+
+def milliseconds(weights: str, calls: int) -> dict[str, Any]:
+    """Of one radiograph through the network, with its size and parameters."""
+    from lungmask_cli.networks.backend import Hardware, choose_device
+
+    choose_device(Hardware("cpu"))
+
+    from lungmask_cli.inference.manifest import find_weights
+    from lungmask_cli.inference.weights import load_model
+
+    model = load_model(find_weights(weights))
+    image = np.random.default_rng(0).random((1, model.image_size, model.image_size, 1), np.float32)
+    seconds = []
+    for _ in range(WARM_UP + calls):
+        started = time.perf_counter()
+        model.generator.predict_on_batch(image)
+        seconds.append(time.perf_counter() - started)
+    return {
+        "weights": Path(weights).name,
+        "size": model.image_size,
+        "parameters": model.generator.count_params(),
+        "milliseconds": statistics.median(seconds[WARM_UP:]) * 1000,
+    }
+
+
+def measure_alone(weights: str, options: argparse.Namespace) -> dict[str, Any]:
+    """In a process of its own, on as many cores as were asked for."""
+    command = [
+        sys.executable,
+        __file__,
+        str(options.data),
+        "--weights",
+        weights,
+        "--calls",
+        str(options.calls),
+        "--time",
+    ]
+    cores = sorted(os.sched_getaffinity(0))[: options.cores]
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, preexec_fn=lambda: os.sched_setaffinity(0, cores)
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="network time of one radiograph, ms", ylabel="mean Dice")
+    for row in rows:
+        axes.scatter(row["milliseconds"], row["dice"], color="#1f77b4")
+        axes.annotate(
+            f"{row['weights']}, {row['size']} px",
+            (row["milliseconds"], row["dice"]),
+            xytext=(5, 4),
+            textcoords="offset points",
+        )
+    axes.set_xlim(left=0)
+    figure.savefig(path, dpi=120)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    lines = ["| weights | px | parameters | network ms | Dice | worst image |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        cells = [row["weights"], str(row["size"]), f"{row['parameters']:,}", f"{row['milliseconds']:.0f}"]
+        cells += [f"{row['dice']:.4f}", f"{row['worst_dice']:.4f} ({row['worst_image']})"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--split", help="as in lungmask preprocess")
+    parser.add_argument("--part", default="val")
+    parser.add_argument("--weights", nargs="+", default=["jsrt"])
+    parser.add_argument("-o", "--output", type=Path, default=Path("curve.png"))
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--calls", type=int, default=40)
+    parser.add_argument("--time", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.time:
+        print(json.dumps(milliseconds(options.weights[0], options.calls)))
+        return
+    pairing = find_pairs(options.data)
+    names = [pair.id for pair in pairing.pairs]
+    split = resolve_split(names, options.split, seed=0)[0] if options.split else dict.fromkeys(names, options.part)
+    chosen = {name for name in names if split[name] == options.part}
+    rows = [measure_alone(weights, options) for weights in options.weights]
+    for row, weights in zip(rows, options.weights, strict=True):
+        figures = accuracy.measure(pairing, chosen, weights)
+        row.update(dice=figures["mean_dice"], worst_dice=figures["worst_dice"], worst_image=figures["worst_image"])
+    draw(rows, options.output)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
