@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from keras import Input, KerasTensor, backend, initializers, layers
+from keras import Input, KerasTensor, backend, initializers, layers, ops
 
 from lungmask_cli.errors import ConfigError
 from lungmask_cli.networks.parts import unknown_part
@@ -20,10 +20,35 @@ def normalization(kind: str, channels: int) -> layers.Layer:
         return layers.BatchNormalization(momentum=0.9, synchronized=_devices_share_batch())
     if kind == "group":
         groups = max(g for g in range(1, min(8, channels) + 1) if channels % g == 0)
-        return layers.GroupNormalization(groups)
+        return GroupNormalization(groups)
     if kind == "none":
         return layers.Identity()
     raise unknown_part("normalization", kind, NORMALIZATIONS)
+
+
+class GroupNormalization(layers.GroupNormalization):
+    """Keras's group normalisation of (batch, height, width, channels), over the last axis, in fewer passes.
+
+    Keras reshapes to five axes and normalises those, which takes a third of the compact U-Net's time on a CPU. Here
+    the sums of each channel are taken first and their groups combined, so that the image is only scaled and shifted.
+    The variance is the mean of squares less the square of the mean, in float32, which activations of a network's own
+    scale allow. Variables and the class's name, by which they are saved, are Keras's.
+    """
+
+    def call(self, inputs: KerasTensor) -> KerasTensor:
+        """The normalised `inputs`, of the same shape."""
+        x = ops.cast(inputs, "float32")
+        mean = self._of_groups(ops.mean(x, axis=(1, 2)))
+        variance = ops.maximum(self._of_groups(ops.mean(ops.square(x), axis=(1, 2))) - ops.square(mean), 0.0)
+        scale = ops.rsqrt(variance + self.epsilon) * ops.cast(self.gamma, "float32")
+        shift = ops.cast(self.beta, "float32") - mean * scale
+        return ops.cast(x * scale[:, None, None, :] + shift[:, None, None, :], self.compute_dtype)
+
+    def _of_groups(self, values: KerasTensor) -> KerasTensor:
+        """The mean over each group of (batch, channels), repeated for its channels."""
+        grouped = ops.reshape(values, (-1, self.groups, values.shape[-1] // self.groups))
+        mean = ops.mean(grouped, axis=2, keepdims=True)
+        return ops.reshape(ops.broadcast_to(mean, ops.shape(grouped)), (-1, values.shape[-1]))
 
 
 def _devices_share_batch() -> bool:

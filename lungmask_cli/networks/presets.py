@@ -84,6 +84,30 @@ _COMPACT = TrainConfig(
     ),
 )
 
+_COMPACT_ROBUST = replace(
+    _COMPACT,
+    preset="compact-robust",
+    epochs=60,
+    batch_size=4,
+    discriminator=DiscriminatorConfig(name="none"),
+    augmentation=AugmentationConfig(
+        rotation_degrees=12.0,
+        scale=0.2,
+        aspect=0.08,
+        shift=0.08,
+        shear_degrees=4.0,
+        elastic=0.015,
+        gamma=0.4,
+        contrast=0.3,
+        brightness=0.08,
+        noise=0.03,
+        blur=0.005,
+        border_probability=0.25,
+        label_probability=0.2,
+        opacity_probability=0.3,
+    ),
+)
+
 PRESETS: dict[str, Preset] = {
     "unet": Preset(
         summary="U-Net of 31 million parameters, no adversary (Ronneberger et al. 2015)",
@@ -256,28 +280,19 @@ PRESETS: dict[str, Preset] = {
             "training images about two thirds as large, without flips: what 60 epochs on validation images, as they "
             "are and changed, were best with (docs/explanation/recipe.md)."
         ),
-        config=replace(
-            _COMPACT,
-            preset="compact-robust",
-            epochs=60,
-            batch_size=4,
-            discriminator=DiscriminatorConfig(name="none"),
-            augmentation=AugmentationConfig(
-                rotation_degrees=12.0,
-                scale=0.2,
-                aspect=0.08,
-                shift=0.08,
-                shear_degrees=4.0,
-                elastic=0.015,
-                gamma=0.4,
-                contrast=0.3,
-                brightness=0.08,
-                noise=0.03,
-                blur=0.005,
-                border_probability=0.25,
-                label_probability=0.2,
-                opacity_probability=0.3,
-            ),
+        config=_COMPACT_ROBUST,
+    ),
+    "compact-fast": Preset(
+        summary="compact-robust with residual blocks: 2.2 million parameters, a third of the time a step and a mask",
+        source=(
+            "This project. The recipe of compact-robust for the generator residual-unet: residual blocks from half the "
+            "resolution down, so that the costly convolutions of the full resolution are left out."
+        ),
+        config=_COMPACT_ROBUST.merged(
+            {
+                "preset": "compact-fast",
+                "generator": {"name": "residual-unet", "filters": 16, "max_filters": 128, "levels": 6},
+            }
         ),
     ),
 }
