@@ -1,22 +1,29 @@
 """Dice of a model on a data set at the images' own size, by `lungmask segment` and `lungmask score`.
 
-    python benchmarks/accuracy.py DATA [--split FILE.csv:COLUMN --part test] [--weights jsrt] [--json FILE]
+    python benchmarks/accuracy.py DATA [--split FILE.csv:COLUMN --part test] [--weights general] [--spacing MM]
+        [--json FILE] [--keep FOLDER]
 
 DATA is a folder that `lungmask preprocess` accepts, whose masks have the size of their images. The scores are checked
-against the ten lines of NumPy in `check_dice.py`.
+against the ten lines of NumPy in `check_dice.py`. Intervals are `lungmask score`'s: 95 %, bootstrap over images. The
+groups are told by the names of JSRT (nodule or not), Montgomery and Shenzhen (tuberculosis or not). --spacing, the
+millimetres of a pixel, adds HD95; --keep leaves images, masks and scores for looking at.
 """
 
 import argparse
+import contextlib
 import csv
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from check_dice import largest_difference
@@ -25,6 +32,15 @@ from lungmask_cli.datasets.layouts import Pairing, find_pairs
 from lungmask_cli.datasets.splits import resolve_split
 from lungmask_cli.imaging.masks import read_masks
 from lungmask_cli.imaging.write import write_mask
+from lungmask_cli.scoring.statistics import bootstrap_intervals
+
+# What the publishers' file names tell of the patient.
+GROUPS = {
+    "nodule": r"JPCLN",
+    "no nodule": r"JPCNN",
+    "tuberculosis": r"(MCUCXR|CHNCXR)_\d+_1",
+    "no tuberculosis": r"(MCUCXR|CHNCXR)_\d+_0",
+}
 
 
 def lungmask(*arguments: object) -> None:
@@ -40,28 +56,65 @@ def lay_out(pairing: Pairing, chosen: set[str], folder: Path) -> None:
             write_mask(folder / "truth" / f"{pair.id}.png", np.any(read_masks(pair.masks), axis=0))
 
 
-def measure(pairing: Pairing, chosen: set[str], weights: str) -> dict[str, object]:
+@contextlib.contextmanager
+def kept_or_temporary(folder: Path | None) -> Iterator[Path]:
+    """A new folder: `folder`, or one that is gone afterwards."""
+    if folder:
+        folder.mkdir(parents=True)
+        yield folder
+        return
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+        yield Path(temporary)
+
+
+def interval(values: list[float]) -> list[float]:
+    """The 95 % bootstrap interval of the mean, every image a patient."""
+    (found,) = bootstrap_intervals(np.asarray(values)[:, None], np.arange(len(values)), seed=0)
+    return [round(float(end), 6) for end in found]
+
+
+def by_group(dices: dict[str, float]) -> dict[str, dict[str, Any]]:
+    """Count, mean and interval of each group that the names tell."""
+    members = {
+        group: [dice for name, dice in dices.items() if re.match(pattern, Path(name).name)]
+        for group, pattern in GROUPS.items()
+    }
+    return {
+        group: {"images": len(found), "mean_dice": round(statistics.mean(found), 6), "interval": interval(found)}
+        for group, found in members.items()
+        if found
+    }
+
+
+def measure(
+    pairing: Pairing, chosen: set[str], weights: str, spacing: float | None = None, keep: Path | None = None
+) -> dict[str, object]:
+    with kept_or_temporary(keep) as folder:
         lay_out(pairing, chosen, folder)
         lungmask("segment", folder / "images", "-o", folder / "masks", "--weights", weights, "--device", "cpu")
-        lungmask("score", folder / "masks", folder / "truth", "-o", folder / "dice.csv")
+        extra = ("--metrics", "dice,iou,hd95", "--spacing", spacing) if spacing else ()
+        lungmask("score", folder / "masks", folder / "truth", "-o", folder / "dice.csv", *extra)
         difference = largest_difference(folder / "masks", folder / "truth", folder / "dice.csv")
         rows = list(csv.DictReader((folder / "dice.csv").open()))
         seconds = [float(row["seconds"]) for row in csv.DictReader((folder / "masks" / "segment.csv").open())]
     dices = {row["file"]: float(row["dice"]) for row in rows}
     worst = min(dices, key=dices.__getitem__)
-    return {
+    figures: dict[str, object] = {
         "images": len(dices),
         "mean_dice": round(statistics.mean(dices.values()), 6),
+        "interval": interval(list(dices.values())),
         "sd_dice": round(statistics.stdev(dices.values()), 6),
         "median_dice": round(statistics.median(dices.values()), 6),
         "worst_dice": round(dices[worst], 6),
         "worst_image": worst,
         "mean_iou": round(statistics.mean(float(row["iou"]) for row in rows), 6),
+        "groups": by_group(dices),
         "largest_difference_from_numpy": difference,
         "median_seconds_per_image": round(statistics.median(seconds), 4),
     }
+    if spacing:
+        figures["mean_hd95_mm"] = round(statistics.mean(float(row["hd95_mm"]) for row in rows), 4)
+    return figures
 
 
 def main() -> None:
@@ -69,7 +122,9 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--split", help="as in lungmask preprocess")
     parser.add_argument("--part", default="test")
-    parser.add_argument("--weights", default="jsrt")
+    parser.add_argument("--weights", default="general")
+    parser.add_argument("--spacing", type=float, help="millimetres of a pixel: adds HD95")
+    parser.add_argument("--keep", type=Path, help="a new folder for everything")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     pairing = find_pairs(options.data)
@@ -79,7 +134,7 @@ def main() -> None:
         split, method = resolve_split(names, options.split, seed=0)
         chosen = {name for name in names if split[name] == options.part}
         method = f"{options.part} of {method}"
-    figures = measure(pairing, chosen, options.weights)
+    figures = measure(pairing, chosen, options.weights, options.spacing, options.keep)
     figures = {"data": options.data.name, "part": method, "weights": options.weights, **figures}
     figures["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     text = json.dumps(figures, indent=2)

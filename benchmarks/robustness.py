@@ -1,6 +1,6 @@
 """Dice on radiographs that something was done to: the corruptions that a mask should survive, each in three severities.
 
-    python benchmarks/robustness.py DATA [--split FILE.csv:COLUMN --part test] [--weights jsrt ...] [--keep FOLDER]
+    python benchmarks/robustness.py DATA [--split FILE.csv:COLUMN --part test] [--weights general ...] [--keep FOLDER]
         [--json FILE]
 
 DATA is a folder that `lungmask preprocess` accepts, whose masks have the size of their images. Each radiograph is
@@ -10,20 +10,18 @@ Prints a Markdown table for each of the weights; --keep leaves images, masks and
 """
 
 import argparse
-import contextlib
 import csv
 import io
 import json
 import os
 import platform
 import statistics
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from accuracy import lungmask
+from accuracy import kept_or_temporary, lungmask
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -194,22 +192,12 @@ def table(dices: dict[str, list[float]]) -> str:
     return "\n".join([*lines, "", f"Mean of all that was changed: {statistics.mean(changed):.4f}."])
 
 
-@contextlib.contextmanager
-def kept_or_temporary(folder: Path | None) -> Iterator[Path]:
-    if folder:
-        folder.mkdir(parents=True)
-        yield folder
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        yield Path(temporary)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--split", help="as in lungmask preprocess")
     parser.add_argument("--part", default="test")
-    parser.add_argument("--weights", nargs="+", default=["jsrt"])
+    parser.add_argument("--weights", nargs="+", default=["general"])
     parser.add_argument("--keep", type=Path, help="a new folder for everything")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()

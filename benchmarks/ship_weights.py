@@ -7,6 +7,7 @@ FIGURES.json are files that `accuracy.py --json` wrote for this run.
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,52 @@ from lungmask_cli.inference.manifest import find_weights
 from lungmask_cli.inference.weights import load_model, save_weights
 from lungmask_cli.networks.presets import find_preset
 
-LICENCE = (
-    "Research and education, non-commercial. Trained on JSRT radiographs with SCR masks, whose terms allow research "
-    "and education and forbid redistribution of the images; the weights contain none of them."
-)
-SOURCE = "JSRT (Shiraishi et al. 2000) with SCR masks (van Ginneken et al. 2006), as 512 x 512 copies of 8 bits"
-COMMAND = "lungmask train ./jsrt --preset {preset} --seed {seed} --split benchmarks/splits/{split}"
+JSRT = "JSRT (Shiraishi et al. 2000) with SCR masks (van Ginneken et al. 2006)"
+SHENZHEN = "Shenzhen (Jaeger et al. 2014) with the masks of Stirenko et al. (2018)"
+COPIES = ", as 512 x 512 copies of 8 bits"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a split of benchmarks/splits/ stands for."""
+
+    folders: str
+    source: str
+    licence: str
+
+
+TRAININGS = {
+    "jsrt_160_40_40.csv": Training(
+        "./jsrt",
+        JSRT + COPIES,
+        "Research and education, non-commercial. Trained on JSRT radiographs with SCR masks, whose terms allow "
+        "research and education and forbid redistribution of the images; the weights contain none of them.",
+    ),
+    "jsrt_shenzhen.csv": Training(
+        "./jsrt ./shenzhen",
+        f"{JSRT}; {SHENZHEN}{COPIES}",
+        "CC BY-NC-SA 4.0, for research and education, non-commercial. Trained on JSRT radiographs with SCR masks, "
+        "whose terms allow research and education and forbid redistribution of the images, and on Shenzhen radiographs "
+        "with masks under CC BY-NC-SA 4.0; the weights contain none of them.",
+    ),
+}
+
+
+def find_training(manifest: dict[str, Any]) -> Training:
+    split = manifest["data"]["split"]
+    if split not in TRAININGS:
+        raise SystemExit(f"the run's split, {split}, is none of {', '.join(TRAININGS)}")
+    return TRAININGS[split]
 
 
 def command(manifest: dict[str, Any]) -> str:
     """The command that repeats the run, which must be a preset on a split that is kept here."""
-    config, split = TrainConfig().merged(manifest["config"]), manifest["data"]["split"]
+    config = TrainConfig().merged(manifest["config"])
     if config != find_preset(config.preset).config.merged({"seed": config.seed}):
         raise SystemExit(f"the run differs from its preset {config.preset}, so no short command repeats it")
-    if not (Path(__file__).parent / "splits" / split).is_file():
-        raise SystemExit(f"the run's split, {split}, is not in benchmarks/splits")
-    return COMMAND.format(preset=config.preset, seed=config.seed, split=split)
+    folders, split = find_training(manifest).folders, manifest["data"]["split"]
+    terms = f"--preset {config.preset} --seed {config.seed} --split benchmarks/splits/{split}"
+    return f"lungmask train {folders} {terms}"
 
 
 def main() -> None:
@@ -44,9 +75,9 @@ def main() -> None:
     manifest = {
         **{key: value for key, value in model.manifest.items() if key not in ("sha256", "file", "precision", "scores")},
         "name": options.name,
-        "data": {"source": SOURCE, **model.manifest["data"]},
+        "data": {"source": find_training(model.manifest).source, **model.manifest["data"]},
         "command": command(model.manifest),
-        "licence": LICENCE,
+        "licence": find_training(model.manifest).licence,
         "parameters": model.generator.count_params(),
         "training": summary,
         "scores": [json.loads(path.read_text()) for path in options.figures],

@@ -1,6 +1,6 @@
 """Accuracy against the network's time: one point for each of the weights, as a table and a picture.
 
-    python benchmarks/speed_curve.py DATA [--split FILE.csv --part val] [--weights jsrt RUN ...] [-o curve.png]
+    python benchmarks/speed_curve.py DATA [--split FILE.csv --part val] [--weights general RUN ...] [-o curve.png]
         [--cores 2] [--calls 40]
 
 The time is the median of single radiographs through the network alone, as `lungmask segment` calls it, after five
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--split", help="as in lungmask preprocess")
     parser.add_argument("--part", default="val")
-    parser.add_argument("--weights", nargs="+", default=["jsrt"])
+    parser.add_argument("--weights", nargs="+", default=["general", "jsrt"])
     parser.add_argument("-o", "--output", type=Path, default=Path("curve.png"))
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--calls", type=int, default=40)
