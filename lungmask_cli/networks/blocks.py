@@ -46,9 +46,10 @@ class GroupNormalization(layers.GroupNormalization):
 
     def _of_groups(self, values: KerasTensor) -> KerasTensor:
         """The mean over each group of (batch, channels), repeated for its channels."""
-        grouped = ops.reshape(values, (-1, self.groups, values.shape[-1] // self.groups))
-        mean = ops.mean(grouped, axis=2, keepdims=True)
-        return ops.reshape(ops.broadcast_to(mean, ops.shape(grouped)), (-1, values.shape[-1]))
+        channels = values.shape[-1]
+        # The batch is named, not -1: a device may get none of the last images, and 0 / 0 has no answer.
+        grouped = ops.reshape(values, (ops.shape(values)[0], self.groups, channels // self.groups))
+        return ops.repeat(ops.mean(grouped, axis=2), channels // self.groups, axis=1)
 
 
 def _devices_share_batch() -> bool:
