@@ -21,6 +21,8 @@ ConfigT = typing.TypeVar("ConfigT")
 # is a mistake or an attack.
 MAX_PIXELS = 100_000_000
 NO_CONTRAST, CLAHE = "none", "clahe"
+# How many times finer than the network's input an image is kept, a part of which it is to see.
+ZOOM_DETAIL = 2
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -156,7 +158,8 @@ class TrainConfig:
 
     `patience` ends a run after so many epochs without a better validation Dice (0: never). `precision` is `float32`, or
     `mixed_bfloat16` or `mixed_float16` for GPUs that compute faster with 16 bits; weights are always of 32. `contrast`
-    is done to what the network sees: `none`, or `clahe`, which needs the extra `[clahe]`.
+    is done to what the network sees: `none`, or `clahe`, which needs the extra `[clahe]`. With `zoom` the network draws
+    twice, on the whole radiograph and then on the square around the lungs that it found, and is trained on both.
     """
 
     preset: str = "compact"
@@ -167,6 +170,7 @@ class TrainConfig:
     patience: int = 0
     precision: str = "float32"
     contrast: str = NO_CONTRAST
+    zoom: bool = False
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -186,6 +190,11 @@ class TrainConfig:
         _require(
             self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision}"
         )
+
+    @property
+    def detail(self) -> int:
+        """The side in pixels of the square image that holds all that the network may look at, be it from close by."""
+        return self.image_size * ZOOM_DETAIL if self.zoom else self.image_size
 
     def merged(self, changes: Mapping[str, Any]) -> Self:
         """A copy with `changes` (nested mapping of key to value) laid over it.

@@ -11,6 +11,7 @@ from lungmask_cli.cli.options import HashNames, MaxPixels, Polarity, ResolutionT
 from lungmask_cli.cli.terminal import complain, progress, say, warn, warn_of_all, write_table
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError, UsageError
+from lungmask_cli.inference.manifest import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     from lungmask_cli.inference.segment import Job, Row, Segmenter
@@ -30,7 +31,7 @@ def segment(
     ],
     weights: Annotated[
         str, typer.Option(help="Weights that ship, by name; a .weights.h5 file; or a run folder.")
-    ] = "jsrt",
+    ] = DEFAULT_WEIGHTS,
     overlay: Annotated[bool, typer.Option("--overlay", help="Also draw pictures into OUT/overlays.")] = False,
     truth: Annotated[
         Path | None, typer.Option(help="Folder of hand-made masks: adds the Dice of each image.", metavar="DIR")

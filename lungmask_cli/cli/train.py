@@ -147,7 +147,7 @@ def train(
         resolved = resolve_config(preset, config, flags, init)
         folders = tuple(str(folder.absolute()) for folder in data or [])
         record = Record(
-            source=Source(folders, max(_PREPARED_SIZE, resolved.image_size), polarity, max_pixels),
+            source=Source(folders, max(_PREPARED_SIZE, resolved.detail), polarity, max_pixels),
             hardware=Hardware(device, devices, deterministic),
             init=str(find_weights(init).absolute()) if init else "",
             memory_gb=memory,
@@ -225,7 +225,7 @@ def _show_batch(prepared: "PreparedSet", config: TrainConfig, path: Path) -> Non
     entries = prepared.of(TRAIN)[:COLUMNS]
     if not entries:
         raise UsageError(f"{prepared.folder}: has no images in split train", "Make a split: --split 160/40/40.")
-    pairs = RadiographBatches(prepared, entries, config.image_size, 1).first(COLUMNS)
+    pairs = RadiographBatches(prepared, entries, config.image_size, 1, zoom=config.zoom).first(COLUMNS)
     write_picture(path, draw_changes(pairs, config.augmentation, config.seed))
     typer.echo(path)
 

@@ -1,5 +1,6 @@
-"""Letterboxing, its inverse, and resizing."""
+"""Letterboxing, windows on a part of an image, their inverses, and resizing."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,6 +11,9 @@ from PIL import Image
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 
 T = TypeVar("T", bound=np.generic)
+
+# Beside lungs that are looked at more closely, as a share of their longer side: what a first look may have missed.
+ZOOM_MARGIN = 0.05
 
 
 def resize(image: NDArray[Any], height: int, width: int) -> FloatImage:
@@ -107,3 +111,62 @@ class Letterbox:
             return None
         rows, columns = self.content
         return spacing_mm[0] * self.height / rows, spacing_mm[1] * self.width / columns
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square part of a square image: its upper and left edge and its side, as fractions of the image's side.
+
+    It may reach beyond the image, where there is nothing, 0.
+    """
+
+    top: float
+    left: float
+    side: float
+
+    @staticmethod
+    def around(mask: Mask, margin: float = ZOOM_MARGIN) -> "Window":
+        """The smallest square in whose middle is all that is true of (S, S), with a margin of so much of its side.
+
+        Raises:
+            ValueError: nothing is true.
+        """
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        if not rows.size:
+            raise ValueError("there is nothing to look at in an empty mask")
+        (top, bottom), (left, right) = ((int(ends[0]), int(ends[-1]) + 1) for ends in (rows, columns))
+        side = max(bottom - top, right - left) * (1 + 2 * margin)
+        first_row, first_column = ((value - side) / 2 for value in (top + bottom, left + right))
+        return Window(first_row / len(mask), first_column / len(mask), side / len(mask))
+
+    def cut(self, square: FloatImage, size: int) -> FloatImage:
+        """What the window shows of (S, S) float32, at (size, size)."""
+        beyond = max(0.0, -self.top, -self.left, max(self.top, self.left) + self.side - 1)
+        around = math.ceil(beyond * len(square)) + 1
+        top, left = (around + edge * len(square) for edge in (self.top, self.left))
+        side = self.side * len(square)
+        return _resized_part(np.pad(square, around), (left, top, left + side, top + side), (size, size))
+
+    def put_back(self, seen: FloatImage, size: int) -> FloatImage:
+        """(s, s) float32 of the window to where it is in (size, size); pixels that it does not show whole are 0."""
+        square = np.zeros((size, size), np.float32)
+        (top, bottom), (left, right) = (self._pixels(edge, size) for edge in (self.top, self.left))
+        if bottom > top and right > left:
+            scale = len(seen) / (self.side * size)
+            box = [(end - edge * size) * scale for end, edge in zip((left, top), (self.left, self.top), strict=True)]
+            box += [box[0] + (right - left) * scale, box[1] + (bottom - top) * scale]
+            square[top:bottom, left:right] = _resized_part(seen, tuple(box), (right - left, bottom - top))
+        return square
+
+    def _pixels(self, edge: float, size: int) -> tuple[int, int]:
+        """First and last but one of the pixels of an axis of `size` that the window from `edge` on shows whole."""
+        return max(math.ceil(edge * size), 0), min(math.floor((edge + self.side) * size), size)
+
+
+def _resized_part(image: FloatImage, box: tuple[float, ...], size: tuple[int, int]) -> FloatImage:
+    """The box (left, upper, right, lower) of (H, W) float32 at that width and height, bilinear."""
+    height, width = image.shape
+    left, upper, right, lower = box
+    within = (max(left, 0), max(upper, 0), min(right, width), min(lower, height))  # beyond only by rounding
+    picture = Image.fromarray(np.ascontiguousarray(image, np.float32))
+    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, within), dtype=np.float32)

@@ -9,6 +9,7 @@ import lungmask_cli
 from lungmask_cli.errors import UsageError
 
 BEST = "best"
+DEFAULT_WEIGHTS = "jsrt"
 FORMAT = 1
 KERAS_MAJOR = 3
 _SUFFIX = ".weights.h5"

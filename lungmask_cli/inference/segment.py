@@ -156,7 +156,7 @@ class Segmenter:
             radiograph = read_radiograph(job.source, self.read)
         except ImageError as error:
             raise ImageError(error.message.replace(str(job.source), shown), error.hint) from error
-        content = Letterbox(*radiograph.shape, self.model.image_size).content
+        content = Letterbox(*radiograph.shape, self.model.detail).content
         image, notes = standardized(radiograph, self.correct_polarity, content)
         mask = predict_mask(self.model, image, self.cleanup, radiograph.shape)
         truth, reason = self._read_truth(job, mask)

@@ -23,11 +23,17 @@ from lungmask_cli.networks.generators import build_generator
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A generator with its weights, what it wants to see, and the manifest they came with."""
+    """A generator with its weights, what it wants to see, and the manifest they came with.
+
+    Where `zoom`, it draws twice, the second time on the square around the lungs that it found. `detail` is the side in
+    pixels of the square image that holds all that it may look at.
+    """
 
     generator: keras.Model
     image_size: int
     contrast: str
+    zoom: bool
+    detail: int
     manifest: dict[str, Any]
 
 
@@ -74,7 +80,7 @@ def load_model(path: Path) -> LoadedModel:
             f"{path}: its weights do not fit its manifest: {error}",
             f"They were written by {written}; this is lungmask {__version__} with Keras {keras.__version__}.",
         ) from error
-    return LoadedModel(generator, config.image_size, config.contrast, manifest)
+    return LoadedModel(generator, config.image_size, config.contrast, config.zoom, config.detail, manifest)
 
 
 def _halve(path: Path) -> None:

@@ -1,10 +1,11 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from lungmask_cli.imaging.geometry import Letterbox, resize
+from lungmask_cli.imaging.geometry import Letterbox, Window, resize
 
 sides = st.integers(8, 200)
 
@@ -87,3 +88,46 @@ def test_shrinking_by_blocks_first_moves_nothing(height, width, size, kind):
     y, x = (np.mgrid[:size, :size] + 0.5) / size
     inner = np.s_[1:-1, 1:-1]  # at the edges a pixel's means are of one side
     assert np.abs(shrunk - (y * 100 + x * 50))[inner].max() < 2  # whole numbers are up to 1 less
+
+
+def test_a_window_is_a_square_with_a_margin_around_all_that_is_true():
+    mask = np.zeros((100, 100), bool)
+    mask[20:40, 60:70] = True
+    window = Window.around(mask, 0.25)
+    assert (window.top, window.left, window.side) == pytest.approx((0.15, 0.50, 0.30))
+    with pytest.raises(ValueError, match="empty mask"):
+        Window.around(mask & False, 0.25)
+
+
+def test_a_window_shows_its_part_of_the_image_and_nothing_beyond():
+    square = np.arange(16, dtype=np.float32).reshape(4, 4)
+    assert np.array_equal(Window(0.25, 0.5, 0.5).cut(square, 2), [[6, 7], [10, 11]])
+    assert np.array_equal(Window(-0.25, -0.25, 0.5).cut(square, 2), [[0, 0], [0, 0]])
+    assert np.array_equal(Window(0.75, 0.75, 0.5).cut(square, 2), [[15, 0], [0, 0]])
+    assert np.array_equal(Window(2, 2, 0.5).cut(square, 2), np.zeros((2, 2)))
+
+
+@given(st.floats(-0.5, 1), st.floats(-0.5, 1), st.floats(0.01, 1.5), st.integers(4, 80), st.integers(4, 80))
+@settings(max_examples=150, deadline=None)
+def test_what_a_window_shows_goes_back_to_its_place(top, left, side, seen, size):
+    y, x = (np.mgrid[:200, :200] + 0.5) / 200
+    window = Window(top, left, side)
+    back = window.put_back(window.cut((1 + y + 2 * x).astype(np.float32), seen), size)
+    y, x = (np.mgrid[:size, :size] + 0.5) / size
+    reach = side / seen + 1 / size + 0.01  # what a pixel of either covers, and of the image
+    inside = np.ones((size, size), bool)
+    for place, edge in ((y, top), (x, left)):
+        inside &= (place > edge + reach) & (place < edge + side - reach) & (place > reach) & (place < 1 - reach)
+    assert np.abs(back - (1 + y + 2 * x))[inside].max(initial=0) < 4 * reach
+    outside = (y < top) | (y > top + side) | (x < left) | (x > left + side)
+    assert not back[outside].any()
+
+
+@given(st.floats(0.2, 0.8), st.floats(0.2, 0.8), st.floats(0.02, 0.15))
+@settings(max_examples=100, deadline=None)
+def test_lungs_that_are_looked_at_closely_come_back_where_they_were(row, column, radius):
+    y, x = (np.mgrid[:128, :128] + 0.5) / 128
+    lungs = (np.abs(x - column) < radius) & (np.abs(y - row) < radius)
+    window = Window.around(lungs)
+    back = window.put_back(window.cut(lungs.astype(np.float32), 64), 128) > 0.5
+    assert np.array_equal(back, lungs)

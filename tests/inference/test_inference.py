@@ -17,7 +17,7 @@ from lungmask_cli.inference.cleanup import clean
 from lungmask_cli.inference.manifest import find_weights, shipped_folder
 from lungmask_cli.inference.predict import predict_mask, predict_probability
 from lungmask_cli.inference.segment import plan
-from lungmask_cli.inference.weights import load_model, save_weights
+from lungmask_cli.inference.weights import LoadedModel, load_model, save_weights
 from lungmask_cli.networks.generators import build_generator
 from tests.phantoms import draw_phantom
 
@@ -100,6 +100,46 @@ def test_masks_have_the_size_of_the_image(saved):
     image = draw_phantom(50, 71).image
     assert predict_probability(model, image).shape == (50, 71)
     assert predict_mask(model, image).dtype == bool
+
+
+class Tracing:
+    """In place of a generator: draws what is bright, and keeps what it was shown."""
+
+    def __init__(self):
+        self.shown = []
+
+    def predict_on_batch(self, images):
+        self.shown.append(images[0, ..., 0])
+        return images
+
+
+def two_lungs(width):
+    """Two lungs, in the right upper part of a black radiograph, as wide together as given."""
+    image = np.zeros((300, 400), np.float32)
+    image[30:80, 300 : 300 + width // 3] = image[30:80, 300 + width - width // 3 : 300 + width] = 1
+    return image
+
+
+def test_zooming_looks_again_at_the_lungs_alone_and_draws_them_where_they_are():
+    image = two_lungs(60)
+    generator = Tracing()
+    mask = predict_mask(LoadedModel(generator, 64, "none", True, 128, {}), image)
+    whole, lungs = generator.shown
+    assert np.ptp(np.flatnonzero((whole > 0.5).any(0))) < 12
+    assert 50 < np.ptp(np.flatnonzero((lungs > 0.5).any(0))) < 60  # of 64, but for the margin
+    wrong = mask != (image > 0.5)
+    assert wrong.sum() < 0.06 * mask.sum()  # 128 pixels for 400: a rim of less than one of them
+    assert not wrong[:, :296].any()
+
+
+def test_zooming_never_cuts_off_a_lung_that_was_not_found():
+    image = two_lungs(60)
+    image[:, 330:] = 0
+    generator = Tracing()
+    mask = predict_mask(LoadedModel(generator, 64, "none", True, 128, {}), image)
+    assert len(generator.shown) == 1
+    assert mask[50, 310]
+    assert not predict_mask(LoadedModel(generator, 64, "none", True, 128, {}), image * 0).any()
 
 
 def test_clean_fills_holes_and_drops_specks():
