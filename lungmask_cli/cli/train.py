@@ -225,7 +225,7 @@ def _show_batch(prepared: "PreparedSet", config: TrainConfig, path: Path) -> Non
     entries = prepared.of(TRAIN)[:COLUMNS]
     if not entries:
         raise UsageError(f"{prepared.folder}: has no images in split train", "Make a split: --split 160/40/40.")
-    pairs = RadiographBatches(prepared, entries, config.image_size, 1, zoom=config.zoom).first(COLUMNS)
+    pairs = RadiographBatches(prepared, entries, config.image_size, 1).first(COLUMNS)
     write_picture(path, draw_changes(pairs, config.augmentation, config.seed))
     typer.echo(path)
 

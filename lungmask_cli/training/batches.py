@@ -2,28 +2,23 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from lungmask_cli.config import NO_CONTRAST, ZOOM_DETAIL, AugmentationConfig
+from lungmask_cli.config import NO_CONTRAST, AugmentationConfig
 from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.errors import ImageError
 from lungmask_cli.imaging.contrast import enhance
-from lungmask_cli.imaging.geometry import ZOOM_MARGIN, Window, resize
+from lungmask_cli.imaging.geometry import resize
 from lungmask_cli.imaging.masks import read_mask
 from lungmask_cli.imaging.radiograph import FloatImage
 from lungmask_cli.imaging.read import read_radiograph
 from lungmask_cli.training.augmentation import augment
 
 _BYTES_PER_PIXEL = 3  # of image and mask
-_WHOLE = Window(0, 0, 1)
-# Of views of training images where the network draws twice: the share that shows the lungs alone, and the largest width
-# of what is shown beyond the others. The first drawing needs to find lungs of any size, the second to be exact.
-_ZOOMED, _BEYOND = 2 / 3, 0.5
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
@@ -54,8 +49,7 @@ class RadiographBatches(keras.utils.PyDataset):
     """Batches of (B, S, S, 1) radiographs and masks in [0, 1], held in memory or read again in each epoch.
 
     With `augmentation` the order and the changes are drawn anew for each epoch from (seed, epoch, image) alone, and a
-    rest smaller than a batch waits for the next epoch. With `zoom` images are kept finer, and the network sees them as
-    `segment` shows them to it: now and then whole, mostly the lungs; those that are to be judged, the lungs.
+    rest smaller than a batch waits for the next epoch.
 
     Args:
         prepared: the data.
@@ -68,7 +62,6 @@ class RadiographBatches(keras.utils.PyDataset):
         memory_gb: read from disk in each epoch where all images would take more.
         workers: threads that make batches.
         contrast: normalisation of what the network sees.
-        zoom: look at lungs more closely.
     """
 
     def __init__(
@@ -83,7 +76,6 @@ class RadiographBatches(keras.utils.PyDataset):
         memory_gb: float = math.inf,
         workers: int = 1,
         contrast: str = NO_CONTRAST,
-        zoom: bool = False,
     ) -> None:
         super().__init__(workers=workers)
         self._prepared = prepared
@@ -95,14 +87,12 @@ class RadiographBatches(keras.utils.PyDataset):
         self.batch_size = min(batch_size, len(entries))
         self.image_size = image_size
         self.failure: ImageError | None = None
-        self._zoom = zoom
-        self._kept_size = kept = image_size * ZOOM_DETAIL if zoom else image_size
-        self.is_in_memory = len(entries) * kept**2 * _BYTES_PER_PIXEL <= memory_gb * 2**30
+        self.is_in_memory = len(entries) * image_size**2 * _BYTES_PER_PIXEL <= memory_gb * 2**30
         if self.is_in_memory:
-            self._images = np.empty((len(entries), kept, kept), np.uint16)
-            self._masks = np.empty((len(entries), kept, kept), np.uint8)
+            self._images = np.empty((len(entries), image_size, image_size), np.uint16)
+            self._masks = np.empty((len(entries), image_size, image_size), np.uint8)
             for row, entry in enumerate(entries):
-                self._images[row], self._masks[row] = load_pair(prepared, entry, kept)
+                self._images[row], self._masks[row] = load_pair(prepared, entry, image_size)
 
     def __len__(self) -> int:
         if self._augmentation is None:
@@ -136,11 +126,8 @@ class RadiographBatches(keras.utils.PyDataset):
 
     def _pair(self, epoch: int, row: int) -> tuple[FloatImage, FloatImage]:
         image, mask = self._stored(row)
-        random = np.random.default_rng((self._seed, epoch, row))
-        if self._zoom:
-            window = _lungs(mask) if self._augmentation is None else _any_view(mask, random)
-            image, mask = (window.cut(pixels, self.image_size) for pixels in (image, mask))
         if self._augmentation is not None:
+            random = np.random.default_rng((self._seed, epoch, row))
             image, mask = augment(image, mask, self._augmentation, random)
         return enhance(image, self._contrast), mask
 
@@ -148,26 +135,10 @@ class RadiographBatches(keras.utils.PyDataset):
         if self.is_in_memory:
             image, mask = self._images[row], self._masks[row]
         else:
-            image, mask = load_pair(self._prepared, self._entries[row], self._kept_size)
+            image, mask = load_pair(self._prepared, self._entries[row], self.image_size)
         return image.astype(np.float32) / 65535, mask.astype(np.float32) / 255
 
     def _order(self, epoch: int) -> NDArray[Any]:
         if self._augmentation is None:
             return np.arange(len(self._entries))
         return np.random.default_rng((self._seed, epoch)).permutation(len(self._entries))
-
-
-def _lungs(mask: FloatImage, margin: float = ZOOM_MARGIN) -> Window:
-    lungs = mask > 0.5
-    return Window.around(lungs, margin) if lungs.any() else _WHOLE
-
-
-def _any_view(mask: FloatImage, random: np.random.Generator) -> Window:
-    """The lungs two times in three, more or less well framed; else the whole, or more than that."""
-    if random.random() < _ZOOMED:
-        window, moves = _lungs(mask, random.uniform(0, 4 * ZOOM_MARGIN)), ZOOM_MARGIN
-    else:
-        beyond = random.uniform(0, _BEYOND)
-        window, moves = Window(-beyond / 2, -beyond / 2, 1 + beyond), beyond / 2
-    down, right = random.uniform(-moves, moves, 2)
-    return replace(window, top=window.top + down, left=window.left + right)

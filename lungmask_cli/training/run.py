@@ -263,7 +263,6 @@ def _open_batches(run: _Run, epoch: int) -> tuple[RadiographBatches, RadiographB
         memory,
         workers,
         config.contrast,
-        config.zoom,
     )
     if not batches.is_in_memory:
         run.say(f"{len(run.fit_on)} images would take more than {memory:g} GB: they are read again in each epoch")
@@ -275,7 +274,6 @@ def _open_batches(run: _Run, epoch: int) -> tuple[RadiographBatches, RadiographB
         memory_gb=memory,
         workers=workers,
         contrast=config.contrast,
-        zoom=config.zoom,
     )
     return batches, validation
 
