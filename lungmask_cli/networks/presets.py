@@ -300,8 +300,8 @@ PRESETS: dict[str, Preset] = {
     "compact-zoom": Preset(
         summary="compact-fast that draws twice: on the whole radiograph, then on the square around the lungs it found",
         source=(
-            "This project. Trained as compact-fast. However much there is beside the lungs, the second drawing sees them "
-            "at one size, with more detail (docs/explanation/recipe.md)."
+            "This project. Trained as compact-fast. However much there is beside the lungs, the second drawing sees "
+            "them at one size, with more detail (docs/explanation/recipe.md)."
         ),
         config=_COMPACT_FAST.merged({"preset": "compact-zoom", "zoom": True}),
     ),
