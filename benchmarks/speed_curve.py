@@ -3,8 +3,9 @@
     python benchmarks/speed_curve.py DATA [--split FILE.csv --part val] [--weights general RUN ...] [-o curve.png]
         [--cores 2] [--calls 40]
 
-The time is the median of single radiographs through the network alone, as `lungmask segment` calls it, after five
-that do not count, with nothing else running on as many cores; the Dice is that of `accuracy.py`.
+The time is the median from one radiograph, in memory at the size that the network needs, to its probabilities at that
+size, drawn once or twice, as `lungmask segment` does it; five that are not counted go before, and nothing else runs on
+as many cores. The Dice is that of `accuracy.py`.
 """
 
 import argparse
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import accuracy
-import numpy as np
 
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.splits import resolve_split
@@ -26,31 +26,37 @@ from lungmask_cli.datasets.splits import resolve_split
 WARM_UP = 5
 
 
-def milliseconds(weights: str, calls: int) -> dict[str, Any]:
-    """Of one radiograph through the network, with its size and parameters."""
+def milliseconds(weights: str, radiograph: Path, calls: int) -> dict[str, Any]:
+    """Of one radiograph to its probabilities, with the network's size and parameters."""
     from lungmask_cli.networks.backend import Hardware, choose_device
 
     choose_device(Hardware("cpu"))
 
+    from lungmask_cli.imaging.geometry import Letterbox
+    from lungmask_cli.imaging.polarity import standardized
+    from lungmask_cli.imaging.read import read_radiograph
     from lungmask_cli.inference.manifest import find_weights
+    from lungmask_cli.inference.predict import predict_probability
     from lungmask_cli.inference.weights import load_model
 
     model = load_model(find_weights(weights))
-    image = np.random.default_rng(0).random((1, model.image_size, model.image_size, 1), np.float32)
+    read = read_radiograph(radiograph)
+    image, _ = standardized(read, shape=Letterbox(*read.shape, model.detail).content)
     seconds = []
     for _ in range(WARM_UP + calls):
         started = time.perf_counter()
-        model.generator.predict_on_batch(image)
+        predict_probability(model, image)
         seconds.append(time.perf_counter() - started)
     return {
         "weights": Path(weights).name,
+        "drawn": "twice" if model.zoom else "once",
         "size": model.image_size,
         "parameters": model.generator.count_params(),
         "milliseconds": statistics.median(seconds[WARM_UP:]) * 1000,
     }
 
 
-def measure_alone(weights: str, options: argparse.Namespace) -> dict[str, Any]:
+def measure_alone(weights: str, radiograph: Path, options: argparse.Namespace) -> dict[str, Any]:
     """In a process of its own, on as many cores as were asked for."""
     command = [
         sys.executable,
@@ -61,6 +67,7 @@ def measure_alone(weights: str, options: argparse.Namespace) -> dict[str, Any]:
         "--calls",
         str(options.calls),
         "--time",
+        str(radiograph),
     ]
     cores = sorted(os.sched_getaffinity(0))[: options.cores]
     done = subprocess.run(
@@ -74,7 +81,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot(xlabel="network time of one radiograph, ms", ylabel="mean Dice")
+    axes = figure.add_subplot(xlabel="from a radiograph in memory to its probabilities, ms", ylabel="mean Dice")
     for row in rows:
         axes.scatter(row["milliseconds"], row["dice"], color="#1f77b4")
         axes.annotate(
@@ -88,9 +95,9 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    lines = ["| weights | px | parameters | network ms | Dice | worst image |", "|---|---|---|---|---|---|"]
+    lines = ["| weights | px | drawn | parameters | ms | Dice | worst image |", "|---|---|---|---|---|---|---|"]
     for row in rows:
-        cells = [row["weights"], str(row["size"]), f"{row['parameters']:,}", f"{row['milliseconds']:.0f}"]
+        cells = [row["weights"], str(row["size"]), row["drawn"], f"{row['parameters']:,}", f"{row['milliseconds']:.0f}"]
         cells += [f"{row['dice']:.4f}", f"{row['worst_dice']:.4f} ({row['worst_image']})"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -105,16 +112,17 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("curve.png"))
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--calls", type=int, default=40)
-    parser.add_argument("--time", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--time", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.time:
-        print(json.dumps(milliseconds(options.weights[0], options.calls)))
+        print(json.dumps(milliseconds(options.weights[0], options.time, options.calls)))
         return
     pairing = find_pairs(options.data)
     names = [pair.id for pair in pairing.pairs]
     split = resolve_split(names, options.split, seed=0)[0] if options.split else dict.fromkeys(names, options.part)
     chosen = {name for name in names if split[name] == options.part}
-    rows = [measure_alone(weights, options) for weights in options.weights]
+    radiograph = next(pair.image for pair in pairing.pairs if pair.id in chosen)
+    rows = [measure_alone(weights, radiograph, options) for weights in options.weights]
     for row, weights in zip(rows, options.weights, strict=True):
         figures = accuracy.measure(pairing, chosen, weights)
         row.update(dice=figures["mean_dice"], worst_dice=figures["worst_dice"], worst_image=figures["worst_image"])
