@@ -209,7 +209,6 @@ def _weights_facts(name: str, path: Path) -> dict[str, Any]:
     from lungmask_cli.datasets.prepared import file_sha256
 
     manifest = read_manifest(path)
-    scores = ("data", "part", "images", "mean_dice", "worst_dice", "worst_image")
     return {
         "name": name,
         "file": str(path),
@@ -221,7 +220,7 @@ def _weights_facts(name: str, path: Path) -> dict[str, Any]:
         "parameters": manifest.get("parameters"),
         "test_dice": manifest.get("training", {}).get("test_dice"),
         "licence": manifest.get("licence"),
-        "scores": [{key: score.get(key) for key in scores} for score in manifest.get("scores", [])],
+        "scores": manifest.get("scores", []),
     }
 
 
@@ -249,12 +248,13 @@ def _show_weights(facts: Mapping[str, Any]) -> None:
             str(score["worst_image"]),
             _number(score["images"]),
             _dice(score["mean_dice"]),
+            " to ".join(map(_dice, score.get("interval", ()))),
             _dice(score["worst_dice"]),
         )
         for score in facts["scores"]
     ]
     if rows:
-        words, numbers = ("data set", "part", "worst image"), ("images", "mean Dice", "worst Dice")
+        words, numbers = ("data set", "part", "worst image"), ("images", "mean Dice", "95 %", "worst Dice")
         print_table(f"scores of {facts['name']}", words, numbers, rows)
 
 

@@ -139,6 +139,11 @@ class Window:
         first_row, first_column = ((value - side) / 2 for value in (top + bottom, left + right))
         return Window(first_row / len(mask), first_column / len(mask), side / len(mask))
 
+    def within(self, outer: "Window") -> "Window":
+        """A window on what another one shows, as one on the image."""
+        top, left = outer.top + self.top * outer.side, outer.left + self.left * outer.side
+        return Window(top, left, self.side * outer.side)
+
     def cut(self, square: FloatImage, size: int) -> FloatImage:
         """What the window shows of (S, S) float32, at (size, size)."""
         beyond = max(0.0, -self.top, -self.left, max(self.top, self.left) + self.side - 1)

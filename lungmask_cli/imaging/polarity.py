@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lungmask_cli.imaging.borders import within_borders
 from lungmask_cli.imaging.geometry import Letterbox, resize
 from lungmask_cli.imaging.intensity import normalize
 from lungmask_cli.imaging.radiograph import FloatImage, Radiograph
@@ -21,7 +22,6 @@ THUMBNAIL_SIDE = 16
 # The file is believed unless the odds are above e^2 = 7.4 to 1 against it: most files tell the truth.
 _LEAST_EVIDENCE = 2.0
 _SEARCHED_SIDE = 128
-_UNIFORM = 0.04
 
 
 def standardized(
@@ -56,29 +56,10 @@ def thumbnail(image: FloatImage) -> NDArray[np.float32]:
     Collimation and the black beside a picture say nothing: they are black in either polarity.
     """
     content = Letterbox(image.shape[0], image.shape[1], _SEARCHED_SIDE).content
-    small = _without_borders(resize(image, *content))
-    seen = resize(small, THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel()
+    small = resize(image, *content)
+    seen = resize(small[within_borders(small)], THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel()
     seen = seen - seen.mean()
     return seen / (seen.std() + np.float32(1e-3))
-
-
-def _without_borders(image: FloatImage) -> FloatImage:
-    """The image without rows and columns of nearly one value at its edges, but never less than a third of a side."""
-    least = [side // 3 for side in image.shape]
-    trimmed = True
-    while trimmed:
-        trimmed = False
-        for axis in (0, 1):
-            for edge in (0, -1):
-                while image.shape[axis] > max(least[axis], 1) and _is_uniform(np.take(image, edge, axis)):
-                    image = np.delete(image, edge, axis)
-                    trimmed = True
-    return image
-
-
-def _is_uniform(line: NDArray[np.float32]) -> bool:
-    low, high = np.percentile(line, (3, 97))  # a label may lie on the border
-    return bool(high - low < _UNIFORM)
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lungmask_cli.imaging.borders import within_borders
 from lungmask_cli.imaging.contrast import enhance
 from lungmask_cli.imaging.geometry import Letterbox, Window, resize
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
@@ -11,6 +12,7 @@ from lungmask_cli.inference.weights import LoadedModel
 THRESHOLD = 0.5
 # Of their height: two lungs are 0.87 and more on the validation images, changed ones among them; one is half that.
 _LEAST_WIDTH = 0.75
+_SEARCHED_SIDE = 128
 
 
 def predict_probability(model: LoadedModel, image: FloatImage, shape: tuple[int, int] | None = None) -> FloatImage:
@@ -24,11 +26,15 @@ def predict_probability(model: LoadedModel, image: FloatImage, shape: tuple[int,
     height, width = shape or image.shape
     box = Letterbox(height, width, model.detail)
     square = box.apply(image)
-    drawn = _draw(model, resize(square, model.image_size, model.image_size))
-    window = _both_lungs(drawn) if model.zoom else None
-    if window:
-        return box.invert(window.put_back(_draw(model, window.cut(square, model.image_size)), model.detail))
-    return box.invert(resize(drawn, model.detail, model.detail))
+    if not model.zoom:
+        return box.invert(_draw(model, square))
+    window = _picture(square)
+    drawn = _draw(model, window.cut(square, model.image_size))
+    lungs = _both_lungs(drawn)
+    if lungs:
+        window = lungs.within(window)
+        drawn = _draw(model, window.cut(square, model.image_size))
+    return box.invert(window.put_back(drawn, model.detail))
 
 
 def _draw(model: LoadedModel, seen: FloatImage) -> FloatImage:
@@ -36,6 +42,14 @@ def _draw(model: LoadedModel, seen: FloatImage) -> FloatImage:
     drawn = model.generator.predict_on_batch(enhance(seen, model.contrast)[None, ..., None])
     probability: FloatImage = np.asarray(drawn)[0, ..., 0]
     return probability
+
+
+def _picture(square: FloatImage) -> Window:
+    """Where there is a picture and not the page, the collimation or the black beside it."""
+    small = resize(square, _SEARCHED_SIDE, _SEARCHED_SIDE)
+    picture = np.zeros(small.shape, np.bool_)
+    picture[within_borders(small)] = True
+    return Window.around(picture, margin=0)
 
 
 def _both_lungs(drawn: FloatImage) -> Window | None:

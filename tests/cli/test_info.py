@@ -62,7 +62,10 @@ def test_weights_are_listed_with_scores_and_their_whole_sum(lungmask):
     assert "damaged" not in done.stdout
     (told,) = (facts for facts in json.loads(lungmask("info", "weights", "--json").stdout) if facts["name"] == "jsrt")
     assert told["intact"]
-    assert {score["data"] for score in told["scores"]} == {"jsrt", "montgomery"}
+    assert {score["data"] for score in told["scores"]} == {"jsrt", "montgomery", "shenzhen"}
+    for score in told["scores"]:
+        low, high = score["interval"]
+        assert low < score["mean_dice"] < high
     assert told["bytes"] == shipped_weights()["jsrt"].stat().st_size
 
 

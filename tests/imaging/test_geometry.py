@@ -99,6 +99,10 @@ def test_a_window_is_a_square_with_a_margin_around_all_that_is_true():
         Window.around(mask & False, 0.25)
 
 
+def test_a_window_on_a_window():
+    assert Window(0.5, 0.25, 0.5).within(Window(0.2, 0.1, 0.4)) == Window(0.4, 0.2, 0.2)
+
+
 def test_a_window_shows_its_part_of_the_image_and_nothing_beyond():
     square = np.arange(16, dtype=np.float32).reshape(4, 4)
     assert np.array_equal(Window(0.25, 0.5, 0.5).cut(square, 2), [[6, 7], [10, 11]])
