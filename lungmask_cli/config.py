@@ -159,7 +159,8 @@ class TrainConfig:
     `patience` ends a run after so many epochs without a better validation Dice (0: never). `precision` is `float32`, or
     `mixed_bfloat16` or `mixed_float16` for GPUs that compute faster with 16 bits; weights are always of 32. `contrast`
     is done to what the network sees: `none`, or `clahe`, which needs the extra `[clahe]`. With `zoom` the network draws
-    twice, on the whole radiograph and then on the square around the lungs that it found; training is the same.
+    twice, on the whole radiograph and then on the square around the lungs that it found, and the mean counts; training
+    is the same.
     """
 
     preset: str = "compact"

@@ -31,10 +31,12 @@ def predict_probability(model: LoadedModel, image: FloatImage, shape: tuple[int,
     window = _picture(square)
     drawn = _draw(model, window.cut(square, model.image_size))
     lungs = _both_lungs(drawn)
+    probability = window.put_back(drawn, model.detail)
     if lungs:
         window = lungs.within(window)
-        drawn = _draw(model, window.cut(square, model.image_size))
-    return box.invert(window.put_back(drawn, model.detail))
+        closer = window.put_back(_draw(model, window.cut(square, model.image_size)), model.detail)
+        probability = (probability + closer) / 2
+    return box.invert(probability)
 
 
 def _draw(model: LoadedModel, seen: FloatImage) -> FloatImage:
