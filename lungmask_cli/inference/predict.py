@@ -35,7 +35,7 @@ def predict_probability(model: LoadedModel, image: FloatImage, shape: tuple[int,
     if lungs:
         window = lungs.within(window)
         closer = window.put_back(_draw(model, window.cut(square, model.image_size)), model.detail)
-        probability = (probability + closer) / 2
+        probability = (probability + closer) * np.float32(0.5)
     return box.invert(probability)
 
 
