@@ -1,3 +1,4 @@
+import json
 import re
 import runpy
 from pathlib import Path
@@ -24,6 +25,16 @@ def test_the_reference_is_current(page):
 def test_links_within_the_project_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("manifest", sorted(ROOT.glob("weights/*.json")), ids=lambda path: path.stem)
+def test_the_model_card_gives_every_score_of_the_manifest(manifest):
+    card = manifest.with_suffix(".md").read_text()
+    told = json.loads(manifest.read_text())
+    assert "not a medical device" in card
+    for score in told["scores"]:
+        for figure in (score["mean_dice"], score["worst_dice"]):
+            assert f"{figure:.4f}" in card, score["data"]
 
 
 def test_a_network_is_added_as_the_how_to_says(monkeypatch, tmp_path):

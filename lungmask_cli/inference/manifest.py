@@ -9,7 +9,7 @@ import lungmask_cli
 from lungmask_cli.errors import UsageError
 
 BEST = "best"
-DEFAULT_WEIGHTS = "jsrt"
+DEFAULT_WEIGHTS = "general"
 FORMAT = 1
 KERAS_MAJOR = 3
 _SUFFIX = ".weights.h5"
