@@ -125,7 +125,7 @@ class AugmentationConfig:
     `scale` 0.2 zooms by 1/1.2 to 1.2; `gamma`, `contrast` likewise; `brightness` is added to values in [0, 1];
     `noise` is a standard deviation in the same units; `blur` a Gaussian's standard deviation as a fraction of the side.
     The probabilities are of a horizontal flip, of inverted grey values, of collimation borders, of a burnt-in label,
-    and of opacities such as disease paints into lungs, which stay lung in the mask.
+    of opacities such as disease paints into lungs, and of fluid that fills one from below; both stay lung in the mask.
     """
 
     rotation_degrees: float = 0.0
@@ -144,6 +144,7 @@ class AugmentationConfig:
     border_probability: float = 0.0
     label_probability: float = 0.0
     opacity_probability: float = 0.0
+    effusion_probability: float = 0.0
 
     def __post_init__(self) -> None:
         for key, value in dataclasses.asdict(self).items():

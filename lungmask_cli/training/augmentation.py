@@ -25,6 +25,8 @@ def augment(
         image, mask = image[:, ::-1], mask[:, ::-1]
     if rng.random() < config.opacity_probability:
         image = _paint_opacities(image, mask, rng)
+    if config.effusion_probability and rng.random() < config.effusion_probability:
+        image = _paint_effusion(image, mask, rng)
     image, mask = _warp(image, mask, config, rng)
     image = _change_grey_values(image, config, rng)
     if rng.random() < config.border_probability:
@@ -118,6 +120,36 @@ def _paint_opacities(image: FloatImage, mask: FloatImage, rng: Generator) -> Flo
         strength, level = np.float32(rng.uniform(0.3, 1)), np.float32(rng.uniform(0.5, 1)) + texture / 5
         image = image + np.maximum(level - image, 0) * (strength * patch)
     return np.clip(image, 0, 1)
+
+
+def _paint_effusion(image: FloatImage, mask: FloatImage, rng: Generator) -> FloatImage:
+    """Fluid, or a dense lower lobe, in one lung: as bright as what is around, from a soft, slanting level downwards.
+
+    It hides the diaphragm and, to some degree, what borders on it. Readers draw the lung down to where the diaphragm
+    must be, so the mask stays as it is.
+    """
+    lungs = mask > 0.5
+    columns = np.flatnonzero(lungs.any(0))
+    if not columns.size:
+        return image
+    size = image.shape[0]
+    middle = int(columns.mean())
+    lung = np.zeros_like(mask)
+    side = slice(None, middle) if rng.random() < 0.5 else slice(middle, None)
+    lung[:, side] = mask[:, side]
+    rows = np.flatnonzero(lung.max(1) > 0.5)
+    if not rows.size:
+        return image
+    y, x = np.meshgrid(*(np.arange(size, dtype=np.float32),) * 2, indexing="ij")
+    level = rows[0] + rng.uniform(0.35, 0.95) * np.ptp(rows)
+    rise = rng.uniform(-0.2, 0.6)  # outwards, as fluid climbs the chest wall
+    wave = _smooth_fields(size, 0.04 * size, rng)[0]
+    depth = y - level + np.float32(rise) * (np.abs(x - middle) - size / 5) + wave
+    softness = np.float32(size * np.exp(rng.uniform(np.log(0.003), np.log(0.05))))
+    share = 1 / (1 + np.exp(np.clip(-depth / softness, -30, 30)))
+    share *= ndimage.gaussian_filter(lung, rng.uniform(0.002, 0.02) * size)
+    tone = np.quantile(image[~lungs], rng.uniform(0.6, 0.98)) + wave / size
+    return np.clip(image + np.maximum(tone - image, 0) * share * np.float32(rng.uniform(0.7, 1)), 0, 1)
 
 
 def _collimate(image: FloatImage, mask: FloatImage, rng: Generator) -> FloatImage:

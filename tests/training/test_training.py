@@ -80,6 +80,23 @@ def test_augmentation_keeps_values_in_range_and_collimation_off_the_lungs(seed):
 
 
 @pytest.mark.parametrize("seed", range(6))
+def test_fluid_fills_the_lower_part_of_one_lung_and_leaves_the_mask(seed):
+    phantom = draw_phantom()
+    mask = phantom.lungs.astype(np.float32)
+    fluid = AugmentationConfig(effusion_probability=1.0)
+    image, same = augment(phantom.image, mask, fluid, np.random.default_rng(seed))
+    assert np.array_equal(same, mask)
+    brighter = image - phantom.image
+    assert brighter.min() >= 0
+    filled, free = sorted((phantom.left, phantom.right), key=lambda lung: -brighter[lung].mean())
+    assert brighter[filled].max() > 0.2
+    assert brighter[free].max() < 0.02
+    height = (brighter * filled).sum(1)
+    rows = np.flatnonzero(filled.any(1))
+    assert height[rows[0] : rows[0] + 8].mean() < height[rows[len(rows) // 2] :].mean()
+
+
+@pytest.mark.parametrize("seed", range(6))
 def test_opacities_brighten_lungs_that_stay_lungs(seed):
     phantom = draw_phantom()
     mask = phantom.lungs.astype(np.float32)
