@@ -112,6 +112,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             xytext=(5, 4),
             textcoords="offset points",
         )
+    axes.margins(x=0.3, y=0.1)
     axes.set_xlim(left=0)
     figure.savefig(path, dpi=120)
 

@@ -37,6 +37,10 @@ class GroupNormalization(layers.GroupNormalization):
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
         """The normalised `inputs`, of the same shape."""
+        if _devices_share_batch():
+            # One may be left without an image of the last batch. What TensorFlow's convolutions then return has a wrong
+            # number of channels, which Keras's reshaping forgives and broadcasting does not.
+            return super().call(inputs)
         x = ops.cast(inputs, "float32")
         mean = self._of_groups(ops.mean(x, axis=(1, 2)))
         variance = ops.maximum(self._of_groups(ops.mean(ops.square(x), axis=(1, 2))) - ops.square(mean), 0.0)
@@ -46,10 +50,9 @@ class GroupNormalization(layers.GroupNormalization):
 
     def _of_groups(self, values: KerasTensor) -> KerasTensor:
         """The mean over each group of (batch, channels), repeated for its channels."""
-        channels = values.shape[-1]
-        # The batch is named, not -1: a device may get none of the last images, and 0 / 0 has no answer.
-        grouped = ops.reshape(values, (ops.shape(values)[0], self.groups, channels // self.groups))
-        return ops.repeat(ops.mean(grouped, axis=2), channels // self.groups, axis=1)
+        grouped = ops.reshape(values, (-1, self.groups, values.shape[-1] // self.groups))
+        mean = ops.mean(grouped, axis=2, keepdims=True)
+        return ops.reshape(ops.broadcast_to(mean, ops.shape(grouped)), (-1, values.shape[-1]))
 
 
 def _devices_share_batch() -> bool:

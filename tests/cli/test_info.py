@@ -103,7 +103,7 @@ def test_a_model_as_json_adds_up(lungmask):
 def test_a_model_of_weights_without_layers_and_without_an_adversary(lungmask):
     done = lungmask("info", "model", "jsrt", "--size", 64, "--no-layers", "--discriminator", "none")
     assert done.returncode == 0, done.stderr
-    assert "generator unet: 2.68 M parameters" in done.stdout
+    assert "generator residual_unet: 2.19 M parameters" in done.stdout
     assert "re_lu" not in done.stdout
     assert "No discriminator" in done.stdout
 
