@@ -1,0 +1,70 @@
+"""Where the masks of what `accuracy.py --keep FOLDER` left and the truth differ, over all images, in one picture.
+
+    python benchmarks/where.py FOLDER -o where.png [--only PATTERN]
+
+Every truth is laid into the same frame. In the picture, the mean of the truth is grey, what masks leave out is blue,
+and what they add is orange. Printed are both as shares of the truth's area, mean and median: two readers who draw
+different borders show as a difference that is alike on all images. --only takes the images whose names match, such as
+'*_0.png' for those of Montgomery and Shenzhen without tuberculosis.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lungmask_cli.imaging.masks import read_masks
+
+SIDE = 512
+MARGIN = 0.08
+# A difference on every fourth image is drawn at full strength.
+FULL_STRENGTH = 0.25
+LEFT_OUT, ADDED = np.array([60, 140, 255]), np.array([255, 140, 0])
+
+Picture = NDArray[np.float32]
+
+
+def framed(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Picture:
+    """The part of `mask` around the truth's lungs, (SIDE, SIDE) in [0, 1]."""
+    (top, bottom), (left, right) = (
+        (found[0], found[-1] + 1) for found in map(np.flatnonzero, (truth.any(1), truth.any(0)))
+    )
+    across, down = MARGIN * (right - left), MARGIN * (bottom - top)
+    box = (left - across, top - down, right + across, bottom + down)
+    picture = Image.fromarray(mask.astype(np.float32)).transform(
+        (SIDE, SIDE), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR
+    )
+    return np.asarray(picture, np.float32)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--only", default="*.png", metavar="PATTERN")
+    options = parser.parse_args()
+    paths = sorted(path for path in (options.folder / "truth").rglob("*.png") if path.match(options.only))
+    sums = np.zeros((3, SIDE, SIDE), np.float32)
+    shares = []
+    for path in paths:
+        mask, truth = (
+            read_masks([options.folder / part / path.relative_to(options.folder / "truth")])[0] > 0
+            for part in ("masks", "truth")
+        )
+        parts = (truth, truth & ~mask, mask & ~truth)
+        sums += np.stack([framed(part, truth) for part in parts])
+        shares.append([part.sum() / truth.sum() for part in parts[1:]])
+    grey, left_out, added = sums[..., None] / len(paths)
+    picture = 110 * grey + sum(
+        np.minimum(part / FULL_STRENGTH, 1) * (colour - 110 * grey)
+        for part, colour in ((left_out, LEFT_OUT), (added, ADDED))
+    )
+    Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).save(options.output)
+    for name, values in zip(("left out", "added"), np.transpose(shares), strict=True):
+        print(f"{name}: {values.mean():.4f} of the truth's area, median {np.median(values):.4f}, {len(paths)} images")
+
+
+if __name__ == "__main__":
+    main()
