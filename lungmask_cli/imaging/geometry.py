@@ -95,6 +95,29 @@ class Letterbox:
             return _nearest(content, self.height, self.width)
         return resize(content, self.height, self.width)
 
+    def invert_above(self, square: FloatImage, threshold: float) -> Mask:
+        """Where `invert(square)` is above the threshold, (H, W) bool; only parts are enlarged that may be."""
+        (rows, columns), (top, left) = self.content, self.offset
+        content = square[top : top + rows, left : left + columns]
+        above = content > threshold
+        mask = np.zeros((self.height, self.width), np.bool_)
+        if not above.any():
+            return mask
+        if rows >= self.height or columns >= self.width:
+            return np.asarray(self.invert(square) > threshold)
+        # What lies between two pixels of the square is above only if one of the two is.
+        down = _enlarged_range(np.any(above, axis=1), self.height)
+        across = _enlarged_range(np.any(above, axis=0), self.width)
+        box = (
+            across[0] * columns / self.width,
+            down[0] * rows / self.height,
+            across[1] * columns / self.width,
+            down[1] * rows / self.height,
+        )
+        part = _resized_part(content, box, (across[1] - across[0], down[1] - down[0]))
+        mask[down[0] : down[1], across[0] : across[1]] = part > threshold
+        return mask
+
     def _resize_mask(self, mask: Mask, rows: int, columns: int) -> Mask:
         if rows >= self.height and columns >= self.width:
             return _nearest(mask, rows, columns)
@@ -144,6 +167,14 @@ class Window:
         top, left = outer.top + self.top * outer.side, outer.left + self.left * outer.side
         return Window(top, left, self.side * outer.side)
 
+    def widened(self, margin: float) -> "Window":
+        """The same window with so much of its side more on each side."""
+        return Window(self.top - margin * self.side, self.left - margin * self.side, self.side * (1 + 2 * margin))
+
+    def mirrored(self) -> "Window":
+        """The window on the same place in an image with left and right exchanged."""
+        return Window(self.top, 1 - self.left - self.side, self.side)
+
     def cut(self, square: FloatImage, size: int) -> FloatImage:
         """What the window shows of (S, S) float32, at (size, size)."""
         beyond = max(0.0, -self.top, -self.left, max(self.top, self.left) + self.side - 1)
@@ -166,6 +197,13 @@ class Window:
     def _pixels(self, edge: float, size: int) -> tuple[int, int]:
         """First and last but one of the pixels of an axis of `size` that the window from `edge` on shows whole."""
         return max(math.ceil(edge * size), 0), min(math.floor((edge + self.side) * size), size)
+
+
+def _enlarged_range(present: Mask, size: int) -> tuple[int, int]:
+    """First and last but one of `size` pixels of an axis that are not farther than one old pixel from a present one."""
+    found = np.flatnonzero(present)
+    scale = size / len(present)
+    return max(0, math.floor((found[0] - 1) * scale)), min(size, math.ceil((found[-1] + 2) * scale))
 
 
 def _resized_part(image: FloatImage, box: tuple[float, ...], size: tuple[int, int]) -> FloatImage:

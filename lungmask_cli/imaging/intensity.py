@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lungmask_cli.imaging.geometry import resize
 from lungmask_cli.imaging.radiograph import FloatImage, Radiograph
 
-_LOW, _HIGH = 1.0, 99.0  # percentiles
+LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.0  # percentiles
 _SAMPLED_SIDE = 512
 
 
@@ -61,5 +61,5 @@ def _find_stretch(radiograph: Radiograph) -> _Stretch:
     inner = counted[(counted > counted.min()) & (counted < counted.max())]
     if inner.size < max(1, counted.size // 100):  # constant or nearly binary: there is no chest between the extremes
         inner = counted
-    low, high = (float(value) for value in np.percentile(inner, (_LOW, _HIGH)))
+    low, high = (float(value) for value in np.percentile(inner, (LOW_PERCENTILE, HIGH_PERCENTILE)))
     return _Stretch(low, high)

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from lungmask_cli.errors import UsageError
+from lungmask_cli.imaging.masks import RIGHT_LEFT
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 from lungmask_cli.text import printable
 
@@ -73,6 +74,18 @@ def written_whole(path: Path) -> Iterator[Path]:
 def write_mask(path: Path, mask: Mask) -> None:
     """An (H, W) bool mask as 8-bit PNG of 0 and 255."""
     _write_png(path, Image.fromarray(mask.astype(np.uint8) * np.uint8(255)), GREY_PNG)
+
+
+def write_labels(path: Path, right: Mask, left: Mask) -> None:
+    """The patient's right and left lung, (H, W) bool and apart, as 8-bit PNG of 0, 1 (right) and 2 (left).
+
+    `read_lung_mask` knows such labels by their numbers. Without a left lung there is no 2, and only its `labels` tell
+    the 1 of a right lung from that of a binary mask.
+    """
+    labels = np.zeros(right.shape, np.uint8)
+    for lung, label in zip((right, left), RIGHT_LEFT, strict=True):
+        labels[lung] = label
+    _write_png(path, Image.fromarray(labels), GREY_PNG)
 
 
 def write_grey16(path: Path, image: FloatImage) -> None:

@@ -135,3 +135,14 @@ def test_lungs_that_are_looked_at_closely_come_back_where_they_were(row, column,
     window = Window.around(lungs)
     back = window.put_back(window.cut(lungs.astype(np.float32), 64), 128) > 0.5
     assert np.array_equal(back, lungs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(height=st.integers(1, 90), width=st.integers(1, 90), size=st.integers(4, 40), seed=st.integers(0, 2**16))
+def test_what_is_above_a_threshold_is_found_without_the_rest(height, width, size, seed):
+    square = np.random.default_rng(seed).random((size, size), np.float32) ** 4
+    square[: size // 3] = 0
+    box = Letterbox(height, width, size)
+    whole = box.invert(square)
+    different = box.invert_above(square, 0.5) != (whole > 0.5)
+    assert np.abs(whole[different] - 0.5).max(initial=0) < 1e-5  # but for rounding

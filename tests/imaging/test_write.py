@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lungmask_cli.imaging.masks import RIGHT_LEFT, MaskOptions, read_lung_mask
 from lungmask_cli.imaging.overlay import draw_overlay
-from lungmask_cli.imaging.write import write_mask, write_text, written_whole
+from lungmask_cli.imaging.write import write_labels, write_mask, write_text, written_whole
+from tests.phantoms import draw_phantom
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
@@ -26,6 +28,33 @@ def test_masks_are_written_as_0_and_255(tmp_path):
     with Image.open(tmp_path / "new" / "m.png") as picture:
         assert picture.mode == "L"
         assert np.asarray(picture).tolist() == [[255, 0]]
+
+
+def test_labels_are_0_1_for_the_right_and_2_for_the_left_lung(tmp_path):
+    right, left = np.array([[True, False, False]]), np.array([[False, False, True]])
+    write_labels(tmp_path / "new" / "m.png", right, left)
+    with Image.open(tmp_path / "new" / "m.png") as picture:
+        assert picture.mode == "L"
+        assert np.asarray(picture).tolist() == [[1, 0, 2]]
+
+
+def test_labels_are_read_back_as_two_lungs(tmp_path):
+    phantom = draw_phantom(40, 50)
+    write_labels(tmp_path / "m.png", phantom.right, phantom.left)
+    mask = read_lung_mask(tmp_path / "m.png")
+    assert mask.labelled
+    assert np.array_equal(mask.right, phantom.right)
+    assert np.array_equal(mask.left, phantom.left)
+
+
+@pytest.mark.parametrize("side", ["right", "left", "none"])
+def test_labels_of_one_lung_are_read_back_by_their_labels(tmp_path, side):
+    phantom = draw_phantom(40, 50)
+    right, left = phantom.right & (side == "right"), phantom.left & (side == "left")
+    write_labels(tmp_path / "m.png", right, left)
+    mask = read_lung_mask(tmp_path / "m.png", MaskOptions(labels=RIGHT_LEFT))
+    assert np.array_equal(mask.right, right)
+    assert np.array_equal(mask.left, left)
 
 
 def test_the_overlay_outlines_the_mask_and_leaves_the_rest_grey():

@@ -1,0 +1,82 @@
+"""Masks as runs of pixels along rows, by which connected parts are found without a look at each pixel."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from lungmask_cli.imaging.radiograph import Mask
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of a mask (H, W), from the upper left to the lower right.
+
+    Args:
+        rows: the row of each.
+        starts: its first column.
+        ends: the column after its last.
+        width: W.
+    """
+
+    rows: Integers
+    starts: Integers
+    ends: Integers
+    width: int
+
+    def labels(self, diagonally: bool) -> tuple[int, Integers]:
+        """How many connected parts there are, and the number of that of each run.
+
+        Args:
+            diagonally: pixels that share a corner are connected (8 neighbours), not only those that share a side.
+        """
+        if not len(self.rows):
+            return 0, np.zeros(0, np.int64)
+        above, below = self._neighbours(int(diagonally))
+        graph = coo_array((np.ones(len(above), np.bool_), (above, below)), shape=(len(self.rows),) * 2)
+        count, labels = connected_components(graph, directed=False)
+        return int(count), labels.astype(np.int64)
+
+    def areas(self, labels: Integers) -> Integers:
+        """The pixels of each part."""
+        return np.bincount(labels, self.ends - self.starts).astype(np.int64)
+
+    def centres(self, labels: Integers) -> NDArray[np.float64]:
+        """The mean column of each part, from 0 at the left edge to the width at the right one."""
+        areas = self.ends - self.starts
+        centres: NDArray[np.float64] = np.bincount(labels, areas * (self.starts + self.ends) / 2) / self.areas(labels)
+        return centres
+
+    def paint(self, mask: Mask, chosen: NDArray[np.bool_], value: bool) -> Mask:
+        """A copy of the mask with the chosen runs set to `value`."""
+        painted = mask.copy()
+        for row, start, end in zip(self.rows[chosen], self.starts[chosen], self.ends[chosen], strict=True):
+            painted[row, start:end] = value
+        return painted
+
+    def _neighbours(self, reach: int) -> tuple[Integers, Integers]:
+        """Every pair of a run and one that it touches in the next row."""
+        step = self.width + 2  # so that no run reaches into another row
+        first = np.searchsorted(self.rows * step + self.ends, (self.rows + 1) * step + self.starts - reach, "right")
+        beyond = np.searchsorted(self.rows * step + self.starts, (self.rows + 1) * step + self.ends + reach, "left")
+        counts = np.maximum(beyond - first, 0)
+        above = np.repeat(np.arange(len(self.rows)), counts)
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return above, np.repeat(first, counts) + within
+
+
+def find_runs(mask: Mask) -> Runs:
+    """The runs of what is true in (H, W)."""
+    height, width = mask.shape
+    padded = np.zeros((height, width + 1), np.bool_)  # a column that ends each row
+    padded[:, :width] = mask
+    flat = padded.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    if flat[0]:
+        changes = np.concatenate([[0], changes])
+    rows, starts = np.divmod(changes[::2], width + 1)
+    return Runs(rows, starts, changes[1::2] % (width + 1), width)
