@@ -44,7 +44,8 @@ class Card:
 
     Args:
         name: what the case is called.
-        status: a word; cards that are `failed` are shown before all others when the worst come first.
+        status: a word; cards that are `failed` are shown before all others when the worst come first. It is shown
+            on the card unless it is `scored`, `good` or `written`, which say that there is nothing to say.
         note: a reason or warning, or empty.
         group: a part of the set that can be chosen by itself, or empty.
         values: column name to value, which may be infinite or nan; columns may be missing.
@@ -80,10 +81,16 @@ class GalleryWriter:
         self._file.write(b"%s%s,%s</script>\n" % (start.encode(), backdrop, b64encode(picture.overlay)))
         return number
 
-    def finish(self, columns: Sequence[Column], cards: Sequence[Card], legend: Legend, summary: str) -> None:
-        """Write what the page shows: the cards with their values in `columns`, a legend, and a line that sums up."""
+    def finish(
+        self, columns: Sequence[Column], cards: Sequence[Card], legend: Legend, summary: str, show_notes: bool = False
+    ) -> None:
+        """Write what the page shows: the cards with their values in `columns`, a legend, and a line that sums up.
+
+        `show_notes` gives each card some lines for its note, which is otherwise seen in the large view alone.
+        """
         data = {
             "summary": printable(summary),
+            "showNotes": show_notes,
             "legend": [[colour, printable(text)] for colour, text in legend],
             "columns": [_column_data(column) for column in columns],
             "cards": [_card_data(card, columns) for card in cards],

@@ -1,6 +1,8 @@
-"""Small pictures of where two masks differ, as bytes that browsers show."""
+"""Small pictures of masks, and of where two of them differ, as bytes that browsers show."""
 
 import io
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,16 +12,25 @@ from PIL import Image
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 from lungmask_cli.imaging.write import GREY_PNG
 
+Colour = tuple[int, int, int]
+
 # Orange and blue stay apart in every common kind of colour blindness.
 OVER = (230, 120, 0)
 UNDER = (60, 160, 255)
+# Brighter than those of errors: lines, not areas, and of another meaning.
+RIGHT_LUNG = (255, 176, 0)
+LEFT_LUNG = (64, 200, 255)
 _OUTLINE = (235, 235, 235)
 _FILL = (128, 128, 128)
 
 # A block of pixels takes the largest class within it, so that an error of one pixel is never lost.
 _NOTHING, _AGREED, _MISSED, _ADDED = range(4)
+_LEFT = 2  # and the right lung is 1, as bool is
 _ERROR_ALPHA = 165  # anatomy shows beneath, and the colours are still plain to see
 _OUTLINE_ALPHA = 200
+_LUNG_ALPHA = 235
+# Of the longer side, for each pixel that contours are wide: about one on the screen where the picture is a card.
+_SIDE_PER_LINE = 256
 _JPEG_QUALITY = 72
 
 
@@ -51,15 +62,42 @@ def draw_errors(drawn: Mask, truth: Mask, image: FloatImage | None, side: int) -
         image: (H, W) float32 in [0, 1], or None.
         side: larger pictures are reduced to it, smaller ones stay as they are.
     """
-    height, width = _reduced_shape(truth.shape, side)
+    height, width = reduced_shape(truth.shape, side)
     classes = _reduced(_classes(drawn, truth), height, width)
     if image is None:
-        return Picture(width, height, _png(classes, _FILL, 255, 255), None)
+        return Picture(width, height, _png(classes, (_FILL, UNDER, OVER), (255, 255, 255)), None)
     classes[_inner(classes)] = _NOTHING
-    return Picture(width, height, _png(classes, _OUTLINE, _OUTLINE_ALPHA, _ERROR_ALPHA), _jpeg(image, height, width))
+    overlay = _png(classes, (_OUTLINE, UNDER, OVER), (_OUTLINE_ALPHA, _ERROR_ALPHA, _ERROR_ALPHA))
+    return Picture(width, height, overlay, _jpeg(image, height, width))
 
 
-def _reduced_shape(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+def draw_lungs(image: FloatImage | None, right: Mask, left: Mask, side: int) -> Picture:
+    """The contours of both lungs in `RIGHT_LUNG` and `LEFT_LUNG`, at most `side` pixels on the longer side.
+
+    Contours are found in the masks at their own size and no part of them is lost when they are reduced. Without a
+    radiograph the lungs are filled.
+
+    Args:
+        image: (h, w) float32 in [0, 1] of the same field as the masks, at any size; or None.
+        right: (H, W) bool, the patient's right lung.
+        left: (H, W) bool.
+        side: larger pictures are reduced to it, smaller ones stay as they are.
+    """
+    from scipy import ndimage
+
+    height, width = reduced_shape(right.shape, side)
+    classes = np.maximum(right.view(np.uint8), left.view(np.uint8) * np.uint8(_LEFT))
+    colours = (RIGHT_LUNG, LEFT_LUNG)
+    if image is None:
+        return Picture(width, height, _png(_reduced(classes, height, width), colours, (255, 255)), None)
+    lines = _reduced(_contours(classes), height, width)
+    thick = ndimage.maximum_filter(lines, max(1, round(max(height, width) / _SIDE_PER_LINE)))
+    overlay = _png(thick, colours, (_LUNG_ALPHA, _LUNG_ALPHA))
+    return Picture(width, height, overlay, _jpeg(image, height, width))
+
+
+def reduced_shape(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    """Height and width of the picture of (H, W) masks that has at most `side` pixels on the longer side."""
     scale = min(1.0, side / max(shape))
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
@@ -90,12 +128,20 @@ def _inner(classes: NDArray[np.uint8]) -> Mask:
     return inner
 
 
-def _png(classes: NDArray[np.uint8], agreed: tuple[int, int, int], agreed_alpha: int, error_alpha: int) -> bytes:
+def _contours(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The classes (H, W) at pixels that touch another class or the edge of the image, and 0 elsewhere."""
+    around = np.pad(classes, 1)
+    inner = (around[:-2, 1:-1] == classes) & (around[2:, 1:-1] == classes)
+    inner &= (around[1:-1, :-2] == classes) & (around[1:-1, 2:] == classes)
+    return np.where(inner, np.uint8(_NOTHING), classes)
+
+
+def _png(classes: NDArray[np.uint8], colours: Sequence[Colour], alphas: Sequence[int]) -> bytes:
+    """The classes from 1 on in colours with so much opacity of 255; 0 is transparent."""
     picture = Image.fromarray(classes).convert("P")
-    picture.putpalette((0, 0, 0, *agreed, *UNDER, *OVER))
-    alpha = bytes((0, agreed_alpha, error_alpha, error_alpha))
+    picture.putpalette((0, 0, 0, *itertools.chain.from_iterable(colours)))
     file = io.BytesIO()
-    picture.save(file, "PNG", bits=2, transparency=alpha, **GREY_PNG)
+    picture.save(file, "PNG", bits=2, transparency=bytes((0, *alphas)), **GREY_PNG)
     return file.getvalue()
 
 

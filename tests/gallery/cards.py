@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from lungmask_cli.gallery.page import Card, Column, open_gallery
-from lungmask_cli.gallery.picture import OVER, UNDER, Picture, draw_errors
+from lungmask_cli.gallery.picture import OVER, UNDER, Picture, draw_errors, draw_lungs
+from lungmask_cli.inference.gallery import write_gallery
+from lungmask_cli.inference.rows import WRITTEN, Row
+from tests.phantoms import draw_phantom
 
 HOSTILE = "</script><script>window.hacked=1</script>"
 COLUMNS = [
@@ -61,3 +64,36 @@ def write_large_page(path: Path, count: int) -> Path:
             cards.append(Card(f"case{number}", "scored", "", "", values, gallery.add_picture(picture)))
         gallery.finish(COLUMNS, cards, LEGEND, f"{count} scored")
     return path
+
+
+LONG = "the left lung is a third of the right one; the network is unsure along most of the boundary; and a word more"
+
+
+def write_lungs_page(path: Path) -> Path:
+    """Two good masks, one of them with a warning; two doubtful ones; and one that failed. Names say the quality."""
+    rows = [
+        lungs_row("good95", 0.95, 400),
+        lungs_row("good97", 0.97, 600, warnings=("bones were dark",)),
+        lungs_row("doubtful70", 0.70, 500, doubts=("only one lung was found",)),
+        lungs_row("doubtful80", 0.80, 300, doubts=(LONG,)),
+        Row("in/broken.png", reason="in/broken.png: is empty"),
+    ]
+    phantom = draw_phantom(64, 80)
+    picture = draw_lungs(phantom.image, phantom.right, phantom.left, 64)
+    write_gallery(path, "Lungs", rows, (picture if row.mask else None for row in rows))
+    return path
+
+
+def lungs_row(name: str, score: float, area: int, doubts: tuple[str, ...] = (), warnings: tuple[str, ...] = ()) -> Row:
+    return Row(
+        file=f"in/{name}.png",
+        mask=f"{name}.png",
+        status=WRITTEN,
+        warnings=warnings,
+        lung_area_px=area * 100,
+        lung_area_cm2=float(area),
+        quality="doubtful" if doubts else "good",
+        quality_score=score,
+        confidence=0.9,
+        doubts=doubts,
+    )

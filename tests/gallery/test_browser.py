@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.gallery.cards import HOSTILE, write_large_page, write_small_page
+from tests.gallery.cards import HOSTILE, LONG, write_large_page, write_lungs_page, write_small_page
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="Selenium is not installed")
 from selenium.webdriver.common.by import By  # noqa: E402
@@ -43,6 +43,19 @@ def large(tmp_path_factory):
 def page(driver, small):
     """The small page, fresh; the test fails if the browser complains about anything."""
     driver.get(small)
+    yield driver
+    assert driver.get_log("browser") == []
+
+
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory):
+    return write_lungs_page(tmp_path_factory.mktemp("batch") / "g.html").as_uri()
+
+
+@pytest.fixture
+def lungs(driver, batch):
+    """The page of a batch without truth, in the same way."""
+    driver.get(batch)
     yield driver
     assert driver.get_log("browser") == []
 
@@ -280,3 +293,67 @@ def test_thousands_of_cards_keep_few_pictures_in_the_document(driver, large):
     WebDriverWait(driver, 5).until(lambda _: focused(driver) == "case1999")
     assert driver.execute_script("return scrollY") < 200
     assert driver.get_log("browser") == []
+
+
+def reasons(driver) -> dict[str, str]:
+    """What is to be read on each card of its reason, by the card's name."""
+    return {
+        found.find_element(By.CSS_SELECTOR, ".name").text: found.find_element(By.CSS_SELECTOR, ".why, .instead").text
+        for found in driver.find_elements(By.CSS_SELECTOR, ".card")
+    }
+
+
+def test_in_a_batch_failures_and_then_the_doubtful_masks_come_first(lungs):
+    assert names(lungs) == ["broken.png", "doubtful70.png", "doubtful80.png", "good95.png", "good97.png"]
+    assert text_of(lungs, "summary") == "5 radiographs: 2 doubtful, 1 failed, 2 good"
+    assert text_of(lungs, "legend").split("\n") == ["right lung (the patient's)", "left lung"]
+    badges = [found.text for found in lungs.find_elements(By.CSS_SELECTOR, ".card .badge")]
+    assert sorted(badges) == ["doubtful", "doubtful", "failed"]
+
+
+def test_in_a_batch_the_doubtful_masks_can_be_looked_at_alone(lungs):
+    choose(lungs, "status", "doubtful (2)")
+    assert names(lungs) == ["doubtful70.png", "doubtful80.png"]
+    assert search(lungs, "only found") == ["doubtful70.png"]
+    assert search(lungs, "quality>0.75") == ["doubtful80.png"]
+
+
+def test_in_a_batch_the_reason_is_beside_the_picture_and_read_out(lungs):
+    assert reasons(lungs) == {
+        "broken.png": "is empty",
+        "doubtful70.png": "only one lung was found",
+        "doubtful80.png": LONG,
+        "good95.png": "",
+        "good97.png": "bones were dark",
+    }
+    assert card(lungs, "doubtful70.png").get_attribute("aria-label").endswith("only one lung was found")
+    card(lungs, "doubtful70.png").click()
+    assert text_of(lungs, "facts").split("\n")[:2] == ["doubtful", "only one lung was found"]
+
+
+@pytest.mark.parametrize("width", [1280, 500])
+def test_in_a_batch_long_reasons_are_cut_where_the_card_ends(lungs, width):
+    height = lungs.get_window_size()["height"]
+    try:
+        lungs.set_window_size(width, height)
+        lungs.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+        long = card(lungs, "doubtful80.png")
+        why = long.find_element(By.CSS_SELECTOR, ".why").rect
+        assert why["height"] > 30  # two lines and more
+        assert why["y"] + why["height"] < long.rect["y"] + long.rect["height"]
+        assert lungs.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    finally:
+        lungs.set_window_size(1200, height)
+
+
+def test_in_a_batch_cards_can_be_sorted_by_area(lungs):
+    choose(lungs, "sort", "Lung area (cm²)")
+    assert names(lungs) == ["broken.png", "good97.png", "doubtful70.png", "good95.png", "doubtful80.png"]
+    choose(lungs, "order", "smallest first")
+    assert names(lungs) == ["doubtful80.png", "good95.png", "doubtful70.png", "good97.png", "broken.png"]
+    assert card(lungs, "doubtful80.png").find_element(By.CSS_SELECTOR, ".lead").text == "300.0\nLung area (cm²)"
+
+
+def test_cards_of_scores_have_their_notes_in_the_large_view_alone(page):
+    assert page.find_elements(By.CSS_SELECTOR, ".why") == []
+    assert card(page, "a3").find_element(By.CSS_SELECTOR, ".badge").text == "note"

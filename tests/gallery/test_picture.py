@@ -5,8 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy import ndimage
+from skimage.color import rgb2lab
 
-from lungmask_cli.gallery.picture import OVER, UNDER, draw_errors
+from lungmask_cli.gallery.picture import LEFT_LUNG, OVER, RIGHT_LUNG, UNDER, draw_errors, draw_lungs
+
+# What linear red, green and blue look like without the cones for long, middle and short waves:
+# Machado et al. 2009, doi:10.1109/TVCG.2009.113, severity 1.
+COLOUR_BLIND = {
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
 
 
 def colours(overlay: bytes) -> np.ndarray:
@@ -108,3 +118,101 @@ def test_pictures_of_lungs_are_small():
     shown = draw_errors(np.roll(truth, 9, 1), truth, np.full(truth.shape, 0.5, np.float32), 512)
     assert len(shown.overlay) < 6000
     assert len(shown.backdrop) < 60000
+
+
+def two_squares(size: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """A right lung on the image's left and a left lung on its right, each with a margin of a tenth."""
+    right, left = np.zeros((2, size, size), bool)
+    tenth = size // 10
+    right[tenth:-tenth, tenth : 4 * tenth] = True
+    left[tenth:-tenth, 6 * tenth : 9 * tenth] = True
+    return right, left
+
+
+def test_lungs_on_a_radiograph_are_contours_and_all_else_shines_through():
+    right, left = two_squares()
+    shown = draw_lungs(np.full((40, 40), 0.5, np.float32), right, left, 512)
+    pixels = colours(shown.overlay)
+    drawn = pixels[..., 3] > 0
+    for lung, colour in ((right, RIGHT_LUNG), (left, LEFT_LUNG)):
+        edge = lung & ~ndimage.binary_erosion(lung)
+        np.testing.assert_array_equal(drawn & lung, edge)
+        assert (pixels[edge][:, :3] == colour).all()
+    assert not (drawn & ~(right | left)).any()
+    with Image.open(io.BytesIO(shown.backdrop)) as picture:
+        assert picture.size == (40, 40)
+
+
+def test_lungs_without_a_radiograph_are_filled():
+    right, left = two_squares()
+    shown = draw_lungs(None, right, left, 512)
+    assert shown.backdrop is None
+    pixels = colours(shown.overlay)
+    assert (pixels[right] == (*RIGHT_LUNG, 255)).all()
+    assert (pixels[left] == (*LEFT_LUNG, 255)).all()
+    assert not pixels[~(right | left)][:, 3].any()
+
+
+@pytest.mark.parametrize("side", [224, 512, 1024])
+def test_contours_of_large_masks_have_no_gaps_and_a_width_that_suits_the_picture(side):
+    pixels = colours(draw_lungs(np.zeros((20, 20), np.float32), *two_squares(2000), side).overlay)
+    row = pixels[side // 2, :, 3] > 0
+    starts = np.flatnonzero(np.diff(np.r_[False, row, False].astype(int)) == 1)
+    assert len(starts) == 4  # both edges of both lungs
+    assert row.sum() // 4 == max(1, round(side / 256))
+    within = pixels[side // 5 : -side // 5, :, 3] > 0
+    assert (within.sum(1) == row.sum()).all()
+
+
+def test_the_radiograph_may_be_smaller_than_the_masks():
+    image = np.zeros((30, 40), np.float32)
+    image[:, 20:] = 1
+    shown = draw_lungs(image, *np.zeros((2, 300, 400), bool), 100)
+    assert (shown.width, shown.height) == (100, 75)
+    with Image.open(io.BytesIO(shown.backdrop)) as picture:
+        grey = np.asarray(picture)
+    assert grey.shape == (75, 100)
+    assert grey[40, 10] < 20
+    assert grey[40, 90] > 235
+
+
+def test_lungs_that_touch_are_parted_by_lines_of_both_colours():
+    right, left = np.zeros((2, 30, 30), bool)
+    right[5:25, 5:15] = left[5:25, 15:25] = True
+    pixels = colours(draw_lungs(np.zeros((30, 30), np.float32), right, left, 512).overlay)
+    assert tuple(pixels[15, 14, :3]) == RIGHT_LUNG
+    assert tuple(pixels[15, 15, :3]) == LEFT_LUNG
+
+
+def test_a_lung_that_the_image_cuts_off_is_closed_there_and_a_hole_in_it_is_seen():
+    lung = np.zeros((1000, 1000), bool)
+    lung[300:, :600] = True
+    lung[700, 200] = False
+    pixels = colours(draw_lungs(np.zeros((50, 50), np.float32), lung, ~lung & False, 250).overlay)
+    assert (pixels[80:, 0, :3] == RIGHT_LUNG).all()
+    assert (pixels[-1, :140, 3] > 0).all()
+    assert pixels[175, 50, 3] > 0
+    assert pixels[140, 90, 3] == 0
+
+
+@settings(deadline=None, max_examples=60)
+@given(height=st.integers(1, 70), width=st.integers(1, 70), side=st.integers(1, 40), seed=st.integers(0, 999))
+def test_a_single_pixel_of_lung_is_seen_at_any_size(height, width, side, seed):
+    rng = np.random.default_rng(seed)
+    lung = np.zeros((height, width), bool)
+    lung[rng.integers(height), rng.integers(width)] = True
+    nothing = np.zeros_like(lung)
+    for image in (None, np.zeros((height, width), np.float32)):
+        for masks, colour in (((lung, nothing), RIGHT_LUNG), ((nothing, lung), LEFT_LUNG)):
+            pixels = colours(draw_lungs(image, *masks, side).overlay)
+            assert (pixels[pixels[..., 3] > 0][:, :3] == colour).all()
+            assert (pixels[..., 3] > 0).sum() == 1
+
+
+@pytest.mark.parametrize("pair", [(OVER, UNDER), (RIGHT_LUNG, LEFT_LUNG)])
+@pytest.mark.parametrize("kind", COLOUR_BLIND)
+def test_the_two_colours_stay_apart_for_the_colour_blind(pair, kind):
+    linear = (np.array(pair) / 255) ** 2.2
+    seen = np.clip(linear @ np.array(COLOUR_BLIND[kind]).T, 0, 1) ** (1 / 2.2)
+    one, two = rgb2lab(seen)
+    assert np.linalg.norm(one - two) > 40  # (200, 60, 60) and (60, 130, 60) are 10 apart in deuteranopia
