@@ -1,0 +1,118 @@
+"""Networks computed by ONNX Runtime, on the CPU: it starts in a moment, for neither Keras nor TensorFlow is imported.
+
+The converted network is made once, by Keras, and kept in the user's cache.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+
+from lungmask_cli import __version__
+from lungmask_cli.config import TrainConfig
+from lungmask_cli.errors import UsageError
+from lungmask_cli.imaging.write import written_whole
+from lungmask_cli.inference.manifest import checked_manifest
+from lungmask_cli.inference.network import Draw, Network, made_network
+from lungmask_cli.processes import available_cores
+
+FORMAT = 1  # of what is kept
+_DIGEST = 32  # bytes of SHA-256
+_ERRORS = 3  # and nothing less is said
+
+
+def load_onnx(path: Path, threads: int | None = None) -> Network:
+    """The network whose weights are at `path`, computed by ONNX Runtime.
+
+    Args:
+        path: the weight file.
+        threads: how many threads will ask it to draw at once, with one core each; None for one that has all cores.
+
+    Raises:
+        UsageError: the weights are damaged or unknown, as in `load_model`; ONNX Runtime is not installed; or the
+            network must be converted and cannot be, as in `write_checked`, or cannot be kept.
+    """
+    import_runtime()
+    manifest = checked_manifest(path)
+    place = user_cache_path("lungmask") / f"network-{_fingerprint(manifest)}"
+    model = _read(place) or _convert(path, place)
+    return made_network(drawn_by_onnx(model, 1 if threads else available_cores()), manifest)
+
+
+def drawn_by_onnx(model: bytes, threads: int) -> Draw:
+    """A network in ONNX's format as plain function of arrays, which several threads may call.
+
+    Args:
+        model: what `lungmask export` writes.
+        threads: how many compute one drawing.
+    """
+    runtime = import_runtime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _ERRORS
+    session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    (seen_name,), (drawn_name,) = (
+        [value.name for value in ends()] for ends in (session.get_inputs, session.get_outputs)
+    )
+
+    def draw(seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        drawn: NDArray[np.float32] = session.run([drawn_name], {seen_name: seen[..., None]})[0]
+        return drawn[..., 0]
+
+    return draw
+
+
+def import_runtime() -> Any:
+    """ONNX Runtime, kept from telling its maker what it runs, as its packages do since 1.29 (its docs/Privacy.md)."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # which is read when it is imported
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UsageError(
+            "ONNX Runtime is not installed", 'Install it: pip install "lungmask-cli[fast]", or use --runtime keras.'
+        ) from error
+    onnxruntime.disable_telemetry_events()  # where something else has imported it before
+    return onnxruntime
+
+
+def _fingerprint(manifest: dict[str, Any]) -> str:
+    """Of all that decides what the converted network is."""
+    config = TrainConfig().merged(manifest["config"])
+    parts = [FORMAT, __version__, manifest["sha256"], dataclasses.asdict(config.generator), config.image_size]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _read(place: Path) -> bytes | None:
+    """The converted network, or None where there is none or it is damaged."""
+    try:
+        content = place.read_bytes()
+    except OSError:
+        return None
+    digest, model = content[:_DIGEST], content[_DIGEST:]
+    return model if hashlib.sha256(model).digest() == digest else None
+
+
+def _convert(path: Path, place: Path) -> bytes:
+    """The network as Keras has it, compared with Keras and kept: its SHA-256, then ONNX."""
+    from lungmask_cli.inference.export import ONNX, write_checked
+
+    with tempfile.TemporaryDirectory() as folder:
+        converted = Path(folder) / "network.onnx"
+        write_checked(path, ONNX, converted)
+        model = converted.read_bytes()
+    try:
+        with written_whole(place) as partial:
+            partial.write_bytes(hashlib.sha256(model).digest() + model)
+    except OSError as error:
+        raise UsageError(
+            f"{place}: the converted network cannot be kept there: {error.strerror or error}",
+            "Set XDG_CACHE_HOME to a folder that can be written to, or use --runtime keras.",
+        ) from error
+    return model
