@@ -8,7 +8,7 @@ help:  ## Show what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 demo: .venv/.demo  ## Install, and segment a real chest radiograph with the weights that ship
-	$(BIN)/lungmask segment "$(DEMO_IMAGE)" -o demo --overlay
+	$(BIN)/lungmask segment "$(DEMO_IMAGE)" -o demo --overlay --overwrite
 	@echo "The mask is demo/RG1_UNCR.png; look at demo/overlays/RG1_UNCR.png"
 
 test: lint types contracts unit wheel  ## Install, and run every check

@@ -1,7 +1,7 @@
 """Accuracy against the network's time: one point for each of the weights, as a table and a picture.
 
     python benchmarks/speed_curve.py DATA [--split FILE.csv --part val] [--weights general RUN ...] [-o curve.png]
-        [--cores 2] [--calls 40]
+        [--cores 2] [--calls 40] [--runtime keras]
 
 The network's time is the median, for one radiograph, of what the network takes, drawing once or twice, as `lungmask
 segment` has it do; the whole also has what is between, from an image in memory, at the size that the network needs, to
@@ -30,50 +30,49 @@ WARM_UP = 5
 
 
 class Stopwatch:
-    """In place of a generator: the same, and how long it took."""
+    """In place of what computes a network: the same, and how long it took."""
 
-    def __init__(self, predict: Callable[[Any], Any]) -> None:
+    def __init__(self, draw: Callable[[Any], Any]) -> None:
         self.seconds = 0.0
-        self._predict = predict
+        self._draw = draw
 
-    def predict_on_batch(self, images: Any) -> Any:
+    def __call__(self, seen: Any) -> Any:
         started = time.perf_counter()
-        drawn = self._predict(images)
+        drawn = self._draw(seen)
         self.seconds += time.perf_counter() - started
         return drawn
 
 
-def milliseconds(weights: str, radiograph: Path, calls: int) -> dict[str, Any]:
+def milliseconds(weights: str, radiograph: Path, calls: int, runtime: str) -> dict[str, Any]:
     """Of one radiograph, in the network and from image to probabilities, with the network's size and parameters."""
-    from lungmask_cli.networks.backend import Hardware, choose_device
-
-    choose_device(Hardware("cpu"))
-
     from lungmask_cli.imaging.geometry import Letterbox
     from lungmask_cli.imaging.polarity import standardized
     from lungmask_cli.imaging.read import read_radiograph
     from lungmask_cli.inference.manifest import find_weights
-    from lungmask_cli.inference.predict import predict_probability
+    from lungmask_cli.inference.network import load_network, start
+    from lungmask_cli.inference.predict import predict
     from lungmask_cli.inference.weights import load_model
 
-    model = load_model(find_weights(weights))
+    start(runtime, "cpu")
+    path = find_weights(weights)
+    network = load_network(path, runtime)
     read = read_radiograph(radiograph)
-    image, _ = standardized(read, shape=Letterbox(*read.shape, model.detail).content)
-    generator = Stopwatch(model.generator.predict_on_batch)
-    timed = replace(model, generator=generator)
-    network, whole = [], []
+    image, _ = standardized(read, shape=Letterbox(*read.shape, network.detail).content)
+    stopwatch = Stopwatch(network.draw)
+    timed = replace(network, draw=stopwatch)
+    times, whole = [], []
     for _ in range(WARM_UP + calls):
-        generator.seconds = 0.0
+        stopwatch.seconds = 0.0
         started = time.perf_counter()
-        predict_probability(timed, image)
+        predict([timed], image)
         whole.append(time.perf_counter() - started)
-        network.append(generator.seconds)
+        times.append(stopwatch.seconds)
     return {
         "weights": Path(weights).name,
-        "drawn": "twice" if model.zoom else "once",
-        "size": model.image_size,
-        "parameters": model.generator.count_params(),
-        "milliseconds": statistics.median(network[WARM_UP:]) * 1000,
+        "drawn": "twice" if network.zoom else "once",
+        "size": network.image_size,
+        "parameters": load_model(path).generator.count_params(),
+        "milliseconds": statistics.median(times[WARM_UP:]) * 1000,
         "whole_milliseconds": statistics.median(whole[WARM_UP:]) * 1000,
     }
 
@@ -88,6 +87,8 @@ def measure_alone(weights: str, radiograph: Path, options: argparse.Namespace) -
         weights,
         "--calls",
         str(options.calls),
+        "--runtime",
+        options.runtime,
         "--time",
         str(radiograph),
     ]
@@ -136,10 +137,11 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("curve.png"))
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--calls", type=int, default=40)
+    parser.add_argument("--runtime", default="keras", help="what is timed; the Dice is that of Keras")
     parser.add_argument("--time", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.time:
-        print(json.dumps(milliseconds(options.weights[0], options.time, options.calls)))
+        print(json.dumps(milliseconds(options.weights[0], options.time, options.calls, options.runtime)))
         return
     pairing = find_pairs(options.data)
     names = [pair.id for pair in pairing.pairs]

@@ -40,7 +40,7 @@ SECTIONS = (GeneratorConfig, DiscriminatorConfig, LossConfig, OptimizerConfig, A
 
 
 def plain(text: str | None) -> str:
-    return re.sub(r"\[/?bold\]", "", text or "")
+    return re.sub(r"\[/?bold\]", "", text or "").replace("\\[", "[")
 
 
 def describe(parameter: Any) -> str:

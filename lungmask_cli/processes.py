@@ -1,4 +1,4 @@
-"""Work in several processes: as many as there are cores, none of which outlives its parent."""
+"""Work in several processes, none of which outlives its parent, or in several threads."""
 
 import contextlib
 import ctypes
@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing.connection import wait as wait_for_sentinel
@@ -19,6 +20,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _QUEUED_PER_PROCESS = 3
+_QUEUED_PER_THREAD = 2
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
@@ -51,6 +53,22 @@ def in_processes(function: Callable[[Task], Result], tasks: Iterable[Task], jobs
         ) from None
     finally:
         end_now(pool)
+
+
+def in_threads(function: Callable[[Task], Result], tasks: Iterable[Task], threads: int) -> Iterator[Result]:
+    """`function` of each task, in the order of the tasks, in so many threads.
+
+    Only a few tasks are in flight, so that memory does not depend on how many there are. When the caller stops, those
+    in flight are waited for.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for task in tasks:
+            waiting.append(pool.submit(function, task))
+            if len(waiting) >= _QUEUED_PER_THREAD * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _start() -> None:

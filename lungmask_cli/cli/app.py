@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import lungmask_cli
+from lungmask_cli.cli.export import export
 from lungmask_cli.cli.info import info_app
 from lungmask_cli.cli.preprocess import preprocess
 from lungmask_cli.cli.runs import runs
@@ -59,7 +60,7 @@ def lungmask(
     _settings.debug = debug
 
 
-for command in (preprocess, train, runs, segment, score):
+for command in (preprocess, train, runs, segment, score, export):
     app.command()(command)
 app.add_typer(info_app, name="info")
 

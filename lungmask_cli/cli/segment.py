@@ -1,120 +1,184 @@
 """`lungmask segment`."""
 
-import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lungmask_cli.cli.options import HashNames, MaxPixels, Polarity, ResolutionTag
-from lungmask_cli.cli.terminal import complain, progress, say, warn, warn_of_all, write_table
+from lungmask_cli.cli.segmenting import Pages, Where, run_batch, show_plan
 from lungmask_cli.config import MAX_PIXELS
-from lungmask_cli.errors import ImageError, UsageError
+from lungmask_cli.errors import UsageError
 from lungmask_cli.inference.manifest import DEFAULT_WEIGHTS
 
-if TYPE_CHECKING:
-    from lungmask_cli.inference.segment import Job, Row, Segmenter
+_FILES, _AGAIN, _HOW, _WHERE = "What is written", "What is there already", "How lungs are found", "What computes"
+
+
+def _flag(name: str, text: str, panel: str) -> object:
+    return typer.Option(name, help=text, rich_help_panel=panel)
+
+
+Inputs = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        help="Radiographs, and folders of them: PNG, JPEG, TIFF, BMP, GIF, DICOM, JSRT .IMG.",
+        metavar="INPUT",
+        readable=False,  # an unreadable file gets its row like every other broken one
+        show_default=False,
+    ),
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="The folder for masks and segment.csv.", metavar="OUT")]
+FileList = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--list",
+        help="A text file with a path per line, or a CSV with a column `file`; may be repeated.",
+        metavar="FILE",
+    ),
+]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Weights that ship, by name; a .weights.h5 file; or a run folder. Of several, the mean counts.",
+        show_default=DEFAULT_WEIGHTS,
+        rich_help_panel=_HOW,
+    ),
+]
+Labels = Annotated[bool, _flag("--labels", "Masks of 0, 1 (right lung) and 2 (left lung), not 0 and 255.", _FILES)]
+Probabilities = Annotated[bool, _flag("--probabilities", "Also 16-bit PNG in OUT/probabilities.", _FILES)]
+Overlay = Annotated[bool, _flag("--overlay", "Also pictures of the mask on the radiograph, in OUT/overlays.", _FILES)]
+Contours = Annotated[bool, _flag("--contours", "Also COCO polygons: OUT/contours.json.", _FILES)]
+DicomSeg = Annotated[
+    bool, _flag("--dicom-seg", "Also DICOM segmentations in OUT/dicom_seg, with the patient's data in them.", _FILES)
+]
+Gallery = Annotated[
+    Path | None,
+    typer.Option(help="Also one HTML page with a picture of every mask.", metavar="FILE.html", rich_help_panel=_FILES),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        help="Also versions, weights, settings and counts as JSON.", metavar="FILE.json", rich_help_panel=_FILES
+    ),
+]
+Truth = Annotated[
+    Path | None,
+    typer.Option(help="Folder of hand-made masks: adds the Dice of each image.", metavar="DIR", rich_help_panel=_FILES),
+]
+SkipExisting = Annotated[bool, _flag("--skip-existing", "Go on where an earlier run into OUT was ended.", _AGAIN)]
+Overwrite = Annotated[bool, _flag("--overwrite", "Do all of them again.", _AGAIN)]
+DryRun = Annotated[
+    bool, _flag("--dry-run", "Print which files would be written, and from what, as CSV, and stop.", _AGAIN)
+]
+Cleanup = Annotated[bool, typer.Option(help="Fill holes and keep the two largest parts.", rich_help_panel=_HOW)]
+Tta = Annotated[
+    bool, _flag("--tta", "Test-time augmentation: look more often, at slightly different parts. Slower.", _HOW)
+]
+Strict = Annotated[bool, _flag("--strict", "A doubtful mask is a failure, and is not written.", _HOW)]
+Device = Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:N.", rich_help_panel=_WHERE)]
+Runtime = Annotated[
+    str,
+    typer.Option(help="keras, or onnx, which is faster on CPUs and needs the extra \\[fast].", rich_help_panel=_WHERE),
+]
+EngineName = Annotated[
+    str, typer.Option(help="local, or ray: a cluster; needs the extra \\[ray].", rich_help_panel=_WHERE)
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="Of the Ray cluster to join, or auto. Without it, one is started here.", rich_help_panel=_WHERE),
+]
+AtOnce = Annotated[
+    int | None,
+    typer.Option(help="Radiographs worked at at once. Default: one per core.", min=1, rich_help_panel=_WHERE),
+]
 
 
 def segment(
-    inputs: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Radiographs, and folders of them: PNG, JPEG, TIFF, BMP, GIF, DICOM, JSRT .IMG.",
-            metavar="INPUT",
-            readable=False,  # an unreadable file gets its row like every other broken one
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder for masks and segment.csv.", metavar="OUT")
-    ],
-    weights: Annotated[
-        str, typer.Option(help="Weights that ship, by name; a .weights.h5 file; or a run folder.")
-    ] = DEFAULT_WEIGHTS,
-    overlay: Annotated[bool, typer.Option("--overlay", help="Also draw pictures into OUT/overlays.")] = False,
-    truth: Annotated[
-        Path | None, typer.Option(help="Folder of hand-made masks: adds the Dice of each image.", metavar="DIR")
-    ] = None,
-    cleanup: Annotated[bool, typer.Option(help="Fill holes and keep the two largest parts.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:N.")] = "auto",
+    output: Output,
+    inputs: Inputs = None,
+    file_list: FileList = None,
+    labels: Labels = False,
+    probabilities: Probabilities = False,
+    overlay: Overlay = False,
+    contours: Contours = False,
+    dicom_seg: DicomSeg = False,
+    gallery: Gallery = None,
+    report: Report = None,
+    truth: Truth = None,
+    skip_existing: SkipExisting = False,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    weights: Weights = None,
+    tta: Tta = False,
+    cleanup: Cleanup = True,
     polarity: Polarity = True,
+    strict: Strict = False,
+    device: Device = "auto",
+    runtime: Runtime = "keras",
+    engine: EngineName = "local",
+    address: Address = None,
+    jobs: AtOnce = None,
     hash_names: HashNames = False,
     resolution_tag: ResolutionTag = False,
     max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
     """Draw the lung mask of every radiograph: a PNG of 0 and 255 at the radiograph's own size.
 
-    OUT/segment.csv has a row for every file, also for those that failed. The exit code is 1 if any did.
+    OUT/segment.csv has a row for every file, also for those that failed: sizes, areas, how far the mask can be trusted.
+    The exit code is 1 if any failed. Ctrl-C finishes what was begun; --skip-existing goes on.
     """
+    images = _find_radiographs(inputs or [], file_list or [], output)
+    names = {"probabilities": probabilities, "overlays": overlay, "contours": contours, "dicom_seg": dicom_seg}
+    if dicom_seg and hash_names:
+        raise UsageError(
+            "--dicom-seg writes who the patient is, which --hash-names is to hide", "Leave one of them out."
+        )
+
     from lungmask_cli.imaging.radiograph import ReadOptions
-    from lungmask_cli.imaging.write import check_writable
+    from lungmask_cli.inference.batch import Settings
+    from lungmask_cli.inference.jobs import plan
+    from lungmask_cli.inference.outputs import Outputs
+    from lungmask_cli.inference.restart import existing_mode
     from lungmask_cli.scoring.pairing import find_masks
 
-    images = _find_radiographs(inputs, output)
-    masks = find_masks(truth) if truth else None
-
-    from lungmask_cli.networks.backend import Hardware, choose_device
-
-    chosen = choose_device(Hardware(device))
-
-    from lungmask_cli.inference.manifest import find_weights
-    from lungmask_cli.inference.segment import FAILED, Segmenter, plan
-    from lungmask_cli.inference.weights import load_model
-
-    jobs = plan(images, output)
-    check_writable(output)
-    path = find_weights(weights)
-    model = load_model(path)
-    say(f"{len(jobs)} files, weights {path}, device: {chosen.kind} ({chosen.reason})")
-    read = ReadOptions(max_pixels, resolution_tag)
-    rows = _segment_all(Segmenter(model, output, overlay, masks, cleanup, read, polarity, hash_names), jobs)
-    typer.echo(output / "segment.csv")
-    if any(row.status == FAILED for row in rows):
-        raise typer.Exit(1)
+    settings = Settings(
+        outputs=Outputs(output, labels, frozenset(name for name, wanted in names.items() if wanted)),
+        weights=tuple(weights or [DEFAULT_WEIGHTS]),
+        device=device,
+        runtime=runtime,
+        augment=tta,
+        cleanup=cleanup,
+        correct_polarity=polarity,
+        read=ReadOptions(max_pixels, resolution_tag),
+        truth=find_masks(truth) if truth else None,
+        hash_names=hash_names,
+        strict=strict,
+    )
+    existing = existing_mode(skip_existing, overwrite)
+    planned = plan(images, output)
+    if dry_run:
+        show_plan(settings, planned, existing)
+        return
+    run_batch(settings, planned, existing, Where(engine, address, jobs), Pages(gallery, report))
 
 
-def _find_radiographs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
+def _find_radiographs(inputs: list[Path], lists: list[Path], output: Path) -> list[tuple[Path, Path]]:
     from lungmask_cli.imaging.read import find_images
+    from lungmask_cli.inference.jobs import read_list
 
+    if not inputs and not lists:
+        raise UsageError("no radiographs were given", "Name files or folders, or give a --list.")
     if any(given.is_dir() and os.path.realpath(given) == os.path.realpath(output) for given in inputs):
         raise UsageError(
             f"{output}: is the folder of the radiographs; its masks would be taken for radiographs the next time",
             "Choose another -o folder, such as one below it.",
         )
-    images = find_images(inputs, outside=output)
+    listed = [entry for file in lists for entry in read_list(file)]
+    images = list(dict([*find_images(inputs, outside=output), *listed]).items())
     if not images:
         raise UsageError(
             f"no radiographs in {', '.join(map(str, inputs))}",
             "Looked for PNG, JPEG, TIFF, BMP, GIF, DICOM and JSRT .IMG.",
         )
     return images
-
-
-def _segment_all(segmenter: "Segmenter", jobs: list["Job"]) -> list["Row"]:
-    """Run all jobs, say what is wrong as it comes, and write `segment.csv` also when interrupted."""
-    from lungmask_cli.inference.segment import FAILED, to_csv
-
-    rows: list[Row] = []
-    hints = {""}
-    try:
-        for row in segmenter.run(progress("segmenting")(jobs)):
-            rows.append(row)
-            if row.status == FAILED:
-                complain(ImageError(row.reason, "" if row.hint in hints else row.hint))  # each piece of advice once
-                hints.add(row.hint)
-            elif row.reason:
-                warn(f"{row.file}: {row.reason}")
-    finally:
-        warn_of_all((row.file, "; ".join(row.warnings)) for row in rows)
-        say(_summary(rows, len(jobs)))
-        write_table(segmenter.output / "segment.csv", to_csv(rows))
-    return rows
-
-
-def _summary(rows: list["Row"], planned: int) -> str:
-    failed = sum(not row.mask for row in rows)
-    dices = [row.dice for row in rows if row.dice is not None and not math.isnan(row.dice)]
-    mean = f", mean Dice {sum(dices) / len(dices):.4f} of {len(dices)}" if dices else ""
-    unfinished = f", {planned - len(rows)} not done" if len(rows) < planned else ""
-    return f"{len(rows) - failed} masks written, {failed} failed{unfinished}{mean}"

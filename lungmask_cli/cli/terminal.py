@@ -62,13 +62,13 @@ def complain(error: LungmaskError) -> None:
         _stderr.print(Text(f"Hint: {printable(error.hint)}", "dim"))
 
 
-def progress(title: str) -> Callable[[Iterable[T]], Iterable[T]]:
-    """A wrapper that shows a bar on a terminal while what it wraps is gone through."""
+def progress(title: str, total: int | None = None) -> Callable[[Iterable[T]], Iterable[T]]:
+    """A wrapper that shows a bar on a terminal while what it wraps, of that length, is gone through."""
     if not sys.stderr.isatty():
         return iter
     from tqdm import tqdm
 
-    return lambda items: tqdm(items, desc=title, unit="image", leave=False)
+    return lambda items: tqdm(items, total=total, desc=title, unit="image", leave=False)
 
 
 def show(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], spare: Sequence[str] = ()) -> None:

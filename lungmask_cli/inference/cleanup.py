@@ -1,40 +1,41 @@
 """What a mask of two lungs cannot have: holes, and specks beside the lungs."""
 
 import numpy as np
-from scipy import ndimage
 
 from lungmask_cli.imaging.radiograph import Mask
+from lungmask_cli.imaging.runs import find_runs
 
 _SMALLEST_SHARE = 0.1
 
 
-def clean(mask: Mask) -> Mask:
+def clean(mask: Mask, most: int | None = 2) -> Mask:
     """The mask (H, W) with its holes filled and only its two largest parts kept.
 
-    The second part is dropped where it has under a tenth of the first one's area: that is a speck, not a lung. Parts
-    are 8-connected.
+    Of more than two, those near the middle column count as larger than those at the sides, such as the air beside the
+    arms, of which only as much of the area counts as they are near. Parts with under a tenth of the largest one's area
+    are dropped: they are specks, not lungs. Parts are 8-connected.
+
+    Args:
+        mask: what was drawn.
+        most: how many parts are kept; None for all that are no specks.
     """
     filled = _fill_holes(mask)
-    labels, count = ndimage.label(filled, structure=np.ones((3, 3)))
+    runs = find_runs(filled)
+    count, labels = runs.labels(diagonally=True)
     if count < 2:
         return filled
-    areas = np.bincount(labels.ravel())
-    areas[0] = 0
-    largest = np.argsort(areas)[::-1][:2]
+    areas = runs.areas(labels)
+    near = 1 - np.abs(2 * runs.centres(labels) / mask.shape[1] - 1)
+    largest = np.argsort(areas * near)[::-1][:most]
     kept = [label for label in largest if areas[label] >= _SMALLEST_SHARE * areas.max()]
-    cleaned: Mask = np.isin(labels, kept)
-    return cleaned
+    return runs.paint(filled, ~np.isin(labels, kept), value=False)
 
 
 def _fill_holes(mask: Mask) -> Mask:
-    """The mask and every 4-connected part of the background that does not reach the image's edge.
-
-    Labelling once is many times faster on large images than SciPy's `binary_fill_holes`, which dilates step by step.
-    """
-    labels, count = ndimage.label(~mask)
-    edges = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    outside = np.zeros(count + 1, bool)
-    outside[edges] = True
-    outside[0] = False  # label 0 is the mask itself
-    filled: Mask = ~outside[labels]
-    return filled
+    """The mask and every 4-connected part of the background that does not reach the image's edge."""
+    runs = find_runs(~mask)
+    count, labels = runs.labels(diagonally=False)
+    outside = np.zeros(count, np.bool_)
+    at_edge = (runs.rows == 0) | (runs.rows == len(mask) - 1) | (runs.starts == 0) | (runs.ends == mask.shape[1])
+    outside[labels[at_edge]] = True
+    return runs.paint(mask, ~outside[labels], value=True)

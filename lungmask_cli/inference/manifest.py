@@ -75,6 +75,24 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
+def checked_manifest(path: Path) -> dict[str, Any]:
+    """The manifest beside the weight file `path`, which is the one that it was written for.
+
+    Raises:
+        UsageError: as in `read_manifest`; or the file is damaged, or another one.
+    """
+    from lungmask_cli.datasets.prepared import file_sha256
+
+    manifest = read_manifest(path)
+    found = file_sha256(path)
+    if found != manifest["sha256"]:
+        raise UsageError(
+            f"{path}: is damaged: its SHA-256 is {found}, but {manifest_path(path).name} says {manifest['sha256']}",
+            "Copy both files again.",
+        )
+    return manifest
+
+
 def manifest_path(path: Path) -> Path:
     """Where the manifest of the weight file `path` is."""
     return path.with_name(path.name.removesuffix(_SUFFIX) + ".json")

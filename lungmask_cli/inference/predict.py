@@ -1,49 +1,96 @@
-"""From a normalised radiograph to its lung mask."""
+"""From a normalised radiograph to the probability of lung."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from lungmask_cli.imaging.borders import within_borders
-from lungmask_cli.imaging.contrast import enhance
-from lungmask_cli.imaging.geometry import Letterbox, Window, resize
+from lungmask_cli.imaging.geometry import ZOOM_MARGIN, Letterbox, Window, resize
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 from lungmask_cli.inference.cleanup import clean
-from lungmask_cli.inference.weights import LoadedModel
+from lungmask_cli.inference.network import Network, draw_one
 
 THRESHOLD = 0.5
 # Of their height: two lungs are 0.87 and more on the validation images, changed ones among them; one is half that.
-_LEAST_WIDTH = 0.75
+LEAST_WIDTH = 0.75
 _SEARCHED_SIDE = 128
+# Test-time augmentation looks at the lungs with more around them as well.
+_MORE_MARGINS = (0.1, 0.15, 0.2)
 
 
-def predict_probability(model: LoadedModel, image: FloatImage, shape: tuple[int, int] | None = None) -> FloatImage:
-    """The probability of lung at each pixel: (H, W) in [0, 1].
+@dataclass(frozen=True)
+class Prediction:
+    """What was drawn on one radiograph.
 
     Args:
-        model: the generator.
-        image: the radiograph in [0, 1], at any size; more detail than `model.detail` is not looked at.
+        box: how the radiograph lies in a square of D x D pixels.
+        seen: the radiograph there, (D, D) float32 in [0, 1].
+        looks: each drawing, (D, D) float32 in [0, 1], 0 where it saw nothing; the first is of the whole radiograph.
+    """
+
+    box: Letterbox
+    seen: FloatImage
+    looks: tuple[FloatImage, ...]
+
+    @functools.cached_property
+    def probability(self) -> FloatImage:
+        """The probability of lung, (D, D): the mean of all looks."""
+        total = self.looks[0].copy()
+        for look in self.looks[1:]:
+            total += look
+        return total * np.float32(1 / len(self.looks))
+
+    def enlarged(self) -> FloatImage:
+        """The probability at each pixel of the radiograph, (H, W)."""
+        return self.box.invert(self.probability)
+
+
+def predict(
+    networks: Sequence[Network], image: FloatImage, shape: tuple[int, int] | None = None, augment: bool = False
+) -> Prediction:
+    """What the networks draw on a radiograph; each counts the same.
+
+    Args:
+        networks: at least one.
+        image: the radiograph in [0, 1], at any size; more detail than the largest `detail` is not looked at.
         shape: H and W, those of the radiograph where `image` is a smaller copy; None for the image's own.
+        augment: look more often, at slightly different parts, and at the mirror image if the network knows that.
     """
     height, width = shape or image.shape
-    box = Letterbox(height, width, model.detail)
+    box = Letterbox(height, width, detail(networks))
     square = box.apply(image)
-    if not model.zoom:
-        return box.invert(_draw(model, square))
-    window = _picture(square)
-    drawn = _draw(model, window.cut(square, model.image_size))
-    lungs = _both_lungs(drawn)
-    probability = window.put_back(drawn, model.detail)
+    looks = [look for network in networks for look in _looks(network, square, augment)]
+    return Prediction(box, square, tuple(looks))
+
+
+def detail(networks: Sequence[Network]) -> int:
+    """The side of the square that holds all that any of the networks looks at."""
+    return max(network.detail for network in networks)
+
+
+def _looks(network: Network, square: FloatImage, augment: bool) -> Iterator[FloatImage]:
+    """Each drawing of the network, at the size of `square`."""
+    size = len(square)
+    window = _picture(square) if network.zoom else Window(0, 0, 1)
+    drawn = _look(network, square, window)
+    yield window.put_back(drawn, size)
+    lungs = _both_lungs(drawn) if network.zoom else None
     if lungs:
         window = lungs.within(window)
-        closer = window.put_back(_draw(model, window.cut(square, model.image_size)), model.detail)
-        probability = (probability + closer) * np.float32(0.5)
-    return box.invert(probability)
+        yield window.put_back(_look(network, square, window), size)
+    if augment:
+        for margin in _MORE_MARGINS:
+            wider = window.widened(margin - ZOOM_MARGIN)
+            yield wider.put_back(_look(network, square, wider), size)
+    if augment and network.flips:
+        mirrored = np.ascontiguousarray(square[:, ::-1])
+        yield window.mirrored().put_back(_look(network, mirrored, window.mirrored()), size)[:, ::-1]
 
 
-def _draw(model: LoadedModel, seen: FloatImage) -> FloatImage:
-    """What the network draws on (S, S)."""
-    drawn = model.generator.predict_on_batch(enhance(seen, model.contrast)[None, ..., None])
-    probability: FloatImage = np.asarray(drawn)[0, ..., 0]
-    return probability
+def _look(network: Network, square: FloatImage, window: Window) -> FloatImage:
+    return draw_one(network, window.cut(square, network.image_size))
 
 
 def _picture(square: FloatImage) -> Window:
@@ -56,16 +103,14 @@ def _picture(square: FloatImage) -> Window:
 
 def _both_lungs(drawn: FloatImage) -> Window | None:
     """Where to look again; None where that would cut off a lung that was not found."""
-    lungs = clean(drawn > THRESHOLD)
+    lungs = clean(drawn > THRESHOLD, most=None)  # the largest parts need not be the lungs
     rows, columns = (np.flatnonzero(lungs.any(axis)) for axis in (1, 0))
-    if not rows.size or np.ptp(columns) < _LEAST_WIDTH * np.ptp(rows):
+    if not rows.size or np.ptp(columns) < LEAST_WIDTH * np.ptp(rows):
         return None
     return Window.around(lungs)
 
 
-def predict_mask(
-    model: LoadedModel, image: FloatImage, cleanup: bool = True, shape: tuple[int, int] | None = None
-) -> Mask:
-    """The lung mask (H, W) bool: probabilities enlarged, cut at 0.5 and, with `cleanup`, cleaned."""
-    mask: Mask = predict_probability(model, image, shape) > THRESHOLD
+def as_mask(prediction: Prediction, cleanup: bool = True) -> Mask:
+    """The lungs, (H, W) bool: probabilities enlarged, cut at one half and, with `cleanup`, cleaned."""
+    mask = prediction.box.invert_above(prediction.probability, THRESHOLD)
     return clean(mask) if cleanup else mask

@@ -17,23 +17,15 @@ from lungmask_cli.config import TrainConfig
 from lungmask_cli.datasets.prepared import file_sha256
 from lungmask_cli.errors import ConfigError, UsageError
 from lungmask_cli.imaging.write import write_text, written_whole
-from lungmask_cli.inference.manifest import manifest_path, read_manifest
+from lungmask_cli.inference.manifest import checked_manifest, manifest_path
 from lungmask_cli.networks.generators import build_generator
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A generator with its weights, what it wants to see, and the manifest they came with.
-
-    Where `zoom`, it draws twice, the second time on the square around the lungs that it found. `detail` is the side in
-    pixels of the square image that holds all that it may look at.
-    """
+    """A generator with its weights, and the manifest they came with."""
 
     generator: keras.Model
-    image_size: int
-    contrast: str
-    zoom: bool
-    detail: int
     manifest: dict[str, Any]
 
 
@@ -61,13 +53,7 @@ def load_model(path: Path) -> LoadedModel:
         UsageError: the manifest is missing, broken or of a later format, names a network that this version does not
             know, or was not made for this file.
     """
-    manifest = read_manifest(path)
-    found = file_sha256(path)
-    if found != manifest["sha256"]:
-        raise UsageError(
-            f"{path}: is damaged: its SHA-256 is {found}, but {manifest_path(path).name} says {manifest['sha256']}",
-            "Copy both files again.",
-        )
+    manifest = checked_manifest(path)
     try:
         config = TrainConfig().merged(manifest["config"])
         generator = build_generator(config.generator, (config.image_size, config.image_size))
@@ -80,7 +66,7 @@ def load_model(path: Path) -> LoadedModel:
             f"{path}: its weights do not fit its manifest: {error}",
             f"They were written by {written}; this is lungmask {__version__} with Keras {keras.__version__}.",
         ) from error
-    return LoadedModel(generator, config.image_size, config.contrast, config.zoom, config.detail, manifest)
+    return LoadedModel(generator, manifest)
 
 
 def _halve(path: Path) -> None:

@@ -1,5 +1,6 @@
 """The one place where Keras is imported, quietly, and where the device is chosen."""
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -21,11 +22,14 @@ class Hardware:
         device: `auto`, `cpu`, `gpu`, or `gpu:N` for the GPU of that number.
         devices: how many of them share each step of training.
         deterministic: choose operations that always add up in the same order; on a CPU they do so anyhow.
+        callers: how many threads will run networks at once, each of which then has one core of TensorFlow's CPU, which
+            wastes less than all cores for one after the other; None for one that has all cores.
     """
 
     device: str = "auto"
     devices: int = 1
     deterministic: bool = False
+    callers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def choose_device(wanted: Hardware) -> Device:
         gpus = _start_backend(wanted)
     device = _find_device(kind, gpus, wanted)
     with quietly():
-        _wake(device)
+        _wake(device, wanted.callers)
     return device
 
 
@@ -141,7 +145,7 @@ def _make_deterministic(backend: str) -> None:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
 
 
-def _wake(device: Device) -> None:
+def _wake(device: Device, callers: int | None) -> None:
     """Let TensorFlow find its devices; processes that are to train together must meet first, and do it then."""
     import keras
 
@@ -152,8 +156,18 @@ def _wake(device: Device) -> None:
     if device.kind == "cpu" and device.count > 1:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * device.count)
+    if device.kind == "cpu" and callers:
+        _one_core_each(callers)
     if "TF_CONFIG" not in os.environ:
         tf.config.list_logical_devices()
+
+
+def _one_core_each(callers: int) -> None:
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):  # TensorFlow is awake already, and stays as it is
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(callers)
 
 
 @contextmanager

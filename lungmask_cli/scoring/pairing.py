@@ -10,7 +10,8 @@ from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.imaging.masks import DEFAULT_MASKS, LEFT, LUNGS, MASK_SUFFIXES, RIGHT, MaskOptions, read_sides
 from lungmask_cli.imaging.radiograph import LungMask
 
-OVERLAYS = "overlays"
+OVERLAYS, PROBABILITIES, DICOM_SEG = "overlays", "probabilities", "dicom_seg"
+_NO_MASKS = frozenset({OVERLAYS, PROBABILITIES, DICOM_SEG})
 # Folders that hold one lung each, in the spellings of SCR, Montgomery and others; spaces and lines do not count.
 _SIDES = {
     "rightlung": RIGHT, "rightmask": RIGHT, "rightlungmask": RIGHT, "right": RIGHT,
@@ -64,7 +65,8 @@ def find_masks(folder: Path) -> MaskFiles:
 
     Files in folders such as `left_lung/` and `right_lung/` are one mask of two files; where there are such folders,
     files elsewhere are no masks. Endings such as `_mask` do not count; where `a.png` and `a_mask.png` lie side by side,
-    the former is the radiograph. Hidden files and the `overlays/` that `lungmask segment` writes are passed over.
+    the former is the radiograph. Hidden files are passed over, and what `lungmask segment` writes beside masks, in
+    `overlays/`, `probabilities/` and `dicom_seg/`.
 
     Raises:
         UsageError: there is no such folder, it holds no mask, or two masks differ in nothing but suffix or ending.
@@ -90,7 +92,12 @@ def _below(root: Path) -> Iterator[tuple[str, str, Path]]:
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
         suffix = _suffix(path)
-        if not suffix or path.is_dir() or parts[0] == OVERLAYS or any(part.startswith(".") for part in parts):
+        if (
+            not suffix
+            or path.is_dir()
+            or (len(parts) > 1 and parts[0] in _NO_MASKS)
+            or any(part.startswith(".") for part in parts)
+        ):
             continue
         sides = [_SIDES.get(_plain(part), LUNGS) for part in parts[:-1]]
         side = next((side for side in sides if side != LUNGS), LUNGS)

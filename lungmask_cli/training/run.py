@@ -30,7 +30,8 @@ from lungmask_cli.datasets.splits import TEST, TRAIN, VAL, hold_out_validation
 from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.write import csv_text, write_text
 from lungmask_cli.inference.manifest import BEST, FORMAT
-from lungmask_cli.inference.predict import predict_mask
+from lungmask_cli.inference.network import load_network
+from lungmask_cli.inference.predict import as_mask, predict
 from lungmask_cli.inference.weights import load_model
 from lungmask_cli.networks.adversarial import AdversarialModel, build_adversarial_model
 from lungmask_cli.networks.backend import Device
@@ -317,11 +318,12 @@ def _test(prepared: PreparedSet, folder: Path) -> float | None:
     entries = prepared.of(TEST)
     if not entries:
         return None
-    best = load_model(folder / f"{BEST}.weights.h5")
+    network = load_network(folder / f"{BEST}.weights.h5")
     dices = []
     for entry in entries:
         image, mask = read_pair(prepared, entry)
-        dices.append(overlap(predict_mask(best, image), mask > 0.5).dice)
+        drawn = as_mask(predict([network], image))
+        dices.append(overlap(drawn, mask > 0.5).dice)
     rows = ((entry.id, f"{dice:.6f}") for entry, dice in zip(entries, dices, strict=True))
     write_text(folder / TEST_DICE, csv_text(("id", "dice"), rows))
     return float(np.mean(dices))

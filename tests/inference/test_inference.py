@@ -14,10 +14,11 @@ from lungmask_cli.config import TrainConfig
 from lungmask_cli.datasets.prepared import file_sha256
 from lungmask_cli.errors import UsageError
 from lungmask_cli.inference.cleanup import clean
+from lungmask_cli.inference.jobs import plan
 from lungmask_cli.inference.manifest import find_weights, shipped_folder
-from lungmask_cli.inference.predict import predict_mask, predict_probability
-from lungmask_cli.inference.segment import plan
-from lungmask_cli.inference.weights import LoadedModel, load_model, save_weights
+from lungmask_cli.inference.network import Network, load_network
+from lungmask_cli.inference.predict import as_mask, predict
+from lungmask_cli.inference.weights import load_model, save_weights
 from lungmask_cli.networks.generators import build_generator
 from tests.phantoms import draw_phantom
 
@@ -96,10 +97,10 @@ def test_what_ships_has_a_complete_manifest_and_is_small():
 
 
 def test_masks_have_the_size_of_the_image(saved):
-    model = load_model(saved[1])
-    image = draw_phantom(50, 71).image
-    assert predict_probability(model, image).shape == (50, 71)
-    assert predict_mask(model, image).dtype == bool
+    network = load_network(saved[1])
+    drawn = predict([network], draw_phantom(50, 71).image)
+    assert drawn.enlarged().shape == (50, 71)
+    assert as_mask(drawn).dtype == bool
 
 
 class Tracing:
@@ -108,9 +109,13 @@ class Tracing:
     def __init__(self):
         self.shown = []
 
-    def predict_on_batch(self, images):
-        self.shown.append(images[0, ..., 0])
+    def draw(self, images):
+        self.shown.extend(images)
         return images
+
+    def mask(self, image):
+        network = Network(self.draw, 64, "none", zoom=True, detail=128, flips=False, manifest={})
+        return as_mask(predict([network], image))
 
 
 def two_lungs(width):
@@ -124,7 +129,7 @@ def two_lungs(width):
 def test_zooming_looks_again_at_the_lungs_alone_and_draws_them_where_they_are():
     image = two_lungs(60)
     generator = Tracing()
-    mask = predict_mask(LoadedModel(generator, 64, "none", True, 128, {}), image)
+    mask = generator.mask(image)
     whole, lungs = generator.shown
     assert np.ptp(np.flatnonzero((whole > 0.5).any(0))) < 12
     assert 50 < np.ptp(np.flatnonzero((lungs > 0.5).any(0))) < 60  # of 64, but for the margin
@@ -137,7 +142,7 @@ def test_the_first_look_is_at_the_picture_on_the_page():
     page = np.ones((400, 400), np.float32)
     page[100:300, 200:400] = two_lungs(60)[:200, 200:]
     generator = Tracing()
-    predict_probability(LoadedModel(generator, 64, "none", True, 128, {}), page)
+    generator.mask(page)
     assert (generator.shown[0] < 0.5).mean() > 0.8
 
 
@@ -145,10 +150,19 @@ def test_zooming_never_cuts_off_a_lung_that_was_not_found():
     image = two_lungs(60)
     image[:, 330:] = 0
     generator = Tracing()
-    mask = predict_mask(LoadedModel(generator, 64, "none", True, 128, {}), image)
+    mask = generator.mask(image)
     assert len(generator.shown) == 1
     assert mask[50, 310]
-    assert not predict_mask(LoadedModel(generator, 64, "none", True, 128, {}), image * 0).any()
+    assert not generator.mask(image * 0).any()
+
+
+def test_of_three_parts_the_air_beside_the_arm_is_no_lung():
+    mask = np.zeros((40, 60), bool)
+    mask[10:30, 18:27] = mask[10:30, 33:42] = True
+    lungs = mask.copy()
+    mask[10:32, 2:12] = True  # larger than either
+    assert np.array_equal(clean(mask), lungs)
+    assert np.array_equal(clean(mask, most=None), mask)
 
 
 def test_clean_fills_holes_and_drops_specks():

@@ -12,6 +12,7 @@ from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import Preparation, prepare
 from lungmask_cli.datasets.splits import read_split
 from lungmask_cli.errors import UsageError
+from lungmask_cli.inference.network import load_network
 from lungmask_cli.inference.weights import load_model
 from lungmask_cli.networks.presets import PRESETS
 from lungmask_cli.training.augmentation import augment
@@ -153,8 +154,8 @@ def test_what_is_to_zoom_is_trained_and_kept_so(tmp_path):
     prepared = make_set(tmp_path, 4, ["train", "train", "val", "test"])
     result = train(TINY.merged({"zoom": True}), prepared, tmp_path / "run", lambda line: None)
     assert result.test_dice is not None
-    model = load_model(tmp_path / "run" / "best.weights.h5")
-    assert (model.zoom, model.detail) == (True, 64)
+    network = load_network(tmp_path / "run" / "best.weights.h5")
+    assert (network.zoom, network.detail) == (True, 64)
 
 
 def test_the_learning_rate_rises_and_falls():

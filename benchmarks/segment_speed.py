@@ -1,0 +1,270 @@
+"""`lungmask segment` beside the bare network, bare decoding and encoding, and the plain loop that one would write.
+
+    python benchmarks/segment_speed.py IMAGES [--part speed|memory|start] [--weights general] [--jobs N] [--rounds 3]
+
+IMAGES is a folder of radiographs as PNG, such as those of JSRT with 512 x 512 pixels. `speed` makes copies of them: 500
+of 512 x 512, 100 of 2048 x 2048 as JSRT's `.IMG`, 50 of 4020 x 4892 as PNG. All rates are of one process with as many
+threads, in turn, in the same run; of several rounds the median. The command's rate is given from its first mask to its
+last, and with its start-up. `memory` compares the largest resident sizes of batches of 100 and of 2,000 images, and
+`start` the time to the mask of a single image with that of importing TensorFlow.
+"""
+
+import argparse
+import csv
+import itertools
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lungmask_cli.imaging.jsrt import SIDE
+from lungmask_cli.imaging.read import read_radiograph
+from lungmask_cli.imaging.write import write_mask
+from lungmask_cli.inference.batch import Batch, Settings
+from lungmask_cli.inference.jobs import Job, plan
+from lungmask_cli.inference.outputs import Outputs
+from lungmask_cli.processes import available_cores, in_threads
+
+SETS = {"512": (500, (512, 512)), "2048 .IMG": (100, (SIDE, SIDE)), "4020 x 4892": (50, (4892, 4020))}
+# Different radiographs among the copies; the rest are links to these.
+DIFFERENT = 20
+
+
+def write_copy(source: Path, target: Path, shape: tuple[int, int]) -> None:
+    picture = Image.open(source).convert("L")
+    height, width = shape
+    if target.suffix == ".IMG":
+        grey = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), np.uint16)
+        (4095 - grey * 16).astype(">u2").tofile(target)
+    elif picture.size == (width, height):
+        target.write_bytes(source.read_bytes())
+    else:
+        picture.resize((width, height), Image.Resampling.BICUBIC).save(target)
+
+
+def lay_out(images: Sequence[Path], folder: Path, name: str) -> list[Path]:
+    count, shape = SETS[name]
+    suffix = ".IMG" if "IMG" in name else ".png"
+    folder.mkdir()
+    paths = [folder / f"{number:04d}{suffix}" for number in range(count)]
+    for path, image in zip(paths[:DIFFERENT], itertools.cycle(images), strict=False):
+        write_copy(image, path, shape)
+    for number, path in enumerate(paths[DIFFERENT:]):
+        path.hardlink_to(paths[number % DIFFERENT])
+    return paths
+
+
+def rate(work: Callable[[], Any], count: int) -> float:
+    started = time.perf_counter()
+    work()
+    return count / (time.perf_counter() - started)
+
+
+def gone_through(function: Callable[[Any], Any], items: Iterable[Any], threads: int) -> None:
+    for _ in in_threads(function, items, threads):
+        pass
+
+
+class Shown:
+    """In place of a network: the same, and what it was shown."""
+
+    def __init__(self, draw: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> None:
+        self.images: list[NDArray[np.float32]] = []
+        self._draw = draw
+
+    def __call__(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.images.append(seen)
+        return self._draw(seen)
+
+
+def seen_by_network(batch: Batch, paths: Sequence[Path]) -> list[list[NDArray[np.float32]]]:
+    """What the network is shown of each radiograph, which may be two pictures."""
+    from dataclasses import replace
+
+    (network,) = batch.segmenter.networks
+    looks = []
+    for path in paths:
+        shown = Shown(network.draw)
+        batch.segmenter.networks = (replace(network, draw=shown),)
+        batch.segmenter.segment(path)
+        looks.append(shown.images)
+    batch.segmenter.networks = (network,)
+    return looks
+
+
+def plain_loop(batch: Batch, weights: str, paths: Sequence[Path], folder: Path) -> None:
+    """Load, `predict`, save, one after the other, with Keras's own `predict` and no second look."""
+    from lungmask_cli.inference.manifest import find_weights
+    from lungmask_cli.inference.weights import load_model
+
+    model = load_model(find_weights(weights)).generator
+    side = batch.segmenter.networks[0].image_size
+    for path in paths:
+        radiograph = read_radiograph(path)
+        height, width = radiograph.shape
+        pixels = radiograph.pixels.astype(np.float32)
+        pixels = (pixels - pixels.min()) / max(float(np.ptp(pixels)), 1)
+        small = np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR))
+        drawn = model.predict(small[None, ..., None], verbose=0)[0, ..., 0]
+        large = Image.fromarray(drawn).resize((width, height), Image.Resampling.BILINEAR)
+        Image.fromarray((np.asarray(large) > 0.5).astype(np.uint8) * np.uint8(255)).save(folder / f"{path.stem}.png")
+
+
+def command_rates(folder: Path, out: Path, options: argparse.Namespace, count: int) -> tuple[float, float]:
+    """Images per second of the whole command, and without its start-up and end."""
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "lungmask_cli", "segment", folder, "-o", out, "--weights", options.weights]
+    command += ["--device", "cpu", "--jobs", str(options.jobs), "--runtime", options.runtime]
+    subprocess.run(command, check=True, capture_output=True)
+    whole = count / (time.perf_counter() - started)
+    times = sorted(path.stat().st_mtime_ns for path in out.glob("*.png"))
+    assert len(times) == count
+    return whole, (count - options.jobs) * 1e9 / (times[-1] - times[options.jobs - 1])
+
+
+def measure_set(
+    name: str, images: Sequence[Path], root: Path, batch: Batch, options: argparse.Namespace
+) -> dict[str, Any]:
+    folder, threads = root / name.replace(" ", ""), options.jobs
+    paths = lay_out(images, folder, name)
+    count = len(paths)
+    looks = seen_by_network(batch, paths[:DIFFERENT])
+    (network,) = batch.segmenter.networks
+    mask = batch.segmenter.segment(paths[0]).lungs
+
+    def draw(number: int) -> None:
+        for seen in looks[number % DIFFERENT]:
+            network.draw(seen)
+
+    def recode(job: Job) -> None:
+        read_radiograph(job.source)
+        write_mask(root / "recoded" / job.mask, mask)
+
+    jobs = plan([(path, Path(path.name)) for path in paths], root / "recoded")
+    rounds: dict[str, list[float]] = {
+        key: [] for key in ("command", "from first to last", "network", "files", "plain loop")
+    }
+    for number in range(options.rounds):
+        whole, steady = command_rates(folder, root / f"out-{folder.name}-{number}", options, count)
+        rounds["command"].append(whole)
+        rounds["from first to last"].append(steady)
+        rounds["network"].append(rate(lambda: gone_through(draw, range(count), threads), count))
+        rounds["files"].append(rate(lambda: gone_through(recode, jobs, threads), count))
+    (root / "plain").mkdir(exist_ok=True)
+    some = paths[: max(count // 5, 10)]
+    rounds["plain loop"].append(rate(lambda: plain_loop(batch, options.weights, some, root / "plain"), len(some)))
+    return {"set": name, "images": count, **{key: statistics.median(values) for key, values in rounds.items()}}
+
+
+def measure_speed(images: Sequence[Path], root: Path, options: argparse.Namespace) -> None:
+    batch = Batch(
+        settings := Settings(Outputs(root), (options.weights,), "cpu", options.runtime),
+        settings.segmenter(options.jobs),
+    )
+    heads = ["images", "command", "first to last", "network alone", "decode + encode", "slower of both", "ratio"]
+    print("| " + " | ".join([*heads, "plain loop"]) + " |")
+    print("|" + "---|" * 8)
+    for name in SETS:
+        row = measure_set(name, images, root, batch, options)
+        bound = min(row["network"], row["files"])
+        cells = [
+            f"{row['images']} of {name}",
+            *(f"{row[key]:.1f}" for key in ("command", "from first to last", "network", "files")),
+        ]
+        cells += [f"{bound:.1f}", f"{row['from first to last'] / bound:.2f}", f"{row['plain loop']:.1f}"]
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def measure_memory(images: Sequence[Path], root: Path, options: argparse.Namespace) -> None:
+    largest = {}
+    for count in (100, 2000):
+        folder = root / str(count)
+        folder.mkdir()
+        for number in range(count):
+            (folder / f"{number:04d}.png").hardlink_to(write_once(images[number % DIFFERENT], root))
+        code = (
+            "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True);"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        )
+        command = [sys.executable, "-m", "lungmask_cli", "segment", folder, "-o", root / f"out-{count}"]
+        command += [
+            "--weights",
+            options.weights,
+            "--device",
+            "cpu",
+            "--jobs",
+            str(options.jobs),
+            "--runtime",
+            options.runtime,
+        ]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, command)], check=True, capture_output=True, text=True
+        )
+        largest[count] = int(done.stdout) / 1024
+        print(f"{count} images: {largest[count]:.0f} MiB at most", flush=True)
+    print(f"ratio {largest[2000] / largest[100]:.3f}")
+
+
+def write_once(image: Path, root: Path) -> Path:
+    kept = root / f"kept-{image.name}"
+    if not kept.exists():
+        kept.write_bytes(image.read_bytes())
+    return kept
+
+
+def measure_start(images: Sequence[Path], root: Path, options: argparse.Namespace) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "lungmask_cli",
+        "segment",
+        images[0],
+        "--weights",
+        options.weights,
+        "--device",
+        "cpu",
+    ]
+    times: dict[str, list[float]] = {"import tensorflow": [], "first mask": []}
+    for number in range(options.rounds + 1):
+        out = root / str(number)
+        for name, call in (
+            ("import tensorflow", [sys.executable, "-c", "import tensorflow"]),
+            ("first mask", [*command, "-o", out, "--runtime", options.runtime]),
+        ):
+            started = time.perf_counter()
+            subprocess.run(list(map(str, call)), check=True, capture_output=True)
+            times[name].append(time.perf_counter() - started)
+        with (out / "segment.csv").open() as file:
+            assert next(csv.DictReader(file))["status"] == "written"
+    medians = {name: statistics.median(values[1:]) for name, values in times.items()}  # the first fills caches
+    print(json.dumps(medians), f"ratio {medians['first mask'] / medians['import tensorflow']:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--part", choices=("speed", "memory", "start"), default="speed")
+    parser.add_argument("--weights", default="general")
+    parser.add_argument("--runtime", default="keras")
+    parser.add_argument("--jobs", type=int, default=available_cores())
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    images = sorted(options.images.glob("*.png"))[:DIFFERENT]
+    print(f"{platform.machine()}, {available_cores()} cores, {options.jobs} threads, weights {options.weights}")
+    part = {"speed": measure_speed, "memory": measure_memory, "start": measure_start}[options.part]
+    with tempfile.TemporaryDirectory() as folder:
+        part(images, Path(folder), options)
+
+
+if __name__ == "__main__":
+    main()

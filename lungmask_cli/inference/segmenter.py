@@ -1,0 +1,130 @@
+"""One radiograph in, its lungs out: what scripts and the command line alike are built on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungmask_cli.errors import ImageError
+from lungmask_cli.imaging.geometry import Letterbox
+from lungmask_cli.imaging.polarity import standardized
+from lungmask_cli.imaging.radiograph import DEFAULTS, FloatImage, Mask, Radiograph, ReadOptions
+from lungmask_cli.imaging.read import read_radiograph
+from lungmask_cli.imaging.sides import split_sides
+from lungmask_cli.inference.manifest import DEFAULT_WEIGHTS, find_weights
+from lungmask_cli.inference.network import KERAS, Network, load_network, start
+from lungmask_cli.inference.predict import Prediction, as_mask, detail, predict
+from lungmask_cli.inference.quality import Quality, assess
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The lungs of one radiograph of H x W pixels.
+
+    Args:
+        lungs: (H, W) bool, both lungs.
+        right: the patient's right lung alone, which is on the image's left; (H, W) bool.
+        left: the patient's left lung alone.
+        prediction: what the networks drew, at their own size.
+        quality: how far the mask can be trusted.
+        spacing_mm: row and column spacing in mm; None if unknown.
+        spacing_source: where the spacing came from; empty if unknown.
+        warnings: a sentence for each thing that a user should know about the radiograph.
+    """
+
+    lungs: Mask
+    right: Mask
+    left: Mask
+    prediction: Prediction
+    quality: Quality
+    spacing_mm: tuple[float, float] | None
+    spacing_source: str
+    warnings: tuple[str, ...]
+
+    @property
+    def probability(self) -> FloatImage:
+        """Of lung at each pixel, (H, W) float32 in [0, 1], before clean-up."""
+        return self.prediction.enlarged()
+
+
+class Segmenter:
+    """Finds the lungs in frontal chest radiographs.
+
+    The weights are loaded once, when it is made. Several threads may use one at the same time.
+
+    Args:
+        weights: those that ship, by name; a `.weights.h5` file; or a run folder. Of several, the mean counts.
+        device: `auto`, `cpu`, `gpu`, or `gpu:N`.
+        runtime: what computes the network: `keras`, or `onnx`, which needs the extra `[fast]`.
+        cleanup: fill holes and keep the two largest parts.
+        correct_polarity: make dark bones bright, whatever the file says.
+        augment: test-time augmentation: look more often, at slightly different parts.
+        read: what readers of files accept.
+        threads: how many threads will call it at the same time: on a CPU the network then takes one core for each, and
+            a GPU draws for all that wait at once. None for one caller, to whom all cores are given.
+
+    Raises:
+        UsageError: there are no such weights, or they are damaged; no such device or runtime.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | Sequence[str | Path] = DEFAULT_WEIGHTS,
+        *,
+        device: str = "auto",
+        runtime: str = KERAS,
+        cleanup: bool = True,
+        correct_polarity: bool = True,
+        augment: bool = False,
+        read: ReadOptions = DEFAULTS,
+        threads: int | None = None,
+    ) -> None:
+        names = [weights] if isinstance(weights, (str, Path)) else list(weights)
+        paths = [find_weights(str(name)) for name in names]
+        self.device = start(runtime, device, threads)
+        together = threads if threads and self.device.kind == "gpu" else 1
+        self.networks: tuple[Network, ...] = tuple(load_network(path, runtime, threads, together) for path in paths)
+        self._cleanup = cleanup
+        self._correct_polarity = correct_polarity
+        self._augment = augment
+        self._read = read
+
+    def segment(self, radiograph: str | Path | NDArray[Any]) -> Segmentation:
+        """The lungs in a file, or in an array (H, W) of numbers in any linear unit, bones bright and air dark.
+
+        Raises:
+            ImageError: the file cannot be read or is not a radiograph; the array is not (H, W), or is not numbers.
+        """
+        if isinstance(radiograph, (str, Path)):
+            return self.segment_radiograph(read_radiograph(Path(radiograph), self._read))
+        return self.segment_radiograph(_from_array(radiograph))
+
+    def segment_radiograph(self, radiograph: Radiograph) -> Segmentation:
+        """The lungs in what `read_radiograph` gave."""
+        content = Letterbox(*radiograph.shape, detail(self.networks)).content
+        image, notes = standardized(radiograph, self._correct_polarity, content)
+        prediction = predict(self.networks, image, radiograph.shape, self._augment)
+        lungs = as_mask(prediction, self._cleanup)
+        right, left = split_sides(lungs)
+        return Segmentation(
+            lungs=lungs,
+            right=right,
+            left=left,
+            prediction=prediction,
+            quality=assess(prediction, right, left),
+            spacing_mm=radiograph.spacing_mm,
+            spacing_source=radiograph.spacing_source,
+            warnings=notes,
+        )
+
+
+def _from_array(array: NDArray[Any]) -> Radiograph:
+    pixels = np.asarray(array)
+    if pixels.ndim != 2 or not pixels.size:
+        raise ImageError(f"an array of shape {pixels.shape} is no radiograph", "Give one of (height, width).")
+    if pixels.dtype.kind not in "biuf" or not np.isfinite(pixels).all():
+        raise ImageError("the array holds values that are no numbers", "Give whole or floating-point numbers.")
+    return Radiograph(pixels.astype(np.float32) if pixels.dtype.kind in "bf" else pixels)

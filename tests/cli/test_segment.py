@@ -1,0 +1,212 @@
+"""`lungmask segment` around the network: files, restarts, flags. The network itself is drawn by hand."""
+
+import csv
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from lungmask_cli.cli.app import app
+from lungmask_cli.imaging.masks import read_lung_mask
+from lungmask_cli.inference import batch, rows
+from tests.dicoms import write_dicom
+from tests.inference.by_hand import by_hand
+from tests.phantoms import draw_phantom, save_grey, save_mask
+
+__all__ = ["by_hand"]
+pytestmark = pytest.mark.usefixtures("by_hand")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["segment", *map(str, arguments)])
+
+
+def table(folder):
+    with (folder / "segment.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def content(folder):
+    """All files but for the seconds in the table."""
+    files = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path: data for path, data in files.items() if path.name != "segment.csv"}, [
+        {name: value for name, value in row.items() if name != "seconds"} for row in table(folder)
+    ]
+
+
+@pytest.fixture
+def xrays(tmp_path):
+    """Six phantoms of several sizes, one of them in a folder of its own, and one that is broken."""
+    folder = tmp_path / "xrays"
+    for number in range(6):
+        place = folder / "ward" if number == 3 else folder
+        save_grey(place / f"p{number}.png", draw_phantom(90 + 10 * number, 100, seed=number).image)
+    (folder / "p9.png").write_text("no picture")
+    return folder
+
+
+def test_every_lung_has_its_row_and_its_label(xrays, tmp_path):
+    done = run(xrays, "-o", tmp_path / "out", "--labels")
+    assert done.exit_code == 1
+    found = {row["mask"]: row for row in table(tmp_path / "out")}
+    for name in ("p0.png", "ward/p3.png"):
+        phantom = draw_phantom(90 + 10 * int(name[-5]), 100, seed=int(name[-5]))
+        mask = read_lung_mask(tmp_path / "out" / name)
+        assert np.count_nonzero(mask.right & phantom.right) > 0.85 * np.count_nonzero(phantom.right)
+        assert np.count_nonzero(mask.left & phantom.left) > 0.85 * np.count_nonzero(phantom.left)
+        for side, area in (("right", mask.right), ("left", mask.left), ("lung", mask.lungs)):
+            assert int(found[name][f"{side}_area_px"]) == np.count_nonzero(area)
+        assert found[name]["right_area_cm2"] == ""
+    assert found[""]["status"] == "failed"
+
+
+def test_all_that_may_be_written(tmp_path):
+    image = np.round(draw_phantom(120, 100).image * 4095).astype(np.uint16)
+    source = write_dicom(tmp_path / "in" / "a.dcm", image, PixelSpacing=[2, 2], Modality="DX")
+    out = tmp_path / "out"
+    wanted = ("--probabilities", "--overlay", "--contours", "--dicom-seg")
+    done = run(source, "-o", out, *wanted, "--report", tmp_path / "run.json")
+    assert done.exit_code == 0, done.output
+    mask = read_lung_mask(out / "a.png").lungs
+    (row,) = table(out)
+    assert float(row["lung_area_cm2"]) == pytest.approx(np.count_nonzero(mask) * 0.04, abs=0.01)
+    probability = np.asarray(Image.open(out / "probabilities" / "a.png"))
+    assert probability.dtype in (np.uint16, np.int32)
+    assert np.count_nonzero((probability > 32767) != mask) < 0.01 * mask.size
+    assert Image.open(out / "overlays" / "a.png").size == (100, 120)
+    assert np.array_equal(read_lung_mask(out / "dicom_seg" / "a.dcm").lungs, mask)
+    coco = json.loads((out / "contours.json").read_text())
+    assert [image["file_name"] for image in coco["images"]] == [str(source)]
+    assert {annotation["category_id"] for annotation in coco["annotations"]} == {1, 2}
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert report["counts"] == {
+        "radiographs": 1, "written": 1, "failed": 0, "doubtful": int(row["quality"] == "doubtful"), "not_done": 0,
+        "kept_from_an_earlier_run": 0,
+    }  # fmt: skip
+    assert report["weights"][0]["name"] == "general.weights.h5"
+    assert len(report["weights"][0]["sha256"]) == 64
+
+
+def test_results_are_neither_overwritten_unasked_nor_mixed(xrays, tmp_path):
+    out = tmp_path / "out"
+    assert run(xrays, "-o", out).exit_code == 1
+    before = content(out)
+    refused = run(xrays, "-o", out)
+    assert isinstance(refused.exception, Exception)
+    assert "is there already" in str(refused.exception)
+    other = run(xrays, "-o", out, "--skip-existing", "--no-cleanup")
+    assert "made with another cleanup" in str(other.exception)
+    assert content(out) == before
+    assert run(xrays, "-o", out, "--overwrite", "--no-cleanup").exit_code == 1
+    assert json.loads((out / "segment.json").read_text())["cleanup"] is False
+
+
+def test_a_batch_goes_on_to_the_same_files(xrays, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run(xrays, "-o", whole, "--contours").exit_code == 1
+    assert run(xrays, "-o", parts, "--contours").exit_code == 1
+    lines = (parts / "segment.csv").read_text().splitlines(keepends=True)
+    (parts / "segment.csv").write_text("".join(lines[:3]) + lines[3][:10])  # killed while it wrote a line
+    (parts / "ward" / "p3.png").unlink()
+    (parts / "contours.json").unlink()
+    done = run(xrays, "-o", parts, "--contours", "--skip-existing")
+    assert done.exit_code == 1
+    assert "2 kept" in done.output
+    assert content(parts) == content(whole)
+
+
+def test_a_dry_run_does_nothing(xrays, tmp_path):
+    done = run(xrays, "-o", tmp_path / "out", "--dry-run")
+    assert done.exit_code == 0
+    assert not (tmp_path / "out").exists()
+    planned = list(csv.DictReader(done.stdout.splitlines()))
+    assert [row["action"] for row in planned] == ["write"] * 7
+    assert f"{xrays / 'ward' / 'p3.png'}" in [row["file"] for row in planned]
+
+
+def test_an_interrupt_finishes_what_was_begun(xrays, tmp_path, monkeypatch):
+    segment, begun = batch.Batch.run, []
+
+    def interrupted(self, job):
+        begun.append(job)
+        if len(begun) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return segment(self, job)
+
+    monkeypatch.setattr(batch.Batch, "run", interrupted)
+    done = run(xrays, "-o", tmp_path / "out", "--jobs", 1)
+    assert done.exit_code == 130
+    assert "stopping" in done.output
+    kept = table(tmp_path / "out")
+    assert 2 <= len(kept) == len(begun) < 7
+    assert all((tmp_path / "out" / row["mask"]).is_file() for row in kept)
+    monkeypatch.undo()
+
+
+def test_strict_makes_a_doubtful_mask_a_failure(tmp_path):
+    save_grey(tmp_path / "in" / "good.png", draw_phantom(120, 100).image)
+    save_grey(tmp_path / "in" / "empty.png", np.repeat([[0.0, 1.0]], 64, 1).repeat(128, 0).astype(np.float32))
+    assert run(tmp_path / "in", "-o", tmp_path / "lenient").exit_code == 0
+    found = {row["file"].rsplit("/", 1)[1]: row for row in table(tmp_path / "lenient")}
+    assert found["empty.png"]["quality"] == rows_doubtful()
+    assert "no lung" in found["empty.png"]["doubts"]
+    assert run(tmp_path / "in", "-o", tmp_path / "strict", "--strict").exit_code == 1
+    (failed,) = [row for row in table(tmp_path / "strict") if row["file"].endswith("empty.png")]
+    assert failed["status"] == rows.FAILED
+    assert "no lung" in failed["reason"]
+    assert not (tmp_path / "strict" / "empty.png").exists()
+
+
+def rows_doubtful():
+    from lungmask_cli.inference.quality import DOUBTFUL
+
+    return DOUBTFUL
+
+
+def test_a_list_says_which(xrays, tmp_path):
+    (tmp_path / "list.csv").write_text("file\nxrays/p1.png\nxrays/ward/p3.png\n")
+    done = run("--list", tmp_path / "list.csv", "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert [row["mask"] for row in table(tmp_path / "out")] == ["p1.png", "ward/p3.png"]
+
+
+def test_names_and_patients_are_not_mixed(xrays, tmp_path):
+    done = run(xrays, "-o", tmp_path / "out", "--dicom-seg", "--hash-names")
+    assert "--hash-names is to hide" in str(done.exception)
+
+
+def test_hashed_names_go_on_too(xrays, tmp_path):
+    out = tmp_path / "out"
+    assert run(xrays, "-o", out, "--hash-names").exit_code == 1
+    before = content(out)
+    done = run(xrays, "-o", out, "--hash-names", "--skip-existing")
+    assert "6 kept" in done.output
+    assert content(out) == before
+
+
+def test_a_defect_of_ours_costs_one_radiograph(xrays, tmp_path, monkeypatch):
+    segment = batch.Batch._segment
+
+    def broken(self, job, *rest):
+        if job.source.name == "p1.png":
+            raise KeyError("of ours")
+        return segment(self, job, *rest)
+
+    monkeypatch.setattr(batch.Batch, "_segment", broken)
+    done = run(xrays, "-o", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "p1.png: could not be segmented (KeyError)" in done.output
+    assert sum(row["status"] == "written" for row in table(tmp_path / "out")) == 5
+
+
+def test_the_gallery_has_every_mask(xrays, tmp_path):
+    save_mask(tmp_path / "truth" / "p0.png", draw_phantom(90, 100, seed=0).lungs)
+    page = tmp_path / "gallery.html"
+    run(xrays, "-o", tmp_path / "out", "--gallery", page, "--truth", tmp_path / "truth")
+    text = page.read_text()
+    assert text.count('<script type="text/plain"') == 6
+    assert "p9.png" in text
