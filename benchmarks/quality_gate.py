@@ -133,12 +133,12 @@ def learn_likenesses(pairs: list[Pair], seed: int) -> tuple[Likeness, Likeness]:
 def measure_all(
     segmenter: Segmenter, cases: Iterable[tuple[str, Case]], likenesses: tuple[Likeness, Likeness]
 ) -> tuple[list[Row], list[Row]]:
-    """What is known of the masks when they are drawn in one look, and of those that are drawn in several."""
+    """What is known of the masks whose lungs were drawn at once, and of those that were sought first."""
     once, often = [], []
     for group, case in cases:
         found = segmenter.segment_radiograph(Radiograph(np.asarray(to_image(case.picture)))).prediction
-        kinds = [(once, replace(found, looks=found.looks[:1]))]
-        if len(found.looks) > 1:
+        kinds = [(once, replace(found, searches=()))]
+        if found.searches:
             kinds.append((often, found))
         for rows, prediction in kinds:
             lungs = as_mask(prediction)

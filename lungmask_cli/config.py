@@ -160,8 +160,8 @@ class TrainConfig:
     `patience` ends a run after so many epochs without a better validation Dice (0: never). `precision` is `float32`, or
     `mixed_bfloat16` or `mixed_float16` for GPUs that compute faster with 16 bits; weights are always of 32. `contrast`
     is done to what the network sees: `none`, or `clahe`, which needs the extra `[clahe]`. With `zoom` the network draws
-    twice, on the whole radiograph and then on the square around the lungs that it found, and the mean counts; training
-    is the same.
+    twice: on the whole radiograph, at two thirds of `image_size`, and then on the square around the lungs that it
+    found, which counts; training is the same.
     """
 
     preset: str = "compact"
@@ -197,6 +197,14 @@ class TrainConfig:
     def detail(self) -> int:
         """The side in pixels of the square image that holds all that the network may look at, be it from close by."""
         return self.image_size * ZOOM_DETAIL if self.zoom else self.image_size
+
+    @property
+    def search_size(self) -> int:
+        """The side in pixels of what a network that zooms is shown of the whole radiograph, to find the lungs in.
+
+        Two thirds of the usual where that is whole, which can then be halved as often: as good, in half the time.
+        """
+        return self.image_size if self.image_size % 3 else self.image_size * 2 // 3
 
     def merged(self, changes: Mapping[str, Any]) -> Self:
         """A copy with `changes` (nested mapping of key to value) laid over it.

@@ -38,6 +38,9 @@ _PACKAGES = {
     "GDCM": ("python-gdcm",),
     "pylibjpeg-libjpeg": ("pylibjpeg-libjpeg",),
     "NiBabel": ("nibabel",),
+    "ONNX Runtime": ("onnxruntime", "onnxruntime-gpu"),
+    "highdicom": ("highdicom",),
+    "Ray": ("ray",),
     "scikit-image": ("scikit-image",),
     "TensorBoard": ("tensorboard",),
 }
@@ -45,6 +48,9 @@ _EXTRAS = {  # what brings those that are not always installed
     "GDCM": "dicom",
     "pylibjpeg-libjpeg": "gpl",
     "NiBabel": "nifti",
+    "ONNX Runtime": "fast",
+    "highdicom": "dicom",
+    "Ray": "ray",
     "scikit-image": "clahe",
     "TensorBoard": "tensorboard",
 }

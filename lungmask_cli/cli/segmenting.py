@@ -78,6 +78,7 @@ def run_batch(settings: "Settings", jobs: Sequence["Job"], existing: "Existing",
         check_record(made_with, folder)
     check_writable(folder)
     clear_partial(folder)
+    _convert_networks(settings)
     engine = make_engine(where.engine, settings, where.jobs, where.address)
     kept = f", {len(left.kept)} done before" if left.kept else ""
     say(f"{len(jobs)} files{kept}, weights {', '.join(settings.weights)}, {engine.described}")
@@ -93,6 +94,21 @@ def run_batch(settings: "Settings", jobs: Sequence["Job"], existing: "Existing",
         raise typer.Exit(_INTERRUPTED)
     if tally.failed:
         raise typer.Exit(1)
+
+
+def _convert_networks(settings: "Settings") -> None:
+    """Say that a user has to wait, and do it before the workers of a cluster do it all at once."""
+    from lungmask_cli.inference.manifest import find_weights
+    from lungmask_cli.inference.network import ONNX, load_network
+
+    if settings.runtime != ONNX:
+        return
+    from lungmask_cli.inference.onnx import is_converted
+
+    for weights in settings.weights:
+        if not is_converted(find_weights(weights)):
+            say(f"converting {weights} for ONNX Runtime, this once")
+            load_network(find_weights(weights), ONNX)
 
 
 class _Stop:

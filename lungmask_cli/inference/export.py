@@ -110,7 +110,9 @@ def find_format(kind: str) -> Format:
     return FORMATS[kind]
 
 
-def write_checked(weights: Path, kind: str, path: Path, images: Sequence[FloatImage] = ()) -> float:
+def write_checked(
+    weights: Path, kind: str, path: Path, images: Sequence[FloatImage] = (), size: int | None = None
+) -> float:
     """Write the network at `path`, and compare it with Keras; what is wrong is left there.
 
     Args:
@@ -118,6 +120,7 @@ def write_checked(weights: Path, kind: str, path: Path, images: Sequence[FloatIm
         kind: one of `FORMATS`.
         path: what to write.
         images: what both are to draw, (S, S) float32 in [0, 1]; none for an image that is made up.
+        size: S; None for that of the weights.
 
     Returns:
         The largest difference of probability.
@@ -139,7 +142,7 @@ def write_checked(weights: Path, kind: str, path: Path, images: Sequence[FloatIm
     from lungmask_cli.inference.weights import load_model
 
     with tf.device("CPU"):  # GPUs round to fewer digits
-        model = load_model(weights)
+        model = load_model(weights, size)
         with quietly():
             chosen.write(model.generator, described(weights, model.manifest), path)
             difference = _difference(
@@ -184,9 +187,10 @@ _NORMALISATION = (
 )
 _LETTERBOX = "The radiograph keeps its shape and lies in the middle of a square; the rest is 0. Resizing is bilinear."
 _ZOOM = (
-    "Two looks, at parts of the radiograph letterboxed to `side`. First at the whole picture. Where that finds both "
-    "lungs, at least `least_width` of their height wide together, then at the square around them, with `margin` of its "
-    "side more on each side. Each drawing is put back where it was seen, and the mean of both counts."
+    "Two looks, at parts of the radiograph letterboxed to `side`. First at the whole picture, only to find the lungs, "
+    "for which lungmask itself shows it smaller. Where both are found, at least `least_width` of their height wide "
+    "together, then at the square around them, with `margin` of its side more on each side; else at the whole picture. "
+    "The second drawing counts, put back where it was seen."
 )
 
 

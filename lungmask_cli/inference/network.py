@@ -1,7 +1,9 @@
 """A generator made ready to draw: its weights, what it wants to see, and the runtime that computes it."""
 
+import functools
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from lungmask_cli.networks.backend import Device, Hardware, choose_device
 Draw = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 KERAS, ONNX = "keras", "onnx"
 RUNTIMES = (KERAS, ONNX)
+_BEFORE_A_GRAPH = 4
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,9 @@ class Network:
     Args:
         draw: what computes it, from (N, S, S) float32 in [0, 1] to as many probabilities.
         image_size: S.
+        search_size: what S is as well, where it only looks for the lungs.
         contrast: what is done to what it sees, as in a training configuration.
-        zoom: whether it draws twice, the second time on the square around the lungs that it found.
+        zoom: whether it draws twice, the second time, which counts, on the square around the lungs that it found.
         detail: the side in pixels of the square that holds all that it may look at.
         flips: whether it was trained on radiographs with left and right exchanged as well.
         manifest: what came with the weights.
@@ -39,6 +43,7 @@ class Network:
 
     draw: Draw
     image_size: int
+    search_size: int
     contrast: str
     zoom: bool
     detail: int
@@ -87,28 +92,54 @@ def load_network(path: Path, runtime: str = KERAS, threads: int | None = None, t
 def made_network(draw: Draw, manifest: dict[str, Any]) -> Network:
     """What computes the network, with what its manifest says of it."""
     config = TrainConfig().merged(manifest["config"])
+    sizes = config.image_size, config.search_size
     flips = config.augmentation.flip_probability > 0
-    return Network(draw, config.image_size, config.contrast, config.zoom, config.detail, flips, manifest)
+    return Network(draw, *sizes, config.contrast, config.zoom, config.detail, flips, manifest)
 
 
 def drawn_by_keras(generator: Any) -> Draw:
-    """A Keras model as plain function of arrays."""
+    """A generator as plain function of arrays, for radiographs of any size that its layers can take."""
     import keras
 
+    generator.input_spec = None  # or it takes but the one that it was made for
     if keras.backend.backend() != "tensorflow":
         return _one_at_a_time(lambda seen: np.asarray(generator.predict_on_batch(seen[..., None]))[..., 0])
-    import tensorflow as tf
+    return _TensorFlowDraw(generator)
 
-    # Traced once, for any number of images; a graph, unlike a Keras model, may be run by several threads.
-    signature = tf.TensorSpec((None, *generator.input_shape[1:]), tf.float32)
-    function = tf.function(lambda seen: generator(seen, training=False), [signature], autograph=False)
-    graph = function.get_concrete_function()
 
-    def draw(seen: NDArray[np.float32]) -> NDArray[np.float32]:
-        drawn: NDArray[np.float32] = graph(tf.constant(seen[..., None])).numpy()[..., 0]
-        return drawn
+class _TensorFlowDraw:
+    """A generator by TensorFlow, layer by layer and then by a graph, which draws the same.
 
-    return draw
+    The graph for a size takes as long to make as several drawings, which a single radiograph need not wait for.
+    """
+
+    def __init__(self, generator: Any) -> None:
+        self._layers = functools.partial(generator, training=False)
+        self._graphs: dict[int, Any] = {}
+        self._drawn: Counter[int] = Counter()
+        self._lock = threading.Lock()  # a Keras model, unlike a graph, must not be run by several threads
+
+    def __call__(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        import tensorflow as tf
+
+        asked = tf.constant(seen[..., None])
+        graph = self._graphs.get(seen.shape[1])
+        drawn: NDArray[np.float32] = (graph(asked) if graph else self._without_graph(asked)).numpy()
+        return drawn[..., 0]
+
+    def _without_graph(self, asked: Any) -> Any:
+        import tensorflow as tf
+
+        size = asked.shape[1]
+        with self._lock:
+            self._drawn[size] += 1
+            if self._drawn[size] <= _BEFORE_A_GRAPH:
+                return self._layers(asked)
+            if size not in self._graphs:
+                signature = tf.TensorSpec((None, *asked.shape[1:]), asked.dtype)  # for any number of images
+                function = tf.function(self._layers, [signature], autograph=False)
+                self._graphs[size] = function.get_concrete_function()
+        return self._graphs[size](asked)
 
 
 def _one_at_a_time(draw: Draw) -> Draw:

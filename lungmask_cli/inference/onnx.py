@@ -1,6 +1,6 @@
 """Networks computed by ONNX Runtime, on the CPU: it starts in a moment, for neither Keras nor TensorFlow is imported.
 
-The converted network is made once, by Keras, and kept in the user's cache.
+A network is converted once, by Keras, for each size of what it is shown, and kept in the user's cache.
 """
 
 import dataclasses
@@ -41,9 +41,21 @@ def load_onnx(path: Path, threads: int | None = None) -> Network:
     """
     import_runtime()
     manifest = checked_manifest(path)
-    place = user_cache_path("lungmask") / f"network-{_fingerprint(manifest)}"
-    model = _read(place) or _convert(path, place)
-    return made_network(drawn_by_onnx(model, 1 if threads else available_cores()), manifest)
+    cores = 1 if threads else available_cores()
+    draws = {
+        size: drawn_by_onnx(_read(place) or _convert(path, size, place), cores)
+        for size, place in _places(manifest).items()
+    }
+    return made_network(lambda seen: draws[seen.shape[1]](seen), manifest)
+
+
+def is_converted(path: Path) -> bool:
+    """Whether the network was converted before, so that it is at hand at once.
+
+    Raises:
+        UsageError: the weights are damaged or unknown.
+    """
+    return all(_read(place) for place in _places(checked_manifest(path)).values())
 
 
 def drawn_by_onnx(model: bytes, threads: int) -> Draw:
@@ -82,11 +94,14 @@ def import_runtime() -> Any:
     return onnxruntime
 
 
-def _fingerprint(manifest: dict[str, Any]) -> str:
-    """Of all that decides what the converted network is."""
+def _places(manifest: dict[str, Any]) -> dict[int, Path]:
+    """Where the converted network is kept for each size, named by all that decides what it is."""
     config = TrainConfig().merged(manifest["config"])
-    parts = [FORMAT, __version__, manifest["sha256"], dataclasses.asdict(config.generator), config.image_size]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    parts = [FORMAT, __version__, manifest["sha256"], dataclasses.asdict(config.generator)]
+    sizes = {config.image_size, config.search_size} if config.zoom else {config.image_size}
+    names = {size: json.dumps([*parts, size], sort_keys=True).encode() for size in sizes}
+    folder = user_cache_path("lungmask")
+    return {size: folder / f"network-{hashlib.sha256(name).hexdigest()}" for size, name in names.items()}
 
 
 def _read(place: Path) -> bytes | None:
@@ -99,13 +114,13 @@ def _read(place: Path) -> bytes | None:
     return model if hashlib.sha256(model).digest() == digest else None
 
 
-def _convert(path: Path, place: Path) -> bytes:
-    """The network as Keras has it, compared with Keras and kept: its SHA-256, then ONNX."""
+def _convert(path: Path, size: int, place: Path) -> bytes:
+    """The network for radiographs of that size, compared with Keras's and kept: its SHA-256, then ONNX."""
     from lungmask_cli.inference.export import ONNX, write_checked
 
     with tempfile.TemporaryDirectory() as folder:
         converted = Path(folder) / "network.onnx"
-        write_checked(path, ONNX, converted)
+        write_checked(path, ONNX, converted, size=size)
         model = converted.read_bytes()
     try:
         with written_whole(place) as partial:

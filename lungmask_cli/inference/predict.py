@@ -27,12 +27,14 @@ class Prediction:
     Args:
         box: how the radiograph lies in a square of D x D pixels.
         seen: the radiograph there, (D, D) float32 in [0, 1].
-        looks: each drawing, (D, D) float32 in [0, 1], 0 where it saw nothing; the first is of the whole radiograph.
+        looks: each drawing that counts, (D, D) float32 in [0, 1], 0 where it saw nothing.
+        searches: each drawing that only told where to look, likewise; none by networks that draw once.
     """
 
     box: Letterbox
     seen: FloatImage
     looks: tuple[FloatImage, ...]
+    searches: tuple[FloatImage, ...] = ()
 
     @functools.cached_property
     def probability(self) -> FloatImage:
@@ -61,8 +63,15 @@ def predict(
     height, width = shape or image.shape
     box = Letterbox(height, width, detail(networks))
     square = box.apply(image)
-    looks = [look for network in networks for look in _looks(network, square, augment)]
-    return Prediction(box, square, tuple(looks))
+    looks: list[FloatImage] = []
+    searches: list[FloatImage] = []
+    for network in networks:
+        window = Window(0, 0, 1)
+        if network.zoom:
+            search, window = _search(network, square)
+            searches.append(search)
+        looks += _looks(network, square, window, augment)
+    return Prediction(box, square, tuple(looks), tuple(searches))
 
 
 def detail(networks: Sequence[Network]) -> int:
@@ -70,27 +79,27 @@ def detail(networks: Sequence[Network]) -> int:
     return max(network.detail for network in networks)
 
 
-def _looks(network: Network, square: FloatImage, augment: bool) -> Iterator[FloatImage]:
-    """Each drawing of the network, at the size of `square`."""
-    size = len(square)
-    window = _picture(square) if network.zoom else Window(0, 0, 1)
-    drawn = _look(network, square, window)
-    yield window.put_back(drawn, size)
-    lungs = _both_lungs(drawn) if network.zoom else None
-    if lungs:
-        window = lungs.within(window)
-        yield window.put_back(_look(network, square, window), size)
+def _search(network: Network, square: FloatImage) -> tuple[FloatImage, Window]:
+    """A drawing of the whole picture, at the size of `square`, and where the lungs are by it."""
+    picture = _picture(square)
+    drawn = draw_one(network, picture.cut(square, network.search_size))
+    lungs = _both_lungs(drawn)
+    return picture.put_back(drawn, len(square)), lungs.within(picture) if lungs else picture
+
+
+def _looks(network: Network, square: FloatImage, window: Window, augment: bool) -> Iterator[FloatImage]:
+    """Each drawing of what is in the window, at the size of `square`."""
+    yield _look(network, square, window)
     if augment:
         for margin in _MORE_MARGINS:
-            wider = window.widened(margin - ZOOM_MARGIN)
-            yield wider.put_back(_look(network, square, wider), size)
+            yield _look(network, square, window.widened(margin - ZOOM_MARGIN))
     if augment and network.flips:
         mirrored = np.ascontiguousarray(square[:, ::-1])
-        yield window.mirrored().put_back(_look(network, mirrored, window.mirrored()), size)[:, ::-1]
+        yield _look(network, mirrored, window.mirrored())[:, ::-1]
 
 
 def _look(network: Network, square: FloatImage, window: Window) -> FloatImage:
-    return draw_one(network, window.cut(square, network.image_size))
+    return window.put_back(draw_one(network, window.cut(square, network.image_size)), len(square))
 
 
 def _picture(square: FloatImage) -> Window:
@@ -102,7 +111,7 @@ def _picture(square: FloatImage) -> Window:
 
 
 def _both_lungs(drawn: FloatImage) -> Window | None:
-    """Where to look again; None where that would cut off a lung that was not found."""
+    """Where to look closely; None where that would cut off a lung that was not found."""
     lungs = clean(drawn > THRESHOLD, most=None)  # the largest parts need not be the lungs
     rows, columns = (np.flatnonzero(lungs.any(axis)) for axis in (1, 0))
     if not rows.size or np.ptp(columns) < LEAST_WIDTH * np.ptp(rows):

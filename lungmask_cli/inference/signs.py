@@ -31,7 +31,8 @@ class View:
 
     Args:
         seen: the radiograph, float32 in [0, 1].
-        looks: each drawing of the network, float32 in [0, 1].
+        looks: each drawing that counts, float32 in [0, 1].
+        searches: each drawing that only told where to look.
         right: the patient's right lung, bool.
         left: the patient's left lung.
         content: the rows and columns that the image covers.
@@ -39,6 +40,7 @@ class View:
 
     seen: FloatImage
     looks: tuple[FloatImage, ...]
+    searches: tuple[FloatImage, ...]
     right: Mask
     left: Mask
     content: tuple[slice, slice]
@@ -51,7 +53,7 @@ class View:
 
     @functools.cached_property
     def probability(self) -> FloatImage:
-        """The mean of all looks."""
+        """The mean of all that count."""
         mean: FloatImage = np.mean(self.looks, axis=0)
         return mean
 
@@ -94,8 +96,10 @@ def look_at(prediction: Prediction, right: Mask, left: Mask) -> View:
         square[content] = mask[nearest]
         return square
 
-    looks = tuple(resize(look, GRID, GRID) for look in prediction.looks)
-    return View(resize(prediction.seen, GRID, GRID), looks, small(right), small(left), content)
+    looks, searches = (
+        tuple(resize(look, GRID, GRID) for look in drawn) for drawn in (prediction.looks, prediction.searches)
+    )
+    return View(resize(prediction.seen, GRID, GRID), looks, searches, small(right), small(left), content)
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,7 @@ def measure(view: View, shapes: Likeness, pictures: Likeness) -> dict[str, float
         `picture` and `shape`: how unlike those of chest radiographs the thumbnails are, 1 is usual.
         `smaller`: the share of the smaller lung in the lungs' area, 0 if there is but one.
         `area`: the share of the lungs in the image.
-        `agreement`: the mean Dice of each later look with the first; missing where there is but one look.
+        `agreement`: the mean Dice of each later drawing with the first; missing where there is but one.
         `ragged`: the share of the boundary where the certainty is below a half.
         `unsure`: the area whose probability is neither below 0.1 nor above 0.9, by the lungs' area.
         `inside`: the mean probability in the lungs.
@@ -170,7 +174,7 @@ def measure(view: View, shapes: Likeness, pictures: Likeness) -> dict[str, float
     """
     area = np.count_nonzero(view.lungs)
     probability, certainty, image = view.probability, view.certainty, view.lungs[view.content]
-    agreements = list(_agreements(view.looks))
+    agreements = list(_agreements((*view.searches, *view.looks)))
     return {
         "picture": pictures.distance(picture_thumbnail(view)),
         "smaller": float(min(np.count_nonzero(view.right), np.count_nonzero(view.left)) / area),
@@ -186,7 +190,7 @@ def measure(view: View, shapes: Likeness, pictures: Likeness) -> dict[str, float
 
 
 def _agreements(looks: tuple[FloatImage, ...]) -> Iterator[float]:
-    """The Dice of each later look with the first."""
+    """The Dice of each later drawing with the first."""
     first = looks[0] > THRESHOLD
     for look in looks[1:]:
         later = look > THRESHOLD

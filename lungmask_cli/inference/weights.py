@@ -46,8 +46,12 @@ def save_weights(generator: keras.Model, path: Path, manifest: dict[str, Any], h
     write_text(manifest_path(path), json.dumps(record, indent=2) + "\n")
 
 
-def load_model(path: Path) -> LoadedModel:
+def load_model(path: Path, size: int | None = None) -> LoadedModel:
     """The generator at `path`, built from its manifest, with its weights.
+
+    Args:
+        path: the weight file.
+        size: the side in pixels of what it is shown; None for that of the manifest.
 
     Raises:
         UsageError: the manifest is missing, broken or of a later format, names a network that this version does not
@@ -56,7 +60,7 @@ def load_model(path: Path) -> LoadedModel:
     manifest = checked_manifest(path)
     try:
         config = TrainConfig().merged(manifest["config"])
-        generator = build_generator(config.generator, (config.image_size, config.image_size))
+        generator = build_generator(config.generator, (size or config.image_size, size or config.image_size))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what then fails as an error of its own
             generator.load_weights(path)

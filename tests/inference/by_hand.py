@@ -14,7 +14,9 @@ def draw(seen):
     return ((seen > 0.12) & (seen < 0.45)).astype(np.float32) * 0.98 + 0.01
 
 
-NETWORK = Network(draw, image_size=64, contrast="none", zoom=True, detail=128, flips=False, manifest=MANIFEST)
+NETWORK = Network(
+    draw, image_size=64, search_size=64, contrast="none", zoom=True, detail=128, flips=False, manifest=MANIFEST
+)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import UsageError
 from lungmask_cli.inference import onnx as fast
-from lungmask_cli.inference.onnx import load_onnx
+from lungmask_cli.inference.network import load_network
+from lungmask_cli.inference.onnx import is_converted, load_onnx
 from tests.conftest import ENVIRONMENT
 from tests.phantoms import draw_phantom
 
@@ -57,8 +59,6 @@ def network(cache, weights):
 
 
 def test_it_draws_what_keras_draws_from_several_threads_too(network, weights):
-    from lungmask_cli.inference.network import load_network
-
     keras = load_network(weights)
     assert (network.image_size, network.zoom, network.manifest) == (keras.image_size, keras.zoom, keras.manifest)
     images = [draw_phantom(64, 64, seed).image[None] for seed in range(12)]
@@ -99,7 +99,7 @@ def test_a_damaged_copy_is_made_again(damage, network, weights, cache, monkeypat
     content = kept.read_bytes()
     kept.write_bytes(damage(content))
 
-    def write_again(path, kind, converted):
+    def write_again(path, kind, converted, size):
         converted.write_bytes(content[fast._DIGEST :])
 
     monkeypatch.setattr("lungmask_cli.inference.export.write_checked", write_again)  # it was tested when it was made
@@ -119,10 +119,26 @@ def test_the_same_weights_at_another_size_are_another_network(network, weights, 
     shutil.copy(weights, tmp_path)
     converted = []
     monkeypatch.setattr(
-        fast, "_convert", lambda path, place: converted.append(path) or fast._read(next(place.parent.iterdir()))
+        fast,
+        "_convert",
+        lambda path, size, place: converted.append((path, size)) or fast._read(next(place.parent.iterdir())),
     )
     load_onnx(tmp_path / weights.name)
-    assert converted == [tmp_path / weights.name]
+    assert converted == [(tmp_path / weights.name, 96)]
+
+
+def test_a_network_that_draws_twice_is_converted_for_both_sizes(weights, cache, tmp_path):
+    manifest = json.loads(weights.with_name("tiny.json").read_text())
+    manifest["config"] |= {"image_size": 96, "zoom": True}
+    (tmp_path / "tiny.json").write_text(json.dumps(manifest))
+    path = Path(shutil.copy(weights, tmp_path))
+    assert not is_converted(path)
+    network = load_onnx(path)
+    assert is_converted(path)
+    for size in (network.search_size, network.image_size):
+        seen = draw_phantom(size, size).image[None]
+        assert np.abs(network.draw(seen) - load_network(path).draw(seen)).max() < 1e-4
+    assert (network.search_size, network.image_size) == (64, 96)
 
 
 def test_damaged_weights_are_refused_though_a_copy_is_kept(network, weights, tmp_path):
@@ -138,7 +154,7 @@ def test_a_cache_that_cannot_be_written_to_is_named(weights, tmp_path, monkeypat
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setattr(fast, "user_cache_path", lambda name: tmp_path / "file" / name)
     monkeypatch.setattr(
-        "lungmask_cli.inference.export.write_checked", lambda path, kind, to: to.write_bytes(b"network")
+        "lungmask_cli.inference.export.write_checked", lambda path, kind, to, size: to.write_bytes(b"network")
     )
     with pytest.raises(UsageError, match="the converted network cannot be kept there"):
         load_onnx(weights)

@@ -13,6 +13,7 @@ from scipy import ndimage
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.datasets.prepared import file_sha256
 from lungmask_cli.errors import UsageError
+from lungmask_cli.imaging.geometry import resize
 from lungmask_cli.inference.cleanup import clean
 from lungmask_cli.inference.jobs import plan
 from lungmask_cli.inference.manifest import find_weights, shipped_folder
@@ -103,6 +104,15 @@ def test_masks_have_the_size_of_the_image(saved):
     assert as_mask(drawn).dtype == bool
 
 
+def test_a_radiograph_alone_and_one_among_many_are_drawn_alike_at_any_size(saved):
+    network = load_network(saved[1])
+    for size in (64, 96):
+        seen = draw_phantom(size, size).image[None]
+        first, *others = [network.draw(seen) for _ in range(8)]
+        assert first.shape == (1, size, size)
+        assert all(np.array_equal(first, other) for other in others)
+
+
 class Tracing:
     """In place of a generator: draws what is bright, and keeps what it was shown."""
 
@@ -114,7 +124,7 @@ class Tracing:
         return images
 
     def mask(self, image):
-        network = Network(self.draw, 64, "none", zoom=True, detail=128, flips=False, manifest={})
+        network = Network(self.draw, 96, 64, "none", zoom=True, detail=192, flips=False, manifest={})
         return as_mask(predict([network], image))
 
 
@@ -131,8 +141,9 @@ def test_zooming_looks_again_at_the_lungs_alone_and_draws_them_where_they_are():
     generator = Tracing()
     mask = generator.mask(image)
     whole, lungs = generator.shown
+    assert (whole.shape, lungs.shape) == ((64, 64), (96, 96))
     assert np.ptp(np.flatnonzero((whole > 0.5).any(0))) < 12
-    assert 50 < np.ptp(np.flatnonzero((lungs > 0.5).any(0))) < 60  # of 64, but for the margin
+    assert 75 < np.ptp(np.flatnonzero((lungs > 0.5).any(0))) < 90  # of 96, but for the margin
     truth = image > 0.5
     boundary = ndimage.maximum_filter(truth, 5) != ndimage.minimum_filter(truth, 5)  # 128 pixels are for 400
     assert not ((mask != truth) & ~boundary).any()
@@ -151,7 +162,8 @@ def test_zooming_never_cuts_off_a_lung_that_was_not_found():
     image[:, 330:] = 0
     generator = Tracing()
     mask = generator.mask(image)
-    assert len(generator.shown) == 1
+    search, whole = generator.shown
+    assert np.abs(whole - resize(search, 96, 96)).mean() < 0.01
     assert mask[50, 310]
     assert not generator.mask(image * 0).any()
 
