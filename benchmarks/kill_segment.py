@@ -1,6 +1,6 @@
 """`lungmask segment` killed at random moments and gone on with, against a run that is left alone.
 
-    python benchmarks/kill_segment.py IMAGES [--kills 30] [--images 300] [--seed 0] [-- OPTIONS OF lungmask segment]
+    python benchmarks/kill_segment.py IMAGES [--kills 30] [--count 300] [--seed 0] [-- OPTIONS OF lungmask segment]
 
 IMAGES is a folder of radiographs as PNG, of which as many links are made as are wanted. A run is begun and killed
 with SIGKILL at a random moment of a whole run's time, goes on with --skip-existing, is killed again, and so on; after

@@ -120,12 +120,15 @@ def plain_loop(batch: Batch, weights: str, paths: Sequence[Path], folder: Path) 
         Image.fromarray((np.asarray(large) > 0.5).astype(np.uint8) * np.uint8(255)).save(folder / f"{path.stem}.png")
 
 
+def segment_command(images: Path, out: Path, options: argparse.Namespace) -> list[str]:
+    command = [sys.executable, "-m", "lungmask_cli", "segment", images, "-o", out, "--weights", options.weights]
+    return [*map(str, command), "--device", "cpu", "--jobs", str(options.jobs), "--runtime", options.runtime]
+
+
 def command_rates(folder: Path, out: Path, options: argparse.Namespace, count: int) -> tuple[float, float]:
     """Images per second of the whole command, and without its start-up and end."""
     started = time.perf_counter()
-    command = [sys.executable, "-m", "lungmask_cli", "segment", folder, "-o", out, "--weights", options.weights]
-    command += ["--device", "cpu", "--jobs", str(options.jobs), "--runtime", options.runtime]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(segment_command(folder, out, options), check=True, capture_output=True)
     whole = count / (time.perf_counter() - started)
     times = sorted(path.stat().st_mtime_ns for path in out.glob("*.png"))
     assert len(times) == count
@@ -196,20 +199,8 @@ def measure_memory(images: Sequence[Path], root: Path, options: argparse.Namespa
             "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True);"
             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
         )
-        command = [sys.executable, "-m", "lungmask_cli", "segment", folder, "-o", root / f"out-{count}"]
-        command += [
-            "--weights",
-            options.weights,
-            "--device",
-            "cpu",
-            "--jobs",
-            str(options.jobs),
-            "--runtime",
-            options.runtime,
-        ]
-        done = subprocess.run(
-            [sys.executable, "-c", code, *map(str, command)], check=True, capture_output=True, text=True
-        )
+        command = [sys.executable, "-c", code, *segment_command(folder, root / f"out-{count}", options)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
         largest[count] = int(done.stdout) / 1024
         print(f"{count} images: {largest[count]:.0f} MiB at most", flush=True)
     print(f"ratio {largest[2000] / largest[100]:.3f}")
@@ -223,26 +214,15 @@ def write_once(image: Path, root: Path) -> Path:
 
 
 def measure_start(images: Sequence[Path], root: Path, options: argparse.Namespace) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "lungmask_cli",
-        "segment",
-        images[0],
-        "--weights",
-        options.weights,
-        "--device",
-        "cpu",
-    ]
     times: dict[str, list[float]] = {"import tensorflow": [], "first mask": []}
     for number in range(options.rounds + 1):
         out = root / str(number)
-        for name, call in (
+        for name, command in (
             ("import tensorflow", [sys.executable, "-c", "import tensorflow"]),
-            ("first mask", [*command, "-o", out, "--runtime", options.runtime]),
+            ("first mask", segment_command(images[0], out, options)),
         ):
             started = time.perf_counter()
-            subprocess.run(list(map(str, call)), check=True, capture_output=True)
+            subprocess.run(command, check=True, capture_output=True)
             times[name].append(time.perf_counter() - started)
         with (out / "segment.csv").open() as file:
             assert next(csv.DictReader(file))["status"] == "written"

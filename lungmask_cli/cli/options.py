@@ -1,15 +1,20 @@
-"""Options that several commands have."""
+"""Options that several commands have, and the panels of their help."""
 
 from typing import Annotated
 
 import typer
 
-MaxPixels = Annotated[int, typer.Option(help="Refuse larger images, before memory is taken for them.", min=1)]
+READING, COMPUTES = "How radiographs are read", "What computes"
+
+MaxPixels = Annotated[
+    int, typer.Option(help="Refuse larger images, before memory is taken for them.", min=1, rich_help_panel=READING)
+]
 Polarity = Annotated[
     bool,
     typer.Option(
         "--polarity/--no-polarity",
         help="Detect and correct radiographs whose bones are dark, whatever their file says.",
+        rich_help_panel=READING,
     ),
 ]
 HashNames = Annotated[
@@ -24,6 +29,11 @@ ResolutionTag = Annotated[
     typer.Option(
         "--resolution-tag",
         help="Take the pixel spacing of PNG, JPEG, TIFF and BMP from their resolution (dots per inch).",
+        rich_help_panel=READING,
     ),
 ]
-Jobs = Annotated[int | None, typer.Option(help="Processes that work at it. Default: one per core.", min=1)]
+Device = Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:N.", rich_help_panel=COMPUTES)]
+Jobs = Annotated[
+    int | None,
+    typer.Option(help="Processes that work at it. Default: one per core.", min=1, rich_help_panel=COMPUTES),
+]

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from lungmask_cli.cli.options import HashNames, MaxPixels, Polarity, ResolutionTag
+from lungmask_cli.cli.options import COMPUTES, Device, HashNames, MaxPixels, Polarity, ResolutionTag
 from lungmask_cli.cli.segmenting import Pages, Where, run_batch, show_plan
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import UsageError
 from lungmask_cli.inference.manifest import DEFAULT_WEIGHTS
 
-_FILES, _AGAIN, _HOW, _WHERE = "What is written", "What is there already", "How lungs are found", "What computes"
+_FILES, _AGAIN, _HOW = "What is written", "What is there already", "How lungs are found"
 
 
 def _flag(name: str, text: str, panel: str) -> object:
@@ -76,21 +76,24 @@ Tta = Annotated[
     bool, _flag("--tta", "Test-time augmentation: look more often, at slightly different parts. Slower.", _HOW)
 ]
 Strict = Annotated[bool, _flag("--strict", "A doubtful mask is a failure, and is not written.", _HOW)]
-Device = Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:N.", rich_help_panel=_WHERE)]
 Runtime = Annotated[
     str,
-    typer.Option(help="keras, or onnx, which is faster on CPUs and needs the extra \\[fast].", rich_help_panel=_WHERE),
+    typer.Option(
+        help="keras, or onnx, which is faster on CPUs and needs the extra \\[fast].", rich_help_panel=COMPUTES
+    ),
 ]
 EngineName = Annotated[
-    str, typer.Option(help="local, or ray: a cluster; needs the extra \\[ray].", rich_help_panel=_WHERE)
+    str, typer.Option(help="local, or ray: a cluster; needs the extra \\[ray].", rich_help_panel=COMPUTES)
 ]
 Address = Annotated[
     str | None,
-    typer.Option(help="Of the Ray cluster to join, or auto. Without it, one is started here.", rich_help_panel=_WHERE),
+    typer.Option(
+        help="Of the Ray cluster to join, or auto. Without it, one is started here.", rich_help_panel=COMPUTES
+    ),
 ]
 AtOnce = Annotated[
     int | None,
-    typer.Option(help="Radiographs worked at at once. Default: one per core.", min=1, rich_help_panel=_WHERE),
+    typer.Option(help="Radiographs worked at at once. Default: one per core.", min=1, rich_help_panel=COMPUTES),
 ]
 
 

@@ -1,360 +1,218 @@
 """`lungmask train`."""
 
-import importlib.util
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from lungmask_cli.cli.options import Jobs, MaxPixels, Polarity
-from lungmask_cli.cli.terminal import list_some, progress, say, warn, warn_of_all
-from lungmask_cli.config import MAX_PIXELS, TrainConfig, read_toml
-from lungmask_cli.errors import ConfigError, UsageError
-from lungmask_cli.inference.manifest import find_weights, read_manifest
-from lungmask_cli.networks.backend import Hardware
-from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, LOSSES, Part, find_part, with_known_parts
-from lungmask_cli.networks.presets import PRESETS, find_preset
-from lungmask_cli.training.cluster import Cluster, read_cluster
-from lungmask_cli.training.record import (
-    CONFIG,
-    SPLIT,
-    Record,
-    Source,
-    read_record,
-    refuse_other_run,
+from lungmask_cli.cli.options import COMPUTES, Device, Jobs, MaxPixels, Polarity
+from lungmask_cli.cli.training import (
+    beginning,
+    open_data,
+    parse_losses,
+    refuse_others,
+    resolve_config,
+    resumed,
+    show_batch,
+    source_for,
+    train_from,
 )
+from lungmask_cli.config import MAX_PIXELS
+from lungmask_cli.inference.manifest import find_weights
+from lungmask_cli.networks.backend import Hardware
+from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, LOSSES, Part
+from lungmask_cli.networks.presets import PRESETS
+from lungmask_cli.training.record import Record
 
-if TYPE_CHECKING:
-    from lungmask_cli.datasets.prepared import PreparedSet
-    from lungmask_cli.training.run import Conditions
+_RUN, _RECIPE, _PARTS, _IMAGES = "The run", "The recipe", "Other parts", "The images"
+_MEMORY = 4.0
 
 
 def _explained(parts: dict[str, Part]) -> str:
     return "; ".join(f"[bold]{name}[/bold]: {part.summary}" for name, part in parts.items())
 
 
-_PRESET_HELP = "; ".join(f"[bold]{name}[/bold]: {preset.summary}" for name, preset in PRESETS.items())
-# The size that prepared sets have by default, so that one cached set serves every smaller network.
-_PREPARED_SIZE = 512
-_FINE_TUNING = 0.1  # of the learning rate that weights were trained with
+_PRESET_HELP = f"{', '.join(PRESETS)}: lungmask info says what they are. Default: compact."
+
+Data = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        help="A prepared set, or folders that `lungmask preprocess` accepts.", metavar="DATA...", show_default=False
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="The run folder. Default: runs/PRESET-N.", metavar="RUN", rich_help_panel=_RUN),
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        help="Go on with the run in this folder, after its last finished epoch.", metavar="RUN", rich_help_panel=_RUN
+    ),
+]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        help="Cross-validate: this many runs, each tested on another part of the images.",
+        metavar="K",
+        rich_help_panel=_RUN,
+    ),
+]
+Tensorboard = Annotated[
+    bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard.", rich_help_panel=_RUN)
+]
+ShowBatch = Annotated[
+    Path | None,
+    typer.Option(
+        "--show-batch",
+        help="Draw changed training images, each change alone and all together, and stop.",
+        metavar="FILE.png",
+        rich_help_panel=_RUN,
+    ),
+]
+PresetName = Annotated[
+    str | None,
+    typer.Option("--preset", help=_PRESET_HELP, metavar="NAME", rich_help_panel=_RECIPE),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="A TOML file laid over the preset, such as the config.toml of a run.",
+        metavar="FILE.toml",
+        rich_help_panel=_RECIPE,
+    ),
+]
+Init = Annotated[
+    str | None,
+    typer.Option(
+        help="Start from these weights (a name that ships, a file, a run) with their recipe, and a tenth of its "
+        "learning rate.",
+        metavar="WEIGHTS",
+        rich_help_panel=_RECIPE,
+    ),
+]
+Generator = Annotated[
+    str | None,
+    typer.Option(help=f"Another network that draws. {_explained(GENERATORS)}.", metavar="NAME", rich_help_panel=_PARTS),
+]
+Discriminator = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Another adversary. {_explained(DISCRIMINATORS)}; none: the generator is trained alone.",
+        metavar="NAME",
+        rich_help_panel=_PARTS,
+    ),
+]
+Loss = Annotated[
+    str | None,
+    typer.Option(
+        help="Other losses that compare the masks, and their weights, such as dice=1,cross_entropy=0.5. "
+        f"{_explained(LOSSES)}.",
+        metavar="NAME=WEIGHT,...",
+        rich_help_panel=_PARTS,
+    ),
+]
+AdversarialWeight = Annotated[
+    float | None,
+    typer.Option(
+        help="Of fooling the discriminator, beside the other losses.", metavar="WEIGHT", rich_help_panel=_PARTS
+    ),
+]
+ImageSize = Annotated[int | None, typer.Option(help="Side of the network's input in pixels.", rich_help_panel=_RECIPE)]
+Epochs = Annotated[int | None, typer.Option(help="How often each image is shown.", rich_help_panel=_RECIPE)]
+BatchSize = Annotated[int | None, typer.Option(help="Images per step.", rich_help_panel=_RECIPE)]
+LearningRate = Annotated[float | None, typer.Option(help="Adam's (largest) learning rate.", rich_help_panel=_RECIPE)]
+Seed = Annotated[
+    int | None, typer.Option(help="Of weights, order, augmentation and a drawn split.", rich_help_panel=_RECIPE)
+]
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        help="End after so many epochs without a better validation Dice. Default: never.", rich_help_panel=_RECIPE
+    ),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="float32, mixed_bfloat16 or mixed_float16. Default: float32.", rich_help_panel=COMPUTES),
+]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        help="TRAIN/VAL/TEST shares, or a CSV file with a column of train, val, test: FILE.csv:COLUMN.",
+        rich_help_panel=_IMAGES,
+    ),
+]
+Devices = Annotated[
+    int,
+    typer.Option(
+        help="GPUs of this machine that share each batch. Of several machines: see TF_CONFIG.", rich_help_panel=COMPUTES
+    ),
+]
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic", help="The same weights each time on a GPU, too, if more slowly.", rich_help_panel=COMPUTES
+    ),
+]
+Memory = Annotated[
+    float,
+    typer.Option(
+        help="Images that would take more are read in each epoch.", metavar="GB", min=0, rich_help_panel=COMPUTES
+    ),
+]
 
 
 def train(
-    data: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="A prepared set, or folders that `lungmask preprocess` accepts.", metavar="DATA...", show_default=False
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The run folder. Default: runs/PRESET-N.")
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(help="Go on with the run in this folder, after its last finished epoch.", metavar="RUN"),
-    ] = None,
-    init: Annotated[
-        str | None,
-        typer.Option(
-            help="Start from these weights (a name that ships, a file, a run) with their recipe, and a tenth of its "
-            "learning rate.",
-            metavar="WEIGHTS",
-        ),
-    ] = None,
-    preset: Annotated[str | None, typer.Option(help=f"The recipe. {_PRESET_HELP}. Default: compact.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="A TOML file laid over the preset, such as the config.toml of a run.")
-    ] = None,
-    generator: Annotated[
-        str | None, typer.Option(help=f"Another network that draws. {_explained(GENERATORS)}.", metavar="NAME")
-    ] = None,
-    discriminator: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Another adversary. {_explained(DISCRIMINATORS)}; none: the generator is trained alone.",
-            metavar="NAME",
-        ),
-    ] = None,
-    loss: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Other losses that compare the masks, and their weights, such as dice=1,cross_entropy=0.5. "
-            f"{_explained(LOSSES)}.",
-            metavar="NAME=WEIGHT,...",
-        ),
-    ] = None,
-    adversarial_weight: Annotated[
-        float | None, typer.Option(help="Of fooling the discriminator, beside the other losses.", metavar="WEIGHT")
-    ] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side of the network's input in pixels.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="How often each image is shown.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Adam's (largest) learning rate.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, order, augmentation and a drawn split.")] = None,
-    patience: Annotated[
-        int | None, typer.Option(help="End after so many epochs without a better validation Dice. Default: never.")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="float32, mixed_bfloat16 or mixed_float16. Default: float32.")
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(help="TRAIN/VAL/TEST shares, or a CSV file with a column of train, val, test: FILE.csv:COLUMN."),
-    ] = None,
-    show_batch: Annotated[
-        Path | None,
-        typer.Option(
-            help="Draw changed training images, each change alone and all together, and stop.", metavar="FILE.png"
-        ),
-    ] = None,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard.")] = False,
-    folds: Annotated[
-        int | None,
-        typer.Option(help="Cross-validate: this many runs, each tested on another part of the images.", metavar="K"),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:N.")] = "auto",
-    devices: Annotated[
-        int, typer.Option(help="GPUs of this machine that share each batch. Of several machines: see TF_CONFIG.")
-    ] = 1,
-    deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="The same weights each time on a GPU, too, if more slowly.")
-    ] = False,
-    memory: Annotated[
-        float, typer.Option(help="Images that would take more are read in each epoch.", metavar="GB", min=0)
-    ] = 4.0,
-    jobs: Jobs = None,
+    data: Data = None,
+    output: Output = None,
+    resume: Resume = None,
+    preset: PresetName = None,
+    config: Config = None,
+    init: Init = None,
+    image_size: ImageSize = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    seed: Seed = None,
+    patience: Patience = None,
+    generator: Generator = None,
+    discriminator: Discriminator = None,
+    loss: Loss = None,
+    adversarial_weight: AdversarialWeight = None,
+    split: Split = None,
+    folds: Folds = None,
     polarity: Polarity = True,
     max_pixels: MaxPixels = MAX_PIXELS,
+    device: Device = "auto",
+    devices: Devices = 1,
+    deterministic: Deterministic = False,
+    precision: Precision = None,
+    memory: Memory = _MEMORY,
+    jobs: Jobs = None,
+    tensorboard: Tensorboard = False,
+    show: ShowBatch = None,
 ) -> None:
     """Train a generator against its discriminator, and measure it on the test images.
 
     A run that was interrupted or killed goes on with --resume RUN and no other argument, as if nothing had happened.
     """
-    numbers = {"image_size": image_size, "epochs": epochs, "batch_size": batch_size, "seed": seed}
-    flags: dict[str, Any] = {**numbers, "patience": patience, "precision": precision}
-    flags["generator.name"], flags["discriminator.name"] = generator, discriminator
-    flags["loss.terms"], flags["loss.adversarial"] = parse_losses(loss) if loss else None, adversarial_weight
-    flags["optimizer.learning_rate"] = learning_rate
-    cluster = read_cluster()
+    flags: dict[str, Any] = {"image_size": image_size, "epochs": epochs, "batch_size": batch_size, "seed": seed}
+    flags |= {"patience": patience, "precision": precision, "optimizer.learning_rate": learning_rate}
+    flags |= {"generator.name": generator, "discriminator.name": discriminator}
+    flags |= {"loss.terms": parse_losses(loss) if loss else None, "loss.adversarial": adversarial_weight}
+    hardware = Hardware(device, devices, deterministic)
     if resume:
-        hardware = device != "auto" or devices != 1 or deterministic or memory != 4.0
-        others = [data, output, init, preset, config, split, folds, hardware or None, *flags.values()]
-        _refuse_others(others)
-        start = _resumed(resume)
+        others = hardware != Hardware() or memory != _MEMORY or None
+        refuse_others([data, output, init, preset, config, split, folds, others, *flags.values()])
+        start = resumed(resume)
     else:
         resolved = resolve_config(preset, config, flags, init)
-        folders = tuple(str(folder.absolute()) for folder in data or [])
-        record = Record(
-            source=Source(folders, max(_PREPARED_SIZE, resolved.detail), polarity, max_pixels),
-            hardware=Hardware(device, devices, deterministic),
-            init=str(find_weights(init).absolute()) if init else "",
-            memory_gb=memory,
-            folds=folds or 0,
-        )
-        start = _Start(output or _next_run_folder(resolved.preset), resolved, split, record)
-        _check_start(start, cluster)
-    prepared = _open(start, jobs)
-    if show_batch:
-        _show_batch(prepared, start.config, show_batch)
+        source = source_for(resolved, data or [], polarity, max_pixels)
+        base = str(find_weights(init).absolute()) if init else ""
+        record = Record(source=source, hardware=hardware, init=base, memory_gb=memory, folds=folds or 0)
+        start = beginning(resolved, output, split, record)
+    prepared = open_data(start, jobs)
+    if show:
+        show_batch(prepared, start.config, show)
         return
-    _check_tensorboard(tensorboard)
-
-    from lungmask_cli.imaging.write import check_writable
-    from lungmask_cli.networks.backend import choose_device
-
-    chosen = choose_device(start.record.hardware)
-    say(f"device: {chosen.kind} ({chosen.reason})")
-    if cluster.is_chief:
-        check_writable(start.folder)
-    else:
-        say(f"process {cluster.process} of {cluster.processes}: process 0 writes the run")
-
-    from lungmask_cli.training.run import Conditions
-
-    conditions = Conditions(chosen, start.record.memory_gb, tensorboard)
-    said = (_cross_validate if start.record.folds else _train_once)(start, prepared, conditions)
-    if cluster.is_chief:
-        say(said)
-        typer.echo(start.folder)
-
-
-def _train_once(start: "_Start", prepared: "PreparedSet", conditions: "Conditions") -> str:
-    """Train, and say what was reached."""
-    from lungmask_cli.training.run import train as run
-    from lungmask_cli.training.run import with_validation
-
-    prepared = with_validation(prepared, start.config.seed)
-    record = _recorded(start, prepared)
-    prepared = replace(prepared, split_method=record.split_method)
-    init = Path(record.init) if record.init else None
-    result = run(start.config, prepared, start.folder, say, record, start.goes_on, init, conditions)
-    test = (
-        "no test images"
-        if result.test_dice is None
-        else f"test Dice {result.test_dice:.4f} on {result.test_count} images"
-    )
-    return f"best epoch {result.best_epoch}: val Dice {result.val_dice:.4f}, {test}; {result.seconds / 60:.1f} minutes"
-
-
-def _cross_validate(start: "_Start", prepared: "PreparedSet", conditions: "Conditions") -> str:
-    """Train all folds, and say what was reached."""
-    from lungmask_cli.training.folds import train_folds, with_folds
-
-    folds = with_folds(prepared, start.record.folds, start.config.seed)
-    record = _recorded(start, folds[0])
-    init = Path(record.init) if record.init else None
-    result = train_folds(start.config, folds, start.folder, say, record, start.goes_on, init, conditions)
-    return (
-        f"{len(folds)} folds: Dice {result.test_dice:.4f} on {result.images} images, each by weights that have not "
-        f"seen it; means of the folds {result.lowest:.4f} to {result.highest:.4f}; {result.seconds / 60:.1f} minutes"
-    )
-
-
-def _show_batch(prepared: "PreparedSet", config: TrainConfig, path: Path) -> None:
-    from lungmask_cli.datasets.splits import TRAIN
-    from lungmask_cli.imaging.write import write_picture
-    from lungmask_cli.networks.backend import choose_device
-
-    choose_device(Hardware("cpu"))
-
-    from lungmask_cli.training.batches import RadiographBatches
-    from lungmask_cli.training.pictures import COLUMNS, draw_changes
-
-    entries = prepared.of(TRAIN)[:COLUMNS]
-    if not entries:
-        raise UsageError(f"{prepared.folder}: has no images in split train", "Make a split: --split 160/40/40.")
-    pairs = RadiographBatches(prepared, entries, config.image_size, 1).first(COLUMNS)
-    write_picture(path, draw_changes(pairs, config.augmentation, config.seed))
-    typer.echo(path)
-
-
-def _check_tensorboard(wanted: bool) -> None:
-    if wanted and importlib.util.find_spec("tensorboard") is None:
-        raise UsageError("--tensorboard needs TensorBoard", 'Install it: pip install "lungmask-cli[tensorboard]"')
-
-
-@dataclass(frozen=True)
-class _Start:
-    """What a run begins with, or `goes_on` with; of a run that begins, the record does not know the data yet."""
-
-    folder: Path
-    config: TrainConfig
-    split: str | None
-    record: Record
-    goes_on: bool = False
-
-
-def _refuse_others(given: Sequence[object]) -> None:
-    if any(value is not None and value != [] for value in given):
-        raise UsageError("--resume RUN takes everything from the run", "Leave all else out, or start a new run.")
-
-
-def _check_start(start: _Start, cluster: Cluster) -> None:
-    if not start.record.source.data:
-        raise UsageError("there is nothing to train on", "Give DATA, or --resume RUN to go on with a run.")
-    if start.record.folds and start.split:
-        raise UsageError("--folds draws its own splits, from all images", "Leave --split out.")
-    if start.record.folds and cluster.processes > 1:
-        raise UsageError("--folds trains in one process, not several", "Unset TF_CONFIG.")
-    if cluster.is_chief:
-        refuse_other_run(start.folder)
-
-
-def _resumed(folder: Path) -> _Start:
-    record = read_record(folder)
-    changes = read_toml(folder / CONFIG)
-    resolved = find_preset(str(changes.get("preset"))).config.merged(changes)
-    return _Start(folder, resolved, None if record.folds else f"{folder / SPLIT}:split", record, goes_on=True)
-
-
-def _open(start: _Start, jobs: int | None) -> "PreparedSet":
-    from lungmask_cli.datasets.cache import open_or_prepare
-    from lungmask_cli.datasets.preparation import Preparation
-    from lungmask_cli.imaging.radiograph import ReadOptions
-    from lungmask_cli.processes import available_cores
-
-    source = start.record.source
-    how = Preparation(source.size, ReadOptions(source.max_pixels), source.polarity, jobs=jobs or available_cores())
-    folders = [Path(folder) for folder in source.data]
-    prepared = open_or_prepare(folders, how, start.split, start.config.seed, progress("preparing"))
-    if not start.goes_on:
-        list_some(prepared.problems, f"see problems in {prepared.folder / 'dataset.json'}")
-        warn_of_all((entry.id, entry.warnings) for entry in prepared.entries)
-        if prepared.size < start.config.image_size:
-            warn(f"{prepared.folder}: was prepared at {prepared.size} px and is enlarged to {start.config.image_size}")
-        split = f"{start.record.folds} folds" if start.record.folds else f"split {prepared.split_method}"
-        say(f"data: {prepared.layout}, {split}")
-    return prepared
-
-
-def _recorded(start: _Start, prepared: "PreparedSet") -> Record:
-    """The record, with the data where the run begins; where it goes on, the data must be as recorded.
-
-    Raises:
-        UsageError: they are others.
-    """
-    found = prepared.manifest_sha256()
-    if not start.goes_on:
-        return replace(start.record, split_method=prepared.split_method, manifest_sha256=found)
-    if found != start.record.manifest_sha256:
-        raise UsageError(
-            f"{start.folder}: its data have changed since it was started", "Bring them back, or start a new run."
-        )
-    return start.record
-
-
-def parse_losses(text: str) -> dict[str, float]:
-    """The weights in `NAME=WEIGHT,...`; a name alone has weight 1.
-
-    Raises:
-        ConfigError: a weight is no number, or a name is unknown or comes twice.
-    """
-    terms: dict[str, float] = {}
-    for term in text.split(","):
-        name, _, weight = (part.strip() for part in term.partition("="))
-        find_part("loss", name, LOSSES)
-        if name in terms:
-            raise ConfigError(f"--loss {text}: names {name} twice")
-        try:
-            terms[name] = float(weight or 1)
-        except ValueError as error:
-            raise ConfigError(f"--loss {text}: {weight!r} is no number", "Such as dice=1,cross_entropy=0.5.") from error
-    return terms
-
-
-def resolve_config(
-    preset: str | None, file: Path | None, flags: dict[str, Any], init: str | None = None
-) -> TrainConfig:
-    """Defaults < preset, or the recipe of the weights to start from < TOML file < flags.
-
-    The preset is the flag's, else the file's, else `compact`; weights to start from bring theirs, with a tenth of the
-    learning rate, if none is asked for. Flags are keys, with a dot before those of a table; None is not given.
-
-    Raises:
-        ConfigError: an unknown preset, part or key, or a value out of range.
-        UsageError: there are no such weights to start from.
-    """
-    changes = read_toml(file) if file else {}
-    given: dict[str, Any] = {}
-    for key, value in flags.items():
-        table, _, name = key.rpartition(".")
-        if value is not None:
-            (given.setdefault(table, {}) if table else given)[name] = value
-    name = preset or changes.get("preset", "" if init else "compact")
-    if not isinstance(name, str):
-        raise ConfigError(f"{file}: preset must be a name, not {name!r}")
-    if name:
-        return with_known_parts(find_preset(name).config.merged({**changes, "preset": name}).merged(given))
-    assert init is not None
-    base = TrainConfig().merged(read_manifest(find_weights(init))["config"])
-    slow = {"optimizer": {"learning_rate": base.optimizer.learning_rate * _FINE_TUNING}}
-    return with_known_parts(base.merged(slow).merged(changes).merged(given))
-
-
-def _next_run_folder(preset: str) -> Path:
-    number = 1
-    while Path("runs", f"{preset}-{number}").exists():
-        number += 1
-    return Path("runs", f"{preset}-{number}")
+    train_from(start, prepared, tensorboard)
