@@ -1,7 +1,7 @@
 """Dice of a model on a data set at the images' own size, by `lungmask segment` and `lungmask score`.
 
     python benchmarks/accuracy.py DATA [--split FILE.csv:COLUMN --part test] [--weights general] [--spacing MM]
-        [--json FILE] [--keep FOLDER]
+        [--json FILE] [--keep FOLDER] [-- OPTIONS OF lungmask segment]
 
 DATA is a folder that `lungmask preprocess` accepts, whose masks have the size of their images. The scores are checked
 against the ten lines of NumPy in `check_dice.py`. Intervals are `lungmask score`'s: 95 %, bootstrap over images. The
@@ -21,7 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +87,17 @@ def by_group(dices: dict[str, float]) -> dict[str, dict[str, Any]]:
 
 
 def measure(
-    pairing: Pairing, chosen: set[str], weights: str, spacing: float | None = None, keep: Path | None = None
+    pairing: Pairing,
+    chosen: set[str],
+    weights: str,
+    spacing: float | None = None,
+    keep: Path | None = None,
+    others: Sequence[str] = (),
 ) -> dict[str, object]:
     with kept_or_temporary(keep) as folder:
         lay_out(pairing, chosen, folder)
-        lungmask("segment", folder / "images", "-o", folder / "masks", "--weights", weights, "--device", "cpu")
+        how = ("--weights", weights, "--device", "cpu", *others)
+        lungmask("segment", folder / "images", "-o", folder / "masks", *how)
         extra = ("--metrics", "dice,iou,hd95", "--spacing", spacing) if spacing else ()
         lungmask("score", folder / "masks", folder / "truth", "-o", folder / "dice.csv", *extra)
         difference = largest_difference(folder / "masks", folder / "truth", folder / "dice.csv")
@@ -117,6 +123,13 @@ def measure(
     return figures
 
 
+def split_arguments() -> tuple[list[str], list[str]]:
+    """Those before and those after `--`, which argparse takes for its own where there are options between."""
+    arguments = [*sys.argv[1:], "--"]
+    own = arguments[: arguments.index("--")]
+    return own, arguments[len(own) + 1 : -1]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -126,7 +139,8 @@ def main() -> None:
     parser.add_argument("--spacing", type=float, help="millimetres of a pixel: adds HD95")
     parser.add_argument("--keep", type=Path, help="a new folder for everything")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    options = parser.parse_args()
+    own, others = split_arguments()
+    options = parser.parse_args(own)
     pairing = find_pairs(options.data)
     names = [pair.id for pair in pairing.pairs]
     chosen, method = set(names), "all images"
@@ -134,8 +148,9 @@ def main() -> None:
         split, method = resolve_split(names, options.split, seed=0)
         chosen = {name for name in names if split[name] == options.part}
         method = f"{options.part} of {method}"
-    figures = measure(pairing, chosen, options.weights, options.spacing, options.keep)
-    figures = {"data": options.data.name, "part": method, "weights": options.weights, **figures}
+    figures = measure(pairing, chosen, options.weights, options.spacing, options.keep, others)
+    named = {"options": " ".join(others)} if others else {}
+    figures = {"data": options.data.name, "part": method, "weights": options.weights, **named, **figures}
     figures["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     text = json.dumps(figures, indent=2)
     print(text)

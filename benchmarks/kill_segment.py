@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from accuracy import split_arguments
+
 
 def lay_out(images: Path, folder: Path, count: int) -> None:
     folder.mkdir()
@@ -62,13 +64,13 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("rest", nargs="*", metavar="OPTIONS")
-    options = parser.parse_args()
+    own, others = split_arguments()
+    options = parser.parse_args(own)
     moments = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         lay_out(options.images, root / "images", options.count)
-        command = [sys.executable, "-m", "lungmask_cli", "segment", str(root / "images"), *options.rest, "-o"]
+        command = [sys.executable, "-m", "lungmask_cli", "segment", str(root / "images"), *others, "-o"]
         started = time.perf_counter()
         subprocess.run([*command, str(root / "whole")], check=True, capture_output=True)
         seconds = time.perf_counter() - started

@@ -71,12 +71,12 @@ class Runs:
 
 def find_runs(mask: Mask) -> Runs:
     """The runs of what is true in (H, W)."""
-    height, width = mask.shape
-    padded = np.zeros((height, width + 1), np.bool_)  # a column that ends each row
-    padded[:, :width] = mask
-    flat = padded.ravel()
+    flat, width = mask.ravel(), mask.shape[1]
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    if flat[0]:
-        changes = np.concatenate([[0], changes])
-    rows, starts = np.divmod(changes[::2], width + 1)
-    return Runs(rows, starts, changes[1::2] % (width + 1), width)
+    outer = np.array([0, flat.size])[flat[[0, -1]]]
+    around = (
+        np.flatnonzero(mask[:-1, -1] & mask[1:, 0]) + 1
+    ) * width  # where one row ends with a run and the next begins
+    edges = np.sort(np.concatenate([outer, changes, around, around]))
+    rows = edges[::2] // width
+    return Runs(rows, edges[::2] - rows * width, edges[1::2] - rows * width, width)
