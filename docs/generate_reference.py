@@ -24,7 +24,23 @@ CLI_INTRODUCTION = """# Command-line reference
 Written by `docs/generate_reference.py` from the program itself; a test keeps it current.
 
 Data goes to standard output, everything else to standard error. Exit codes: 0 all done; 1 some images failed and the
-others were written; 2 wrong usage or nothing to do; 130 interrupted. `lungmask --debug COMMAND ...` shows tracebacks.
+others were written; 2 wrong usage or nothing to do; 130 interrupted. `--quiet`, `--verbose` and `--debug` may also come
+before the command. `NO_COLOR=1` takes the colours off; progress bars are only shown on a terminal.
+
+What you would type each time can be kept in `lungmask.toml` in the working folder, or in a file that
+`lungmask --settings FILE.toml COMMAND ...` names: a table for each command, with its options without dashes. Flags
+override it.
+
+```toml
+[segment]
+weights = ["general", "jsrt"]
+overlay = true
+
+[score]
+spacing = "0.35"
+```
+
+`lungmask --install-completion` completes commands and options in your shell.
 """
 
 

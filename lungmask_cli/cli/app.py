@@ -6,31 +6,25 @@ Exit codes: 0 all done, 1 some images failed and the others were written, 2 wron
 
 import os
 import sys
-from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 import lungmask_cli
+from lungmask_cli.cli.everywhere import Debug, Quiet, Verbose, read_settings, with_volume
 from lungmask_cli.cli.export import export
 from lungmask_cli.cli.info import info_app
 from lungmask_cli.cli.preprocess import preprocess
 from lungmask_cli.cli.runs import runs
 from lungmask_cli.cli.score import score
 from lungmask_cli.cli.segment import segment
-from lungmask_cli.cli.terminal import complain
+from lungmask_cli.cli.terminal import complain, set_volume, volume
 from lungmask_cli.cli.train import train
 from lungmask_cli.errors import LungmaskError
 
 USAGE = 2
 
-
-@dataclass
-class _Settings:
-    debug: bool = False
-
-
-_settings = _Settings()
 
 # Newer versions of Typer validate through pydantic, which would search all packages for plugins at each start.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -51,17 +45,30 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def lungmask(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    context: typer.Context,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings",
+            help="A TOML file with a table of options for each command. Default: lungmask.toml, if it is there.",
+            metavar="FILE.toml",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Find the lung fields in frontal chest radiographs. Research software, not a medical device."""
-    _settings.debug = debug
+    set_volume(quiet, verbose, debug)
+    commands: Any = getattr(context.command, "commands", {})
+    context.default_map = read_settings(settings, commands)
 
 
 for command in (preprocess, train, runs, segment, score, export):
-    app.command()(command)
+    app.command()(with_volume(command))
 app.add_typer(info_app, name="info")
 
 
@@ -70,7 +77,7 @@ def main() -> None:
     try:
         app(prog_name="lungmask")
     except (LungmaskError, OSError) as error:
-        if _settings.debug:
+        if volume.debug:
             raise
         complain(error if isinstance(error, LungmaskError) else _file_error(error))
         sys.exit(USAGE)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lungmask_cli.cli.options import HashNames, Jobs, MaxPixels, Polarity, ResolutionTag
-from lungmask_cli.cli.terminal import list_some, progress, say, warn_of_all
+from lungmask_cli.cli.terminal import list_some, mention, progress, say, warn_of_all
 from lungmask_cli.config import MAX_PIXELS
 
 
@@ -53,6 +53,9 @@ def preprocess(
     say(f"{len(prepared.entries)} pairs from {pairing.layout} ({counts}; split {method})")
     failed = len(pairing.pairs) - len(prepared.entries)
     say(f"{len(pairing.unpaired)} files without a partner or there twice, {failed} pairs that could not be prepared")
+    for entry in prepared.entries:
+        mention(f"{entry.id}: {entry.split}")
     typer.echo(output)
+    say(f"Next: lungmask train {output}")
     if failed:
         raise typer.Exit(1)

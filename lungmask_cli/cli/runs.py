@@ -16,12 +16,12 @@ def runs(
     ),
 ) -> None:
     """List training runs with how far they are and their Dice: a table on a terminal, CSV elsewhere."""
-    from lungmask_cli.errors import UsageError
+    from lungmask_cli.errors import UsageError, near_path
     from lungmask_cli.imaging.write import csv_text
     from lungmask_cli.training.listing import find_runs
 
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder", "Give the folder that runs were written to.")
+        raise UsageError(f"{folder}: no such folder", near_path(folder, "Give the folder that runs were written to."))
     found = [asdict(run) for run in find_runs(folder)]
     if not found:
         say(f"no runs in {folder}")

@@ -110,6 +110,8 @@ def compare_folders(folders: Folders, asked: Asked, files: Files, jobs: int, max
         _show(report)
         _write_files(report, files.summaries, files.plots)
         pictures.finish(report, outcomes, grouping)
+    if not files.gallery:
+        say("Next: look at the worst of them with --gallery FILE.html")
     if _complain_of_failures(report):
         raise typer.Exit(1)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lungmask_cli.cli.terminal import complain, progress, say, warn, warn_of_all
+from lungmask_cli.cli.terminal import complain, mention, progress, say, warn, warn_of_all
 from lungmask_cli.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def run_batch(settings: "Settings", jobs: Sequence["Job"], existing: "Existing",
     rows = {job: numbers[job.number] for job in jobs if job.number in numbers}
     _close(settings, rows, pages, (len(jobs), len(left.kept)), time.perf_counter() - started)
     typer.echo(folder / "segment.csv")
+    if tally.written and not settings.truth:
+        say(f"Next: lungmask score {folder} TRUTH, with a folder of hand-made masks; or look at all with --gallery")
     if stop.asked:
         raise typer.Exit(_INTERRUPTED)
     if tally.failed:
@@ -161,6 +163,7 @@ class _Tally:
             complain(ImageError(row.reason, "" if row.hint in self._hints else row.hint))  # each piece of advice once
             self._hints.add(row.hint)
             return
+        mention(f"{row.file}: {row.mask}, {row.quality or 'no quality'}, {row.seconds:.2f} s")
         self.written += 1
         if row.doubts:
             self.doubtful += 1

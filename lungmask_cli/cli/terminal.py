@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,16 @@ from lungmask_cli.errors import LungmaskError, UsageError
 from lungmask_cli.text import printable
 
 T = TypeVar("T")
+
+
+@dataclass
+class _Volume:
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+
+
+volume = _Volume()
 _SHOWN = 10
 _WIDE = 100  # columns of a terminal
 _FILE_WIDE = 160  # columns of what is not a terminal
@@ -22,9 +33,23 @@ _FILE_WIDE = 160  # columns of what is not a terminal
 _stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
+def set_volume(quiet: bool, verbose: bool, debug: bool) -> None:
+    """Say less, or more; what was asked for before the command and after it adds up."""
+    volume.quiet |= quiet
+    volume.verbose |= verbose
+    volume.debug |= debug
+
+
 def say(line: str) -> None:
-    """One line for the user."""
-    _stderr.print(Text(printable(line)))
+    """One line for the user, unless nothing but warnings and errors is wanted."""
+    if not volume.quiet:
+        _stderr.print(Text(printable(line)))
+
+
+def mention(line: str) -> None:
+    """One line for users who want to know what is done."""
+    if volume.verbose:
+        _stderr.print(Text(printable(line), "dim"))
 
 
 def warn(line: str) -> None:
@@ -64,7 +89,7 @@ def complain(error: LungmaskError) -> None:
 
 def progress(title: str, total: int | None = None) -> Callable[[Iterable[T]], Iterable[T]]:
     """A wrapper that shows a bar on a terminal while what it wraps, of that length, is gone through."""
-    if not sys.stderr.isatty():
+    if volume.quiet or not sys.stderr.isatty():
         return iter
     from tqdm import tqdm
 
@@ -76,6 +101,8 @@ def show(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], spare
 
     Columns of a name in `spare` are left out on narrow terminals.
     """
+    if volume.quiet:
+        return
     shown = [place for place, name in enumerate(header) if name not in spare or _stderr.width >= _WIDE]
     columns = [(header[place], place > 0 and bool(header[place])) for place in shown]
     _stderr.print(_table(title, columns, [[row[place] for place in shown] for row in rows]), soft_wrap=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lungmask_cli.cli.terminal import list_some, progress, say, warn, warn_of_all
+from lungmask_cli.cli.terminal import list_some, mention, progress, say, warn, warn_of_all
 from lungmask_cli.config import TrainConfig, read_toml
 from lungmask_cli.errors import ConfigError, UsageError
 from lungmask_cli.inference.manifest import find_weights, read_manifest
@@ -68,6 +68,8 @@ def train_from(start: Start, prepared: "PreparedSet", tensorboard: bool) -> None
     cluster = read_cluster()
     chosen = choose_device(start.record.hardware)
     say(f"device: {chosen.kind} ({chosen.reason})")
+    for line in start.config.to_toml().splitlines():
+        mention(line)
     if cluster.is_chief:
         check_writable(start.folder)
     else:
@@ -80,6 +82,8 @@ def train_from(start: Start, prepared: "PreparedSet", tensorboard: bool) -> None
     if cluster.is_chief:
         say(said)
         typer.echo(start.folder)
+        if not start.record.folds:
+            say(f"Next: lungmask segment RADIOGRAPHS -o masks --weights {start.folder}")
 
 
 def _train_once(start: Start, prepared: "PreparedSet", conditions: "Conditions") -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lungmask_cli.datasets.prepared import is_prepared
-from lungmask_cli.errors import UsageError
+from lungmask_cli.errors import UsageError, near_path
 from lungmask_cli.imaging.read import IMAGE_SUFFIXES, RASTER_SUFFIXES
 from lungmask_cli.text import fitting, printable
 
@@ -85,7 +85,7 @@ def without_names(pairing: Pairing) -> Pairing:
 
 def _layouts_in(folder: Path) -> list[Pairing]:
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder", "Give the folder of a data set.")
+        raise UsageError(f"{folder}: no such folder", near_path(folder, "Give the folder of a data set."))
     jsrt = jsrt_scr(folder)
     found = [jsrt] if jsrt else []
     for place in _folders(folder, _SEARCHED_DEPTH, set()):

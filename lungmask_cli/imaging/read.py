@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from lungmask_cli.errors import ImageError, UsageError
+from lungmask_cli.errors import ImageError, UsageError, near_path
 from lungmask_cli.imaging.dicom import is_dicom, read_dicom, read_dicom_spacing
 from lungmask_cli.imaging.jsrt import SIDE, SPACING_MM, SPACING_SOURCE, read_jsrt
 from lungmask_cli.imaging.radiograph import DEFAULTS, Radiograph, ReadOptions
@@ -90,7 +90,7 @@ def find_images(inputs: Iterable[Path], outside: Path | None = None) -> list[tup
         elif os.path.lexists(start):
             found.setdefault(start, Path(start.name))
         else:
-            raise UsageError(f"{given}: no such file or folder", "Check the spelling of the path.")
+            raise UsageError(f"{given}: no such file or folder", near_path(given, "Check the spelling of the path."))
     return list(found.items())
 
 
