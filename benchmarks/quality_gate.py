@@ -35,7 +35,7 @@ from lungmask_cli.datasets.layouts import Pair, find_pairs
 from lungmask_cli.datasets.prepared import file_sha256
 from lungmask_cli.datasets.splits import resolve_split
 from lungmask_cli.errors import ImageError
-from lungmask_cli.imaging.geometry import Letterbox
+from lungmask_cli.imaging.geometry import WHOLE, Letterbox
 from lungmask_cli.imaging.intensity import normalize
 from lungmask_cli.imaging.masks import read_masks
 from lungmask_cli.imaging.radiograph import Radiograph
@@ -44,7 +44,7 @@ from lungmask_cli.imaging.read import read_radiograph
 from lungmask_cli.imaging.sides import split_sides
 from lungmask_cli.inference import quality
 from lungmask_cli.inference.manifest import find_weights
-from lungmask_cli.inference.predict import Prediction, as_mask
+from lungmask_cli.inference.predict import Look, Prediction, as_mask
 from lungmask_cli.inference.quality import LEAST_SCORE, Quality, read_gate
 from lungmask_cli.inference.segmenter import Segmenter
 from lungmask_cli.inference.signs import GRID, Likeness, look_at, measure, picture_thumbnail, shape_thumbnail
@@ -123,7 +123,7 @@ def learn_likenesses(pairs: list[Pair], seed: int) -> tuple[Likeness, Likeness]:
         seen = box.apply(normalize(Radiograph(whole.picture))), box.apply_mask(whole.lungs).astype(np.float32)
         for image, mask in (seen, *(augment(*seen, CHANGES, rng) for _ in range(COPIES))):
             lungs = mask > 0.5
-            view = look_at(Prediction(Letterbox(GRID, GRID, GRID), image, (mask,)), lungs, lungs)
+            view = look_at(Prediction(Letterbox(GRID, GRID, GRID), image, (Look(WHOLE, mask),)), lungs, lungs)
             if lungs.any():
                 shapes.append(shape_thumbnail(view))
                 pictures.append(picture_thumbnail(view))

@@ -45,19 +45,18 @@ class Stopwatch:
 
 def milliseconds(weights: str, radiograph: Path, calls: int, runtime: str) -> dict[str, Any]:
     """Of one radiograph, in the network and from image to probabilities, with the network's size and parameters."""
-    from lungmask_cli.imaging.geometry import Letterbox
     from lungmask_cli.imaging.polarity import standardized
     from lungmask_cli.imaging.read import read_radiograph
     from lungmask_cli.inference.manifest import find_weights
     from lungmask_cli.inference.network import load_network, start
-    from lungmask_cli.inference.predict import predict
+    from lungmask_cli.inference.predict import content, predict
     from lungmask_cli.inference.weights import load_model
 
     start(runtime, "cpu")
     path = find_weights(weights)
     network = load_network(path, runtime)
     read = read_radiograph(radiograph)
-    image, _ = standardized(read, shape=Letterbox(*read.shape, network.detail).content)
+    image, _ = standardized(read, shape=content([network], *read.shape))
     stopwatch = Stopwatch(network.draw)
     timed = replace(network, draw=stopwatch)
     times, whole = [], []

@@ -199,6 +199,9 @@ class Window:
         return max(math.ceil(edge * size), 0), min(math.floor((edge + self.side) * size), size)
 
 
+WHOLE = Window(0, 0, 1)
+
+
 def _enlarged_range(present: Mask, size: int) -> tuple[int, int]:
     """First and last but one of `size` pixels of an axis that are not farther than one old pixel from a present one."""
     found = np.flatnonzero(present)

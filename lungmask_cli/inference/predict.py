@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lungmask_cli.imaging.borders import within_borders
-from lungmask_cli.imaging.geometry import ZOOM_MARGIN, Letterbox, Window, resize
+from lungmask_cli.imaging.geometry import WHOLE, ZOOM_MARGIN, Letterbox, Window, resize
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 from lungmask_cli.inference.cleanup import clean
 from lungmask_cli.inference.network import Network, draw_one
@@ -21,28 +21,45 @@ _MORE_MARGINS = (0.1, 0.15, 0.2)
 
 
 @dataclass(frozen=True)
+class Look:
+    """A drawing of a part of a radiograph.
+
+    Args:
+        window: which part.
+        drawn: the probabilities there, (S, S) float32 in [0, 1].
+    """
+
+    window: Window
+    drawn: FloatImage
+
+    def at(self, size: int) -> FloatImage:
+        """The drawing where it was seen, in the square of (size, size); 0 where it saw nothing."""
+        return self.window.put_back(self.drawn, size)
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What was drawn on one radiograph.
 
     Args:
         box: how the radiograph lies in a square of D x D pixels.
         seen: the radiograph there, (D, D) float32 in [0, 1].
-        looks: each drawing that counts, (D, D) float32 in [0, 1], 0 where it saw nothing.
-        searches: each drawing that only told where to look, likewise; none by networks that draw once.
+        looks: each drawing that counts.
+        searches: each drawing that only told where to look; none by networks that draw once.
     """
 
     box: Letterbox
     seen: FloatImage
-    looks: tuple[FloatImage, ...]
-    searches: tuple[FloatImage, ...] = ()
+    looks: tuple[Look, ...]
+    searches: tuple[Look, ...] = ()
 
     @functools.cached_property
     def probability(self) -> FloatImage:
         """The probability of lung, (D, D): the mean of all looks."""
-        total = self.looks[0].copy()
+        total = self.looks[0].at(self.box.size)
         for look in self.looks[1:]:
-            total += look
-        return total * np.float32(1 / len(self.looks))
+            total += look.at(self.box.size)
+        return total * np.float32(1 / len(self.looks)) if len(self.looks) > 1 else total
 
     def enlarged(self) -> FloatImage:
         """The probability at each pixel of the radiograph, (H, W)."""
@@ -56,17 +73,17 @@ def predict(
 
     Args:
         networks: at least one.
-        image: the radiograph in [0, 1], at any size; more detail than the largest `detail` is not looked at.
+        image: the radiograph in [0, 1], at any size; more than `content` is not looked at.
         shape: H and W, those of the radiograph where `image` is a smaller copy; None for the image's own.
         augment: look more often, at slightly different parts, and at the mirror image if the network knows that.
     """
     height, width = shape or image.shape
-    box = Letterbox(height, width, detail(networks))
+    box = _box(networks, height, width)
     square = box.apply(image)
-    looks: list[FloatImage] = []
-    searches: list[FloatImage] = []
+    looks: list[Look] = []
+    searches: list[Look] = []
     for network in networks:
-        window = Window(0, 0, 1)
+        window = WHOLE
         if network.zoom:
             search, window = _search(network, square)
             searches.append(search)
@@ -74,32 +91,36 @@ def predict(
     return Prediction(box, square, tuple(looks), tuple(searches))
 
 
-def detail(networks: Sequence[Network]) -> int:
-    """The side of the square that holds all that any of the networks looks at."""
-    return max(network.detail for network in networks)
+def content(networks: Sequence[Network], height: int, width: int) -> tuple[int, int]:
+    """The size at which networks look at a radiograph: its own, or a smaller one that has all they can see."""
+    return _box(networks, height, width).content
 
 
-def _search(network: Network, square: FloatImage) -> tuple[FloatImage, Window]:
-    """A drawing of the whole picture, at the size of `square`, and where the lungs are by it."""
+def _box(networks: Sequence[Network], height: int, width: int) -> Letterbox:
+    return Letterbox(height, width, min(max(height, width), max(network.detail for network in networks)))
+
+
+def _search(network: Network, square: FloatImage) -> tuple[Look, Window]:
+    """A drawing of the whole picture, and where the lungs are by it."""
     picture = _picture(square)
     drawn = draw_one(network, picture.cut(square, network.search_size))
     lungs = _both_lungs(drawn)
-    return picture.put_back(drawn, len(square)), lungs.within(picture) if lungs else picture
+    return Look(picture, drawn), lungs.within(picture) if lungs else picture
 
 
-def _looks(network: Network, square: FloatImage, window: Window, augment: bool) -> Iterator[FloatImage]:
-    """Each drawing of what is in the window, at the size of `square`."""
+def _looks(network: Network, square: FloatImage, window: Window, augment: bool) -> Iterator[Look]:
+    """Each drawing of what is in the window."""
     yield _look(network, square, window)
     if augment:
         for margin in _MORE_MARGINS:
             yield _look(network, square, window.widened(margin - ZOOM_MARGIN))
     if augment and network.flips:
         mirrored = np.ascontiguousarray(square[:, ::-1])
-        yield _look(network, mirrored, window.mirrored())[:, ::-1]
+        yield Look(window, _look(network, mirrored, window.mirrored()).drawn[:, ::-1])
 
 
-def _look(network: Network, square: FloatImage, window: Window) -> FloatImage:
-    return window.put_back(draw_one(network, window.cut(square, network.image_size)), len(square))
+def _look(network: Network, square: FloatImage, window: Window) -> Look:
+    return Look(window, draw_one(network, window.cut(square, network.image_size)))
 
 
 def _picture(square: FloatImage) -> Window:

@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.imaging.geometry import Letterbox
 from lungmask_cli.imaging.polarity import standardized
 from lungmask_cli.imaging.radiograph import DEFAULTS, FloatImage, Mask, Radiograph, ReadOptions
 from lungmask_cli.imaging.read import read_radiograph
 from lungmask_cli.imaging.sides import split_sides
 from lungmask_cli.inference.manifest import DEFAULT_WEIGHTS, find_weights
 from lungmask_cli.inference.network import KERAS, Network, load_network, start
-from lungmask_cli.inference.predict import Prediction, as_mask, detail, predict
+from lungmask_cli.inference.predict import Prediction, as_mask, content, predict
 from lungmask_cli.inference.quality import Quality, assess
 
 
@@ -104,8 +103,8 @@ class Segmenter:
 
     def segment_radiograph(self, radiograph: Radiograph) -> Segmentation:
         """The lungs in what `read_radiograph` gave."""
-        content = Letterbox(*radiograph.shape, detail(self.networks)).content
-        image, notes = standardized(radiograph, self._correct_polarity, content)
+        seen = content(self.networks, *radiograph.shape)
+        image, notes = standardized(radiograph, self._correct_polarity, seen)
         prediction = predict(self.networks, image, radiograph.shape, self._augment)
         lungs = as_mask(prediction, self._cleanup)
         right, left = split_sides(lungs)

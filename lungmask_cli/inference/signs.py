@@ -96,9 +96,7 @@ def look_at(prediction: Prediction, right: Mask, left: Mask) -> View:
         square[content] = mask[nearest]
         return square
 
-    looks, searches = (
-        tuple(resize(look, GRID, GRID) for look in drawn) for drawn in (prediction.looks, prediction.searches)
-    )
+    looks, searches = (tuple(look.at(GRID) for look in drawn) for drawn in (prediction.looks, prediction.searches))
     return View(resize(prediction.seen, GRID, GRID), looks, searches, small(right), small(left), content)
 
 

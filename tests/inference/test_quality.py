@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from lungmask_cli.imaging.geometry import Letterbox, resize
-from lungmask_cli.inference.predict import Prediction, as_mask
+from lungmask_cli.imaging.geometry import WHOLE, Letterbox, resize
+from lungmask_cli.inference.predict import Look, Prediction, as_mask
 from lungmask_cli.inference.quality import DOUBTFUL, GOOD, LEAST_SCORE, NO_LUNG, ONE_LUNG, SIGNS, assess, load_gate
 from lungmask_cli.inference.signs import THUMBNAIL_SIDE
 
@@ -37,7 +37,7 @@ def sure(drawn):
 
 
 def quality_of(seen, *looks, change=lambda lungs: lungs):
-    prediction = Prediction(Letterbox(*seen.shape, len(seen)), seen, looks)
+    prediction = Prediction(Letterbox(*seen.shape, len(seen)), seen, tuple(Look(WHOLE, look) for look in looks))
     lungs = change(as_mask(prediction))
     middle = lungs.shape[1] // 2
     right = lungs & (np.arange(lungs.shape[1]) < middle)
@@ -80,7 +80,7 @@ def test_a_few_pixels_of_a_large_radiograph_are_doubtful():
     lungs = np.zeros((2000, 2400), bool)
     lungs[1001, 1203] = True
     look = np.zeros((SIZE, SIZE), np.float32)
-    found = assess(Prediction(Letterbox(2000, 2400, SIZE), look, (look,)), lungs, ~lungs & lungs)
+    found = assess(Prediction(Letterbox(2000, 2400, SIZE), look, (Look(WHOLE, look),)), lungs, ~lungs & lungs)
     assert (found.score, found.reasons) == (0.0, ("area 0.0 % of the image",))
 
 
@@ -115,7 +115,7 @@ def test_the_less_the_looks_agree_the_lower_is_the_score():
 def test_radiographs_of_any_shape_are_judged(shape):
     rng = np.random.default_rng(0)
     box, square = Letterbox(*shape, 64), rng.random((64, 64), np.float32)
-    prediction = Prediction(box, square, (square, square[::-1]))
+    prediction = Prediction(box, square, (Look(WHOLE, square), Look(WHOLE, square[::-1])))
     found = assess(prediction, as_mask(prediction, cleanup=False), np.zeros(shape, bool))
     assert found.flag == DOUBTFUL
     assert 0 <= found.score < LEAST_SCORE
