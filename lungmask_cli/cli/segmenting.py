@@ -90,8 +90,10 @@ def run_batch(settings: "Settings", jobs: Sequence["Job"], existing: "Existing",
     rows = {job: numbers[job.number] for job in jobs if job.number in numbers}
     _close(settings, rows, pages, (len(jobs), len(left.kept)), time.perf_counter() - started)
     typer.echo(folder / "segment.csv")
-    if tally.written and not settings.truth:
-        say(f"Next: lungmask score {folder} TRUTH, with a folder of hand-made masks; or look at all with --gallery")
+    if tally.written and not pages.gallery:
+        say(
+            f"Next: look at all with --gallery FILE.html, or lungmask score {folder} TRUTH where there are hand-made masks"
+        )
     if stop.asked:
         raise typer.Exit(_INTERRUPTED)
     if tally.failed:
