@@ -11,8 +11,9 @@ demo: .venv/.demo  ## Install, and segment a real chest radiograph with the weig
 	$(BIN)/lungmask segment "$(DEMO_IMAGE)" -o demo --overlay --overwrite
 	@echo "The mask is demo/RG1_UNCR.png; look at demo/overlays/RG1_UNCR.png"
 
+# Not --quiet, which hides the warnings that --strict counts.
 docs: .venv/.docs  ## Install, and build the documentation into site/, strictly
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 test: lint types contracts docs unit wheel  ## Install, and run every check
 
