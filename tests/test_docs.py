@@ -3,11 +3,12 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from lungmask_cli.networks import generators
+from lungmask_cli.networks import discriminators, generators, losses
 from lungmask_cli.networks.adversarial import build_adversarial_model
-from lungmask_cli.networks.parts import GENERATORS, Part
+from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, LOSSES, Part
 from lungmask_cli.networks.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
@@ -37,14 +38,30 @@ def test_the_model_card_gives_every_score_of_the_manifest(manifest):
             assert f"{figure:.4f}" in card, score["data"]
 
 
-def test_a_network_is_added_as_the_how_to_says(monkeypatch, tmp_path):
-    page = (ROOT / "docs" / "how-to" / "combine.md").read_text()
-    code = re.search(r"```python\n(\"\"\"A network.*?)```", page, re.DOTALL).group(1)
-    (tmp_path / "plain.py").write_text(code)
-    line = re.search(r"\"plain\": (Part\(.*\)),", page).group(1)
-    monkeypatch.setattr(generators, "__path__", [*generators.__path__, str(tmp_path)])
-    monkeypatch.setitem(GENERATORS, "plain", eval(line, {"Part": Part}))
-    config = PRESETS["compact"].config.merged({"image_size": 32, "generator": {"name": "plain", "filters": 16}})
-    model = build_adversarial_model(config)
+@pytest.fixture
+def parts_of_the_how_to(monkeypatch, tmp_path):
+    """The files that the page writes are there, and the lines that it adds are registered."""
+    page = (ROOT / "docs" / "how-to" / "add-a-part.md").read_text()
+    for package, registry in ((generators, GENERATORS), (discriminators, DISCRIMINATORS), (losses, LOSSES)):
+        folder = package.__name__.rpartition(".")[2]
+        name = re.search(rf"`lungmask_cli/networks/{folder}/(\w+\.py)`", page)
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name[1]).write_text(re.search(r"```python\n(.*?)```", page[name.end() :], re.DOTALL)[1])
+        line = re.search(rf"^{folder.upper()} = {{\n    \.\.\.\n    \"([\w-]+)\": (Part\(.*\)),", page, re.MULTILINE)
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / folder)])
+        monkeypatch.setitem(registry, line[1], eval(line[2], {"Part": Part}))
+
+
+@pytest.mark.usefixtures("parts_of_the_how_to")
+def test_parts_are_added_as_the_how_to_says():
+    changes = {
+        "image_size": 32,
+        "generator": {"name": "plain", "filters": 16},
+        "discriminator": {"name": "plain-critic"},
+        "loss": {"terms": {"squared": 1.0, "dice": 0.5}},
+    }
+    model = build_adversarial_model(PRESETS["compact"].config.merged(changes))
     assert model.generator.output_shape == (None, 32, 32, 1)
-    assert model.discriminator is not None
+    assert model.discriminator.output_shape == (None, 8, 8, 1)
+    truth, drawn = np.zeros((1, 2, 2, 1), np.float32), np.full((1, 2, 2, 1), 0.5, np.float32)
+    assert float(losses.segmentation_loss({"squared": 2.0}, truth, drawn)) == pytest.approx(0.5)
