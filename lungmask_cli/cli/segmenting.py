@@ -91,9 +91,7 @@ def run_batch(settings: "Settings", jobs: Sequence["Job"], existing: "Existing",
     _close(settings, rows, pages, (len(jobs), len(left.kept)), time.perf_counter() - started)
     typer.echo(folder / "segment.csv")
     if tally.written and not pages.gallery:
-        say(
-            f"Next: look at all with --gallery FILE.html, or lungmask score {folder} TRUTH where there are hand-made masks"
-        )
+        say(f"Next: look at them with --gallery FILE.html, or lungmask score {folder} TRUTH")
     if stop.asked:
         raise typer.Exit(_INTERRUPTED)
     if tally.failed:
