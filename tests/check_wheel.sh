@@ -13,6 +13,8 @@ trap 'rm -rf "$work"' EXIT
 "$python" -m build --wheel --outdir "$work/checkout" . >/dev/null
 cmp "$work"/dist/*.whl "$work"/checkout/*.whl
 "$python" -m twine check --strict "$work"/dist/*
+megabytes=$((($(wc -c <"$work/dist/"*.whl) + 500000) / 1000000))
+grep -q "wheel has $megabytes MB" README.md || { echo "README.md: the wheel has $megabytes MB" >&2; exit 1; }
 # A release has no other source than its sdist, so nothing that is tracked may be missing there.
 if [ -e .git ]; then
 	tar -tzf "$work"/dist/*.tar.gz | sed 's|^[^/]*/||' | sort >"$work/packed"
