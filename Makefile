@@ -2,7 +2,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO_IMAGE = $$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("RG1_UNCR.dcm", download=False))')
 
-.PHONY: help demo docs test lint types contracts unit wheel clean
+# uv alone would take the newest h5py and for it an older TensorFlow.
+LOCK = echo "tensorflow>=2.21" | $(BIN)/uv pip compile - pyproject.toml --upgrade --universal --python-version 3.11 \
+	--generate-hashes --default-index https://pypi.org/simple --no-annotate --quiet --custom-compile-command "make lock"
+
+.PHONY: help demo docs test lint types contracts unit wheel lowest lock clean
 
 help:  ## Show what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -32,6 +36,16 @@ unit: .venv/.dev  ## Tests
 
 wheel: .venv/.dev  ## The built wheel, alone in an empty environment
 	PYTHON=$(abspath $(BIN)/python) tests/check_wheel.sh
+
+lowest: .venv/.dev  ## The built wheel with the oldest dependencies that pyproject.toml allows
+	mkdir -p build
+	$(BIN)/uv pip compile pyproject.toml --resolution lowest-direct --only-binary :all: --upgrade --quiet \
+		--python $(or $(WHEEL_PYTHON),$(BIN)/python) --output-file build/lowest.txt
+	PIP_CONSTRAINT=$(abspath build/lowest.txt) PYTHON=$(abspath $(BIN)/python) tests/check_wheel.sh
+
+lock: .venv/.dev  ## Write requirements.lock and requirements-gpu.lock anew
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --extra gpu --output-file requirements-gpu.lock
 
 clean:  ## Remove the environment and what the demo wrote
 	rm -rf .venv demo dist build site
