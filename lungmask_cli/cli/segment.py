@@ -1,8 +1,9 @@
 """`lungmask segment`."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,10 @@ from lungmask_cli.cli.segmenting import Pages, Where, run_batch, show_plan
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import UsageError
 from lungmask_cli.inference.manifest import DEFAULT_WEIGHTS
+
+if TYPE_CHECKING:
+    from lungmask_cli.inference.outputs import Outputs
+    from lungmask_cli.scoring.pairing import MaskFiles
 
 _FILES, _AGAIN, _HOW = "What is written", "What is there already", "How lungs are found"
 
@@ -132,21 +137,15 @@ def segment(
     The exit code is 1 if any failed. Ctrl-C finishes what was begun; --skip-existing goes on.
     """
     images = _find_radiographs(inputs or [], file_list or [], output)
-    names = {"probabilities": probabilities, "overlays": overlay, "contours": contours, "dicom_seg": dicom_seg}
-    if dicom_seg and hash_names:
-        raise UsageError(
-            "--dicom-seg writes who the patient is, which --hash-names is to hide", "Leave one of them out."
-        )
+    extras = {"probabilities": probabilities, "overlays": overlay, "contours": contours, "dicom_seg": dicom_seg}
 
     from lungmask_cli.imaging.radiograph import ReadOptions
     from lungmask_cli.inference.batch import Settings
     from lungmask_cli.inference.jobs import plan
-    from lungmask_cli.inference.outputs import Outputs
     from lungmask_cli.inference.restart import existing_mode
-    from lungmask_cli.scoring.pairing import find_masks
 
     settings = Settings(
-        outputs=Outputs(output, labels, frozenset(name for name, wanted in names.items() if wanted)),
+        outputs=_outputs(output, labels, extras, hash_names),
         weights=tuple(weights or [DEFAULT_WEIGHTS]),
         device=device,
         runtime=runtime,
@@ -154,16 +153,32 @@ def segment(
         cleanup=cleanup,
         correct_polarity=polarity,
         read=ReadOptions(max_pixels, resolution_tag),
-        truth=find_masks(truth) if truth else None,
+        truth=_hand_made(truth),
         hash_names=hash_names,
         strict=strict,
     )
-    existing = existing_mode(skip_existing, overwrite)
-    planned = plan(images, output)
+    planned, existing = plan(images, output), existing_mode(skip_existing, overwrite)
     if dry_run:
         show_plan(settings, planned, existing)
         return
     run_batch(settings, planned, existing, Where(engine, address, jobs), Pages(gallery, report))
+
+
+def _outputs(folder: Path, labels: bool, extras: Mapping[str, bool], hash_names: bool) -> "Outputs":
+    from lungmask_cli.inference.outputs import Outputs
+    from lungmask_cli.scoring.pairing import DICOM_SEG
+
+    if extras[DICOM_SEG] and hash_names:
+        raise UsageError(
+            "--dicom-seg writes who the patient is, which --hash-names is to hide", "Leave one of them out."
+        )
+    return Outputs(folder, labels, frozenset(name for name, wanted in extras.items() if wanted))
+
+
+def _hand_made(folder: Path | None) -> "MaskFiles | None":
+    from lungmask_cli.scoring.pairing import find_masks
+
+    return find_masks(folder) if folder else None
 
 
 def _find_radiographs(inputs: list[Path], lists: list[Path], output: Path) -> list[tuple[Path, Path]]:

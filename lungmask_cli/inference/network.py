@@ -23,7 +23,7 @@ from lungmask_cli.networks.backend import Device, Hardware, choose_device
 Draw = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 KERAS, ONNX = "keras", "onnx"
 RUNTIMES = (KERAS, ONNX)
-_BEFORE_A_GRAPH = 4
+_BEFORE_A_GRAPH = 2
 
 
 @dataclass(frozen=True)

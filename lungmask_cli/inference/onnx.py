@@ -69,6 +69,8 @@ def drawn_by_onnx(model: bytes, threads: int) -> Draw:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _ERRORS
+    # Threads that wait for work by turning in circles would take the cores from the session of the other size.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     (seen_name,), (drawn_name,) = (
         [value.name for value in ends()] for ends in (session.get_inputs, session.get_outputs)
