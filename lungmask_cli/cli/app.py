@@ -6,6 +6,7 @@ Exit codes: 0 all done, 1 some images failed and the others were written, 2 wron
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,8 +68,34 @@ def lungmask(
     context.default_map = read_settings(settings, commands)
 
 
-for command in (preprocess, train, runs, segment, score, export):
-    app.command()(with_volume(command))
+_EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
+    preprocess: (
+        "lungmask preprocess ./jsrt ./shenzhen -o ./set",
+        "lungmask preprocess ./jsrt -o ./set --split 160/40/40",
+    ),
+    train: (
+        "lungmask train ./jsrt",
+        "lungmask train ./set --preset compact-zoom -o ./run",
+        "lungmask train ./mine --init general --epochs 10",
+        "lungmask train --resume ./run",
+    ),
+    runs: ("lungmask runs", "lungmask runs ./runs --json"),
+    segment: (
+        "lungmask segment ./xrays -o ./masks --overlay",
+        "lungmask segment ./pacs -o ./masks --labels --gallery masks.html",
+        "lungmask segment ./xrays -o ./masks --skip-existing",
+    ),
+    score: (
+        "lungmask score ./masks ./truth -o scores.csv",
+        "lungmask score ./masks ./truth --gallery errors.html --spacing 0.7",
+        "lungmask score ./masks ./truth --compare ./others --summary table.tex",
+    ),
+    export: ("lungmask export -o general.onnx", "lungmask export --weights ./run -o run.tflite --format litert"),
+}
+for command, examples in _EXAMPLES.items():
+    # Paragraphs, or they would be joined into one line.
+    epilog = "\n\n".join(("[bold]Examples[/bold]", *examples))
+    app.command(epilog=epilog)(with_volume(command))
 app.add_typer(info_app, name="info")
 
 

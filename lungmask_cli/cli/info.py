@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import lungmask_cli
+from lungmask_cli.cli.options import Json
 from lungmask_cli.cli.terminal import print_table, say
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import UsageError
@@ -55,8 +56,6 @@ _EXTRAS = {  # what brings those that are not always installed
     "TensorBoard": "tensorboard",
 }
 _SHORT_SUM = 12
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on standard output.")]
 
 info_app = typer.Typer(invoke_without_command=True)
 

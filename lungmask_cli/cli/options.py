@@ -37,3 +37,4 @@ Jobs = Annotated[
     int | None,
     typer.Option(help="Processes that work at it. Default: one per core.", min=1, rich_help_panel=COMPUTES),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on standard output.")]

@@ -1,5 +1,6 @@
 """`lungmask runs`."""
 
+import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lungmask_cli.cli.options import Json
 from lungmask_cli.cli.terminal import say, show
 
 
@@ -14,6 +16,7 @@ def runs(
     folder: Annotated[Path, typer.Argument(help="Where to look, with all folders below.", metavar="FOLDER")] = Path(
         "runs"
     ),
+    as_json: Json = False,
 ) -> None:
     """List training runs with how far they are and their Dice: a table on a terminal, CSV elsewhere."""
     from lungmask_cli.errors import UsageError, near_path
@@ -23,6 +26,9 @@ def runs(
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder", near_path(folder, "Give the folder that runs were written to."))
     found = [asdict(run) for run in find_runs(folder)]
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, default=str))
+        return
     if not found:
         say(f"no runs in {folder}")
         return

@@ -1,7 +1,9 @@
 """What all commands have in common."""
 
 import pytest
+from typer.main import get_command
 
+from lungmask_cli.cli.app import app
 from lungmask_cli.errors import near_path
 from tests.phantoms import write_plain_set
 
@@ -13,6 +15,17 @@ def masks(tmp_path_factory):
     for name in ("truth", "drawn"):
         (write_plain_set(folder / f"{name}-set", count=3) / "masks").rename(folder / name)
     return folder
+
+
+@pytest.mark.parametrize("name", ["preprocess", "train", "runs", "segment", "score", "export"])
+def test_the_examples_of_the_help_are_ones_that_can_be_typed(name):
+    command = get_command(app).commands[name]
+    examples = command.epilog.split("\n\n")[1:]
+    assert examples
+    for example in examples:
+        tool, called, *words = example.split()
+        assert (tool, called) == ("lungmask", name)
+        command.make_context(name, words)
 
 
 def test_quiet_leaves_the_table_alone(lungmask, masks):

@@ -1,4 +1,5 @@
 import csv
+import json
 
 import keras
 import numpy as np
@@ -103,6 +104,8 @@ def test_runs_lists_what_there_is(lungmask, tiny_run, tmp_path):
     (row,) = csv.DictReader(done.stdout.splitlines())
     assert (row["done"], row["epochs"], row["state"]) == ("15", "15", "finished")
     assert float(row["test_dice"]) > 0.8
+    (told,) = json.loads(lungmask("runs", tiny_run[0].parent, "--json").stdout)
+    assert (told["done"], told["state"]) == (15, "finished")
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "config.toml").write_text("no = [toml")
     assert "no runs in" in lungmask("runs", tmp_path).stderr
