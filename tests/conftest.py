@@ -46,8 +46,3 @@ def tiny_run(lungmask, plain_set, tmp_path_factory) -> tuple[Path, subprocess.Co
     )
     assert done.returncode == 0, done.stderr
     return folder, done
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what trains, which takes longest, so that no process is left alone with it."""
-    items.sort(key=lambda item: item.path.parent.name not in ("training", "networks"))
