@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lungmask_cli.cli.terminal import say, set_volume
+from lungmask_cli.cli.terminal import say, set_volume, volume
 from lungmask_cli.config import read_toml
 from lungmask_cli.errors import ConfigError, near
 
@@ -20,7 +20,6 @@ Quiet = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also say what is done.", rich_help_panel=_PANEL)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_PANEL)]
-_used: list[Path] = []  # settings, of which is told when it is known how much to say
 _COMMON = {"quiet": Quiet, "verbose": Verbose, "debug": Debug}
 
 
@@ -30,8 +29,8 @@ def with_volume(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def louder(*, quiet: bool, verbose: bool, debug: bool, **own: Any) -> None:
         set_volume(quiet, verbose, debug)
-        for path in _used:
-            say(f"settings: {path}")
+        if volume.settings:
+            say(f"settings: {volume.settings}")
         command(**own)
 
     own = inspect.signature(command, eval_str=True)
@@ -61,7 +60,7 @@ def read_settings(path: Path | None, commands: Mapping[str, Any]) -> dict[str, d
         return {}
     path = path or SETTINGS
     tables = read_toml(path)
-    _used.append(path)
+    volume.settings = path  # of which is told when it is known how much to say
     return {name: _values(path, name, table, commands) for name, table in tables.items()}
 
 

@@ -69,7 +69,15 @@ def run_batch(settings: "Settings", jobs: Sequence["Job"], existing: "Existing",
     from lungmask_cli.imaging.write import check_writable, write_text
     from lungmask_cli.inference.engines import make_engine
     from lungmask_cli.inference.report import record
-    from lungmask_cli.inference.restart import RECORD, Existing, check_record, clear_partial, remaining, rewrite_table
+    from lungmask_cli.inference.restart import (
+        RECORD,
+        TABLE,
+        Existing,
+        check_record,
+        clear_partial,
+        remaining,
+        rewrite_table,
+    )
 
     folder, started = settings.outputs.folder, time.perf_counter()
     left = remaining(settings, jobs, existing)
@@ -89,7 +97,7 @@ def run_batch(settings: "Settings", jobs: Sequence["Job"], existing: "Existing",
     say(tally.summary(len(jobs), len(left.kept)))
     rows = {job: numbers[job.number] for job in jobs if job.number in numbers}
     _close(settings, rows, pages, (len(jobs), len(left.kept)), time.perf_counter() - started)
-    typer.echo(folder / "segment.csv")
+    typer.echo(folder / TABLE)
     if tally.written and not pages.gallery:
         say(f"Next: look at them with --gallery FILE.html, or lungmask score {folder} TRUTH")
     if stop.asked:

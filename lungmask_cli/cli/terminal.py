@@ -22,6 +22,7 @@ class _Volume:
     quiet: bool = False
     verbose: bool = False
     debug: bool = False
+    settings: Path | None = None
 
 
 volume = _Volume()

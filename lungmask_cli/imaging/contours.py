@@ -22,6 +22,7 @@ from lungmask_cli import __version__
 from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.masks import RIGHT_LEFT
 from lungmask_cli.imaging.radiograph import Mask
+from lungmask_cli.imaging.runs import fill_holes
 from lungmask_cli.imaging.write import written_whole
 
 Corners = NDArray[np.int64]
@@ -117,22 +118,13 @@ def _outlined(lung: Mask) -> dict[str, Any]:
     rows, columns = (np.flatnonzero(lung.any(axis)) for axis in (1, 0))
     top, left = int(rows[0]), int(columns[0])
     height, width = int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left
-    filled = _filled(lung[top : top + height, left : left + width])
-    polygons = [_simplified(corners) + np.array([left, top]) for corners in _boundaries(filled)]
+    filled = fill_holes(lung[top : top + height, left : left + width])
+    polygons = [_simplified(corners) + np.array([left, top]) for corners in _boundaries(np.pad(filled, 1))]
     return {
         "segmentation": [polygon.ravel().tolist() for polygon in polygons],
         "bbox": [left, top, width, height],
         "area": int(np.count_nonzero(filled)),
     }
-
-
-def _filled(mask: Mask) -> Mask:
-    """(H, W) with its holes filled, and a frame of one pixel of background."""
-    from scipy import ndimage
-
-    parts, _ = ndimage.label(~np.pad(mask, 1))
-    filled: Mask = parts != parts[0, 0]
-    return filled
 
 
 def _boundaries(framed: Mask) -> Iterator[Corners]:

@@ -41,7 +41,7 @@ def _block_means(image: NDArray[Any], block: int) -> FloatImage:
     return np.vstack([total, rest.mean(0, dtype=np.float32)]) if len(rest) else total
 
 
-def _nearest(image: NDArray[T], height: int, width: int) -> NDArray[T]:
+def nearest(image: NDArray[T], height: int, width: int) -> NDArray[T]:
     """(H, W) of any type, read at the centres of the new pixels."""
     rows, columns = (
         ((2 * np.arange(new) + 1) * old // (2 * new)) for new, old in zip((height, width), image.shape, strict=True)
@@ -92,7 +92,7 @@ class Letterbox:
         (rows, columns), (top, left) = self.content, self.offset
         content = square[top : top + rows, left : left + columns]
         if rows >= self.height and columns >= self.width:
-            return _nearest(content, self.height, self.width)
+            return nearest(content, self.height, self.width)
         return resize(content, self.height, self.width)
 
     def invert_above(self, square: FloatImage, threshold: float) -> Mask:
@@ -120,7 +120,7 @@ class Letterbox:
 
     def _resize_mask(self, mask: Mask, rows: int, columns: int) -> Mask:
         if rows >= self.height and columns >= self.width:
-            return _nearest(mask, rows, columns)
+            return nearest(mask, rows, columns)
         # Pillow averages grey values of 8 bits some times faster than floats, and to the same half.
         share = Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).resize(
             (columns, rows), Image.Resampling.BILINEAR

@@ -80,3 +80,13 @@ def find_runs(mask: Mask) -> Runs:
     edges = np.sort(np.concatenate([outer, changes, around, around]))
     rows = edges[::2] // width
     return Runs(rows, edges[::2] - rows * width, edges[1::2] - rows * width, width)
+
+
+def fill_holes(mask: Mask) -> Mask:
+    """The mask and every 4-connected part of the background that does not reach the image's edge."""
+    runs = find_runs(~mask)
+    count, labels = runs.labels(diagonally=False)
+    outside = np.zeros(count, np.bool_)
+    at_edge = (runs.rows == 0) | (runs.rows == len(mask) - 1) | (runs.starts == 0) | (runs.ends == mask.shape[1])
+    outside[labels[at_edge]] = True
+    return runs.paint(mask, ~outside[labels], value=True)

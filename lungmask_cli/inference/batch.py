@@ -22,6 +22,9 @@ from lungmask_cli.inference.segmenter import Segmentation, Segmenter
 from lungmask_cli.scoring.overlap import overlap
 from lungmask_cli.scoring.pairing import MaskFiles, read_files
 
+# How many images a GPU draws at once, and as many threads that read and write for it.
+GPU_THREADS = 16
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lungmask_cli.imaging.radiograph import Mask
-from lungmask_cli.imaging.runs import find_runs
+from lungmask_cli.imaging.runs import fill_holes, find_runs
 
 _SMALLEST_SHARE = 0.1
 
@@ -19,7 +19,7 @@ def clean(mask: Mask, most: int | None = 2) -> Mask:
         mask: what was drawn.
         most: how many parts are kept; None for all that are no specks.
     """
-    filled = _fill_holes(mask)
+    filled = fill_holes(mask)
     runs = find_runs(filled)
     count, labels = runs.labels(diagonally=True)
     if count < 2:
@@ -29,13 +29,3 @@ def clean(mask: Mask, most: int | None = 2) -> Mask:
     largest = np.argsort(areas * near)[::-1][:most]
     kept = [label for label in largest if areas[label] >= _SMALLEST_SHARE * areas.max()]
     return runs.paint(filled, ~np.isin(labels, kept), value=False)
-
-
-def _fill_holes(mask: Mask) -> Mask:
-    """The mask and every 4-connected part of the background that does not reach the image's edge."""
-    runs = find_runs(~mask)
-    count, labels = runs.labels(diagonally=False)
-    outside = np.zeros(count, np.bool_)
-    at_edge = (runs.rows == 0) | (runs.rows == len(mask) - 1) | (runs.starts == 0) | (runs.ends == mask.shape[1])
-    outside[labels[at_edge]] = True
-    return runs.paint(mask, ~outside[labels], value=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.inference.batch import Batch, Settings
+from lungmask_cli.inference.batch import GPU_THREADS, Batch, Settings
 from lungmask_cli.inference.jobs import Job
 from lungmask_cli.inference.network import start
 from lungmask_cli.inference.rows import Row
@@ -13,8 +13,6 @@ from lungmask_cli.processes import available_cores, in_threads
 
 LOCAL, RAY = "local", "ray"
 ENGINES = (LOCAL, RAY)
-# How many images a GPU draws at once, and as many threads that read and write for it.
-_GPU_THREADS = 16
 
 
 class Engine(Protocol):
@@ -72,5 +70,5 @@ def make_engine(name: str, settings: Settings, jobs: int | None, address: str | 
 def _local(settings: Settings, jobs: int | None) -> LocalEngine:
     # The backend is told how many threads will call before it wakes, and wakes to say whether there is a GPU.
     device = start(settings.runtime, settings.device, jobs or available_cores())
-    threads = jobs or (_GPU_THREADS if device.kind == "gpu" else available_cores())
+    threads = jobs or (GPU_THREADS if device.kind == "gpu" else available_cores())
     return LocalEngine(Batch(settings, settings.segmenter(threads)), threads)

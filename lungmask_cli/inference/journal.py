@@ -29,7 +29,6 @@ class Journal:
         self._path, self._columns = path, columns
         write_text(path, csv_text(columns, ([row[name] for name in columns] for row in kept)))
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
-        self.added = 0
 
     def add(self, cells: Sequence[object]) -> None:
         """Add a line; it reaches the file in one piece."""
@@ -37,7 +36,6 @@ class Journal:
         written = os.write(self._file, line)
         if written < len(line):  # a full disk takes a part
             os.write(self._file, line[written:])
-        self.added += 1
 
     def __enter__(self) -> Self:
         return self

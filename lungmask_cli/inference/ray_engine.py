@@ -1,21 +1,21 @@
 """The jobs of a batch on a Ray cluster: one set of weights for each worker, all of whom see the same folders."""
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.inference.batch import Batch, Settings
+from lungmask_cli.inference.batch import GPU_THREADS, Batch, Settings
 from lungmask_cli.inference.jobs import Job
 from lungmask_cli.inference.rows import Row
 from lungmask_cli.processes import available_cores
 
 # Jobs that wait at each worker, so that none waits for the next; more would be lost with it.
 _QUEUED_PER_WORKER = 2
-_GPU_THREADS = 16
 _SECONDS_FOR_A_WORKER = 300
+_MOST_LOSSES = 3
 
 
 class RayEngine:
@@ -90,11 +90,13 @@ class _Crew:
     def __init__(self, ray: Any, settings: Settings, wanted: int, gpu: bool) -> None:
         self._ray = ray
         self._shared = ray.put(settings)
-        options: dict[str, Any] = {"num_gpus": 1, "max_concurrency": _GPU_THREADS} if gpu else {"num_cpus": 1}
+        options: dict[str, Any] = {"num_gpus": 1, "max_concurrency": GPU_THREADS} if gpu else {"num_cpus": 1}
         self._make = ray.remote(**options)(Worker).remote
-        self._threads = _GPU_THREADS if gpu else 1
+        self._threads = GPU_THREADS if gpu else 1
         self._workers: list[_Worker] = [self._new() for _ in range(wanted)]
         self._begun: dict[Any, tuple[int, Job, _Worker]] = {}
+        self._losses: Counter[int] = Counter()
+        self._hides_names = settings.hash_names
 
     def rows(self, jobs: Iterable[Job]) -> Iterator[Row]:
         """The rows in order; as many jobs are begun as keep the workers busy."""
@@ -150,21 +152,35 @@ class _Crew:
         self._begun[worker.actor.run.remote(job)] = (number, job, worker)
 
     def _collect(self, done: dict[int, Row]) -> Iterator[tuple[int, Job]]:
-        """Wait until a job is finished; those that were lost with their worker are to be done again."""
+        """Wait until a job is finished; those that were lost with their worker are to be done again.
+
+        One that was being done each time that a worker was lost has failed: it would end all others, for ever.
+        """
         finished, _ = self._ray.wait(list(self._begun))
         for reference in finished:
-            number, job, worker = self._begun.pop(reference)
-            worker.waiting -= 1
+            number, job, worker = self._begun[reference]
             try:
                 done[number] = self._ray.get(reference)
             except self._ray.exceptions.RayError:
                 self._give_up(worker)
-                yield number, job
+                if self._losses[number] < _MOST_LOSSES:
+                    yield number, job
+                else:
+                    done[number] = self._lost_row(job)
+            del self._begun[reference]
+            worker.waiting -= 1
+
+    def _lost_row(self, job: Job) -> Row:
+        name = f"file {job.number}" if self._hides_names else str(job.source)
+        reason = f"{name}: {_MOST_LOSSES} workers were lost while they were at it"
+        return Row(name, reason=reason, hint="Is there enough memory for it? See ray status, and the log of Ray.")
 
     def _give_up(self, lost: _Worker) -> None:
         """Without the worker; the last one is replaced, in the hope of another machine."""
         if lost in self._workers:
             self._workers.remove(lost)
+            # Workers do their jobs in order: what waited behind the first has nothing to do with it.
+            self._losses[next(number for number, _, worker in self._begun.values() if worker is lost)] += 1
         if not self._workers:
             self._workers = [self._new()]
             self._wait_for_one()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lungmask_cli.imaging.geometry import Letterbox, resize
+from lungmask_cli.imaging.geometry import Letterbox, nearest, resize
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 from lungmask_cli.inference.predict import THRESHOLD, Prediction
 
@@ -87,13 +87,11 @@ def look_at(prediction: Prediction, right: Mask, left: Mask) -> View:
     box = Letterbox(prediction.box.height, prediction.box.width, GRID)
     (rows, columns), (top, first) = box.content, box.offset
     content = slice(top, top + rows), slice(first, first + columns)
-    # The nearest pixel of a mask is found hundreds of times faster than a mean, and as good for what is counted here.
-    sides = zip((rows, columns), right.shape, strict=True)
-    nearest = np.ix_(*((2 * np.arange(new) + 1) * old // (2 * new) for new, old in sides))
 
     def small(mask: Mask) -> Mask:
+        # The nearest pixel is found hundreds of times faster than a mean, and as good for what is counted here.
         square = np.zeros((GRID, GRID), np.bool_)
-        square[content] = mask[nearest]
+        square[content] = nearest(mask, rows, columns)
         return square
 
     looks, searches = (tuple(look.at(GRID) for look in drawn) for drawn in (prediction.looks, prediction.searches))
