@@ -1,11 +1,14 @@
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from lungmask_cli.cli.app import main
 from tests.phantoms import write_plain_set
 
 # As it was given: TensorFlow and JAX, which tests import, put settings into it that commands would inherit.
@@ -31,6 +34,21 @@ def lungmask(tmp_path_factory) -> Run:
     return run
 
 
+@pytest.fixture
+def inside(monkeypatch, capsys) -> Run:
+    """Runs `lungmask ARGS` in this process: for what does not need one of its own, in which TensorFlow would start."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["lungmask", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        return subprocess.CompletedProcess(sys.argv, code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def plain_set(tmp_path_factory) -> Path:
     """Twelve phantoms of 64 pixels as images/ and masks/."""
@@ -38,11 +56,30 @@ def plain_set(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(lungmask, plain_set, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A run folder of `lungmask train` on the phantoms, and what the command said."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    done = lungmask(
-        "train", plain_set, "-o", folder, "--image-size", 64, "--epochs", 15, "--batch-size", 4, "--device", "cpu"
-    )
-    assert done.returncode == 0, done.stderr
-    return folder, done
+def tiny_run(lungmask, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A run folder of `lungmask train`, which is trained once for all processes of the tests, and what that said."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, said = shared / "runs" / "tiny", shared / "tiny.json"
+    with FileLock(shared / "tiny.lock"):
+        if not said.exists():
+            data = write_plain_set(shared / "tiny", count=12)
+            options = ("--image-size", 64, "--epochs", 15, "--batch-size", 4, "--device", "cpu")
+            done = lungmask("train", data, "-o", folder, *options)
+            assert done.returncode == 0, done.stderr
+            said.write_text(json.dumps([done.stdout, done.stderr]))
+    return folder, subprocess.CompletedProcess([], 0, *json.loads(said.read_text()))
+
+
+@pytest.fixture(scope="module")
+def eagerly() -> Iterator[None]:
+    """Has TensorFlow run each operation at once: for a few small steps its graphs take longer than the steps.
+
+    The commands, which are processes of their own, train with graphs, as users do.
+    """
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

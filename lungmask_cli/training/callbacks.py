@@ -1,5 +1,6 @@
 """What happens after each epoch: progress on the terminal, metrics and curves on disk, the best and last weights."""
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ from lungmask_cli.training.curves import draw_curves
 from lungmask_cli.training.record import METRICS
 
 LAST = "last"
+# Drawing them takes as long as a small epoch.
+SECONDS_BETWEEN_CURVES = 10.0
 _COLUMNS = (
     "dice",
     "val_dice",
@@ -115,6 +118,7 @@ class RunRecorder(keras.callbacks.Callback):
         self._patience = patience
         self._checkpoint = checkpoint
         self._started = time.monotonic() - done.seconds
+        self._drawn = -math.inf
         self.rows: list[dict[str, float]] = list(done.rows)
         self.best_epoch = done.best_epoch
 
@@ -143,8 +147,18 @@ class RunRecorder(keras.callbacks.Callback):
         if self.has_stopped:
             self.model.stop_training = True
 
-    def _write_metrics(self) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Draw the curves of the whole run."""
+        if self._checkpoint and self.rows:
+            self._draw()
+
+    def _draw(self) -> None:
         draw_curves(self.rows, self._folder / "curves.png")
+        self._drawn = time.monotonic()
+
+    def _write_metrics(self) -> None:
+        if time.monotonic() - self._drawn > SECONDS_BETWEEN_CURVES:
+            self._draw()
         rows = ([f"{value:.6g}" for value in row.values()] for row in self.rows)
         write_text(self._folder / METRICS, csv_text(list(self.rows[0]), rows))
 

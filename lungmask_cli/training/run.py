@@ -4,7 +4,7 @@ RUN/run.json           data, versions and commit; `lungmask train --resume RUN` 
 RUN/checkpoint.npz     everything that changes in training, after the last epoch
 RUN/config.toml        the resolved configuration; `lungmask train DATA --config RUN/config.toml` repeats the run
 RUN/split.csv          which image was in which part
-RUN/metrics.csv        one row per epoch; curves.png draws it
+RUN/metrics.csv        one row per epoch; curves.png draws it, at most every ten seconds and in the end
 RUN/best.weights.h5    the epoch of the best validation Dice, with best.json; last.weights.h5 likewise
 RUN/test_dice.csv      Dice of each test image, drawn by the best weights
 RUN/summary.json       the figures in short

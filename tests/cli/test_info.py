@@ -38,29 +38,29 @@ def test_the_overview_says_why_a_backend_does_not_start(lungmask):
     assert "compact" in done.stdout
 
 
-def test_presets_are_listed_with_their_parts_and_losses(lungmask):
-    done = lungmask("info", "presets")
+def test_presets_are_listed_with_their_parts_and_losses(inside):
+    done = inside("info", "presets")
     row = next(line.split() for line in done.stdout.splitlines() if line.split()[:1] == ["paper"])
     assert row == ["paper", "pix2pix", "patch", "100", "l1", "+", "1", "adversarial", "512", "40", "3", "0.9778"]
     alone = next(line for line in done.stdout.splitlines() if line.split()[:1] == ["unet"])
     assert "adversarial" not in alone
 
 
-def test_presets_as_json_have_all_settings(lungmask):
-    told = {preset["name"]: preset for preset in json.loads(lungmask("info", "presets", "--json").stdout)}
+def test_presets_as_json_have_all_settings(inside):
+    told = {preset["name"]: preset for preset in json.loads(inside("info", "presets", "--json").stdout)}
     assert told.keys() == PRESETS.keys()
     assert told["compact"]["config"]["generator"]["filters"] == 16
     assert told["paper"]["reported_dice"] == 0.9778
 
 
-def test_weights_are_listed_with_scores_and_their_whole_sum(lungmask):
-    done = lungmask("info", "weights")
+def test_weights_are_listed_with_scores_and_their_whole_sum(inside):
+    done = inside("info", "weights")
     for path in shipped_weights().values():
         assert hashlib.sha256(path.read_bytes()).hexdigest() in done.stdout
     assert "montgomery" in done.stdout
     assert "non-commercial" in done.stdout
     assert "damaged" not in done.stdout
-    (told,) = (facts for facts in json.loads(lungmask("info", "weights", "--json").stdout) if facts["name"] == "jsrt")
+    (told,) = (facts for facts in json.loads(inside("info", "weights", "--json").stdout) if facts["name"] == "jsrt")
     assert told["intact"]
     assert {score["data"] for score in told["scores"]} == {"jsrt", "montgomery", "shenzhen"}
     for score in told["scores"]:
@@ -69,9 +69,9 @@ def test_weights_are_listed_with_scores_and_their_whole_sum(lungmask):
     assert told["bytes"] == shipped_weights()["jsrt"].stat().st_size
 
 
-def test_a_model_is_taken_apart_and_drawn(lungmask, tmp_path):
+def test_a_model_is_taken_apart_and_drawn(inside, tmp_path):
     path = tmp_path / "new" / "compact.svg"
-    done = lungmask("info", "model", "compact", "--size", 64, "--svg", path)
+    done = inside("info", "model", "compact", "--size", 64, "--svg", path)
     assert done.returncode == 0, done.stderr
     assert done.stderr == f"drawn: {path}\n"
     for words in (
@@ -87,8 +87,8 @@ def test_a_model_is_taken_apart_and_drawn(lungmask, tmp_path):
     assert sum(text.startswith(("generator unet", "discriminator patch")) for text in texts) == 2
 
 
-def test_a_model_as_json_adds_up(lungmask):
-    done = lungmask("info", "model", "paper", "--size", 64, "--discriminator", "four-scales", "--json")
+def test_a_model_as_json_adds_up(inside):
+    done = inside("info", "model", "paper", "--size", 64, "--discriminator", "four-scales", "--json")
     told = json.loads(done.stdout)
     assert done.stderr == ""
     assert told["image_size"] == 64
@@ -100,8 +100,8 @@ def test_a_model_as_json_adds_up(lungmask):
     assert told["generator"]["layers"][0]["output_shape"] == [64, 64, 1]
 
 
-def test_a_model_of_weights_without_layers_and_without_an_adversary(lungmask):
-    done = lungmask("info", "model", "jsrt", "--size", 64, "--no-layers", "--discriminator", "none")
+def test_a_model_of_weights_without_layers_and_without_an_adversary(inside):
+    done = inside("info", "model", "jsrt", "--size", 64, "--no-layers", "--discriminator", "none")
     assert done.returncode == 0, done.stderr
     assert "generator residual_unet: 2.19 M parameters" in done.stdout
     assert "re_lu" not in done.stdout
@@ -125,8 +125,8 @@ def test_a_terminal_that_knows_no_boxes_still_gets_the_numbers(lungmask):
         (["preset"], "presets"),
     ],
 )
-def test_mistakes_are_told_with_the_cure(lungmask, arguments, words):
-    done = lungmask("info", *arguments)
+def test_mistakes_are_told_with_the_cure(inside, arguments, words):
+    done = inside("info", *arguments)
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr

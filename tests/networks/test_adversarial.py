@@ -14,6 +14,7 @@ from lungmask_cli.networks.losses.adversarial import adversarial_loss
 from lungmask_cli.networks.parts import DISCRIMINATORS, LOSSES
 from tests.phantoms import draw_phantom
 
+pytestmark = pytest.mark.usefixtures("eagerly")
 CONFIG = TrainConfig(
     image_size=64,
     batch_size=2,

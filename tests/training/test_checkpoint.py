@@ -21,6 +21,7 @@ from tests.phantoms import write_plain_set
 from tests.training.test_training import TINY
 
 FOUR_EPOCHS = TINY.merged({"epochs": 4})
+pytestmark = pytest.mark.usefixtures("eagerly")
 WEIGHTS = ("best.weights.h5", "last.weights.h5")
 
 
@@ -167,7 +168,8 @@ def test_a_damaged_checkpoint_and_one_of_another_network_are_refused(prepared, w
 
 def test_a_killed_command_goes_on_with_no_other_argument(lungmask, tmp_path):
     data = write_plain_set(tmp_path / "set", 8)
-    options = ("--image-size", 32, "--epochs", 5, "--batch-size", 2, "--device", "cpu", "--seed", 3)
+    (tmp_path / "tiny.toml").write_text(TINY.to_toml())
+    options = ("--config", tmp_path / "tiny.toml", "--epochs", 5, "--device", "cpu", "--seed", 3)
     done = lungmask("train", data, "-o", tmp_path / "whole", *options)
     assert done.returncode == 0, done.stderr
     command = [sys.executable, "-m", "lungmask_cli", "train", data, "-o", tmp_path / "cut", *options]

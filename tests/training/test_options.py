@@ -18,6 +18,8 @@ from lungmask_cli.training.run import train
 from tests.phantoms import draw_phantom, write_plain_set
 from tests.training.test_training import TINY, make_set
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def small_set(folder):
     return make_set(folder, 5, ["train"] * 3 + ["val"] * 2)

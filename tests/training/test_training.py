@@ -21,6 +21,7 @@ from lungmask_cli.training.run import build_optimizer, train
 from tests.phantoms import draw_phantom, write_plain_set
 
 STRONG = PRESETS["compact"].config.augmentation
+pytestmark = pytest.mark.usefixtures("eagerly")
 TINY = TrainConfig().merged(
     {
         "image_size": 32,
