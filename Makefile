@@ -3,7 +3,7 @@ BIN := .venv/bin
 DEMO_IMAGE = $$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("RG1_UNCR.dcm", download=False))')
 
 # uv alone would take the newest h5py and for it an older TensorFlow.
-LOCK = echo "tensorflow>=2.21" | $(BIN)/uv pip compile - pyproject.toml --upgrade --universal --python-version 3.11 \
+LOCK = echo "tensorflow>=2.21" | $(BIN)/uv pip compile - pyproject.toml --upgrade --universal --python-version 3.10 \
 	--generate-hashes --default-index https://pypi.org/simple --no-annotate --quiet --custom-compile-command "make lock"
 
 .PHONY: help demo docs test lint types contracts unit wheel lowest lock clean

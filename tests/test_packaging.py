@@ -2,7 +2,6 @@
 
 import fnmatch
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,10 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from lungmask_cli import __version__
+from lungmask_cli.config import read_toml
 
 ROOT = Path(__file__).parent.parent
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PYPROJECT = read_toml(ROOT / "pyproject.toml")
 PROJECT = PYPROJECT["project"]
 ISSUE_FORMS = sorted(path for path in ROOT.glob(".github/ISSUE_TEMPLATE/*.yml") if path.stem != "config")
 

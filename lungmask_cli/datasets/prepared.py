@@ -142,5 +142,8 @@ def hashed_name(path: Path) -> str:
 
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file as hexadecimal text."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -5,7 +5,8 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+
+from typing_extensions import Self
 
 from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.write import csv_rows, csv_text, write_text

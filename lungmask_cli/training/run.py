@@ -16,7 +16,7 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -345,7 +345,7 @@ def _describe(model: AdversarialModel, run: _Run) -> str:
 def _manifest(config: TrainConfig, prepared: PreparedSet) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "lungmask": lungmask_cli.__version__,
         "keras": f"{keras.__version__} on {keras.backend.backend()}",
         "data": {

@@ -1,13 +1,12 @@
 import csv
 import json
-import tomllib
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from lungmask_cli.config import AugmentationConfig, OptimizerConfig, TrainConfig
+from lungmask_cli.config import AugmentationConfig, OptimizerConfig, TrainConfig, read_toml
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import Preparation, prepare
 from lungmask_cli.datasets.splits import read_split
@@ -219,7 +218,7 @@ def test_the_run_folder_holds_what_the_docs_promise(tiny_run):
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["best_epoch"] == int(best["epoch"])
     assert summary["val_dice"] == pytest.approx(float(best["val_dice"]), abs=1e-5)
-    config = tomllib.loads((folder / "config.toml").read_text())
+    config = read_toml(folder / "config.toml")
     assert config["image_size"] == 64
     dices = [float(row["dice"]) for row in csv.DictReader((folder / "test_dice.csv").open())]
     assert summary["test_dice"] == pytest.approx(np.mean(dices), abs=1e-5)
