@@ -345,7 +345,7 @@ def corners(mask: Mask, spacing: Spacing) -> tuple[NDArray[np.intp], Floats]:
     around = np.stack([padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]])
     count = around.sum(axis=0)
     places = np.argwhere((count > 0) & (count < 4))
-    four, inside = around[:, *places.T], count[tuple(places.T)]
+    four, inside = around[(slice(None), *places.T)], count[tuple(places.T)]
     diagonal = math.hypot(*spacing) / 2
     lengths = np.full(len(places), diagonal)
     lengths[inside == 2] = 2 * diagonal  # the two on a diagonal
