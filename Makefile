@@ -51,6 +51,7 @@ clean:  ## Remove the environment and what the demo wrote
 	rm -rf .venv demo dist build site
 
 .venv/.demo: pyproject.toml
+	@echo "Installing into .venv: 0.7 GB to download, nearly all of it TensorFlow, 2.5 GB on disk ..."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable ".[demo]"
 	@touch $@

@@ -1,4 +1,4 @@
-"""Text that comes from outside, made fit for terminals, tables and file names."""
+"""Text made fit for terminals, tables and file names, above all what comes from outside."""
 
 import hashlib
 import os
@@ -15,6 +15,11 @@ def printable(text: str) -> str:
     Such characters would break lines of tables, move a terminal's cursor, or be refused by UTF-8 files.
     """
     return _CONTROL.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", text)
+
+
+def counted(number: int, noun: str) -> str:
+    """The number and the noun, in the plural unless it is one."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def fitting(name: str) -> str:

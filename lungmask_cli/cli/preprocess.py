@@ -8,6 +8,7 @@ import typer
 from lungmask_cli.cli.options import HashNames, Jobs, MaxPixels, Polarity, ResolutionTag
 from lungmask_cli.cli.terminal import list_some, mention, progress, say, warn_of_all
 from lungmask_cli.config import MAX_PIXELS
+from lungmask_cli.text import counted
 
 
 def preprocess(
@@ -52,7 +53,10 @@ def preprocess(
     counts = ", ".join(f"{count} {name}" for name, count in prepared.counts().items())
     say(f"{len(prepared.entries)} pairs from {pairing.layout} ({counts}; split {method})")
     failed = len(pairing.pairs) - len(prepared.entries)
-    say(f"{len(pairing.unpaired)} files without a partner or there twice, {failed} pairs that could not be prepared")
+    say(
+        f"{counted(len(pairing.unpaired), 'file')} without a partner or there twice, "
+        f"{counted(failed, 'pair')} that could not be prepared"
+    )
     for entry in prepared.entries:
         mention(f"{entry.id}: {entry.split}")
     typer.echo(output)

@@ -15,6 +15,7 @@ import typer
 
 from lungmask_cli.cli.terminal import complain, mention, progress, say, warn, warn_of_all
 from lungmask_cli.errors import ImageError, UsageError
+from lungmask_cli.text import counted
 
 if TYPE_CHECKING:
     from lungmask_cli.inference.batch import Settings
@@ -89,7 +90,7 @@ def run_batch(settings: "Settings", jobs: Sequence["Job"], existing: "Existing",
     _convert_networks(settings)
     engine = make_engine(where.engine, settings, where.jobs, where.address)
     kept = f", {len(left.kept)} done before" if left.kept else ""
-    say(f"{len(jobs)} files{kept}, weights {', '.join(settings.weights)}, {engine.described}")
+    say(f"{counted(len(jobs), 'file')}{kept}, weights {', '.join(settings.weights)}, {engine.described}")
     write_text(folder / RECORD, json.dumps(made_with, indent=2) + "\n")
     with _stopped_gently() as stop:
         tally = _go_through(engine, left, folder, stop)
@@ -184,7 +185,7 @@ class _Tally:
     def summary(self, planned: int, kept: int) -> str:
         """All counts in one line, after a warning for each thing that was odd about radiographs."""
         warn_of_all(self._warnings)
-        counts = [f"{self.written} masks written"]
+        counts = [f"{counted(self.written, 'mask')} written"]
         counts += [f"{self.doubtful} of them doubtful"] if self.doubtful else []
         counts += [f"{self.failed} failed"]
         counts += [f"{kept} kept"] if kept else []

@@ -11,10 +11,11 @@ import typer
 from lungmask_cli.cli.terminal import list_some, mention, progress, say, warn, warn_of_all
 from lungmask_cli.config import TrainConfig, read_toml
 from lungmask_cli.errors import ConfigError, UsageError
-from lungmask_cli.inference.manifest import find_weights, read_manifest
+from lungmask_cli.inference.manifest import DEFAULT_WEIGHTS, find_weights, read_manifest
 from lungmask_cli.networks.backend import Hardware
 from lungmask_cli.networks.parts import LOSSES, find_part, with_known_parts
 from lungmask_cli.networks.presets import find_preset
+from lungmask_cli.text import counted
 from lungmask_cli.training.cluster import Cluster, read_cluster
 from lungmask_cli.training.record import CONFIG, SPLIT, Record, Source, read_record, refuse_other_run
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 # The size that prepared sets have by default, so that one cached set serves every smaller network.
 _PREPARED_SIZE = 512
+_FEW = 100  # training images
 _FINE_TUNING = 0.1  # of the learning rate that weights were trained with
 
 
@@ -88,6 +90,7 @@ def train_from(start: Start, prepared: "PreparedSet", tensorboard: bool) -> None
 
 def _train_once(start: Start, prepared: "PreparedSet", conditions: "Conditions") -> str:
     """Train, and say what was reached."""
+    from lungmask_cli.datasets.splits import TRAIN
     from lungmask_cli.training.run import train as run
     from lungmask_cli.training.run import with_validation
 
@@ -95,11 +98,15 @@ def _train_once(start: Start, prepared: "PreparedSet", conditions: "Conditions")
     record = _recorded(start, prepared)
     prepared = replace(prepared, split_method=record.split_method)
     init = Path(record.init) if record.init else None
+    images = len(prepared.of(TRAIN))
+    if images <= _FEW and not init and not start.goes_on:
+        few = counted(images, "training image")
+        say(f"Hint: {few} may be too few; --init {DEFAULT_WEIGHTS} starts with the weights that ship")
     result = run(start.config, prepared, start.folder, say, record, start.goes_on, init, conditions)
     test = (
         "no test images"
         if result.test_dice is None
-        else f"test Dice {result.test_dice:.4f} on {result.test_count} images"
+        else f"test Dice {result.test_dice:.4f} on {counted(result.test_count, 'image')}"
     )
     return f"best epoch {result.best_epoch}: val Dice {result.val_dice:.4f}, {test}; {result.seconds / 60:.1f} minutes"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from lungmask_cli.datasets.prepared import is_prepared
 from lungmask_cli.errors import UsageError, near_path
 from lungmask_cli.imaging.read import IMAGE_SUFFIXES, RASTER_SUFFIXES
-from lungmask_cli.text import fitting, printable
+from lungmask_cli.text import counted, fitting, printable
 
 # The radiographs of public sets keep their names wherever they are copied to.
 _ORIGINS = {
@@ -80,7 +80,7 @@ def without_names(pairing: Pairing) -> Pairing:
     numbers = {origin: f"set {number}" for number, origin in enumerate(named, start=1)}
     pairs = [replace(pair, origin=numbers.get(pair.origin, pair.origin)) for pair in pairing.pairs]
     left = len(pairing.unpaired)
-    return Pairing(pairing.layout, pairs, [f"{left} files without a partner or there twice"] if left else [])
+    return Pairing(pairing.layout, pairs, [f"{counted(left, 'file')} without a partner or there twice"] if left else [])
 
 
 def _layouts_in(folder: Path) -> list[Pairing]:

@@ -119,7 +119,7 @@ def test_hashed_names_leave_no_name_in_any_file(tmp_path):
         assert b"DOE" not in content
     problems = " ".join(json.loads((tmp_path / "dst" / "dataset.json").read_text())["problems"])
     assert "cannot be used" in problems
-    assert "1 files without a partner" in problems
+    assert "1 file without a partner" in problems
     assert "1 radiographs are copies of others" in problems
     first = next(entry for entry in prepared.entries if entry.id == hashed_name(source / "images" / "DOE_JANE_0.png"))
     assert np.array_equal(read_mask(tmp_path / "dst" / first.mask), draw_phantom(64, 64, seed=0).lungs)

@@ -95,6 +95,7 @@ def test_init_brings_its_recipe_and_a_tenth_of_its_learning_rate(lungmask, tiny_
     assert "image_size = 64" in text
     assert "learning_rate = 0.0001" in text
     assert "before training: val Dice 0.8" in done.stderr or "before training: val Dice 0.9" in done.stderr
+    assert "--init general" not in done.stderr
     assert state.val_dice > 0.8  # it begins where the other run has ended
     strips = list((tmp_path / "run" / "progress").glob("epoch_*.png"))
     assert [path.name for path in strips] == ["epoch_0001.png"]
