@@ -8,14 +8,15 @@ the tables, which are in `quality.json`, and measures what they are worth.
 import functools
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.radiograph import Mask
 from lungmask_cli.inference.predict import Prediction
 from lungmask_cli.inference.signs import Likeness, look_at, measure
@@ -24,6 +25,9 @@ GOOD, DOUBTFUL = "good", "doubtful"
 # A mask is doubtful where a lower Dice than this is to be expected.
 LEAST_SCORE = 0.9
 NO_LUNG, ONE_LUNG = "no lung found", "one lung found"
+# The key of a manifest that has what is usual of its network.
+USUAL = "usual"
+_CERTAINTY = ("inside", "unsure")  # the signs that tell a hesitant network from a hesitating one
 _MOST_REASONS = 3
 _NEGLIGIBLE = 0.05  # of the logarithm of the odds: 0.90 instead of 0.905
 
@@ -49,6 +53,21 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Usual:
+    """What is usual of a network that the gate was not fitted to, by the validation images of its training.
+
+    Args:
+        dice: its mean Dice.
+        inside: the median of the sign of that name.
+        unsure: the same.
+    """
+
+    dice: float
+    inside: float
+    unsure: float
+
+
+@dataclass(frozen=True)
 class Sign:
     """What the value of a sign means.
 
@@ -66,6 +85,15 @@ class Sign:
     def is_worse(self, value: float, limit: float) -> bool:
         """Whether the value is on the bad side of the limit."""
         return value < limit if self.low_is_bad else value > limit
+
+    def relative(self, value: float, own: float, reference: float) -> float:
+        """The value, whose distance from the best is usually that of `own`, as if it were usually that of `reference`.
+
+        Never a worse one: a network that is surer than others has not deserved more doubt.
+        """
+        if self.low_is_bad:
+            return 1 - (1 - value) * min(1.0, (1 - reference) / max(1 - own, 1e-9))
+        return value * min(1.0, reference / max(own, 1e-9))
 
 
 def _percent(share: float) -> str:
@@ -106,6 +134,17 @@ class Model:
     best: float
     tables: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
+    def for_network(self, usual: Usual) -> "Model":
+        """The model for a network whose Dice is no better than that."""
+        dice = min(max(usual.dice, 0.001), 0.999)
+        return replace(self, best=min(self.best, math.log(dice / (1 - dice))))
+
+    def as_usual(self, values: Mapping[str, float], usual: Usual) -> dict[str, float]:
+        """The values as if the network were usually as certain as those that the tables were fitted to."""
+        free = {name: float(self.tables[name][0][self.tables[name][1].argmin()]) for name in _CERTAINTY}
+        changed = {name: SIGNS[name].relative(values[name], getattr(usual, name), free[name]) for name in _CERTAINTY}
+        return {**values, **changed}
+
     def costs(self, values: Mapping[str, float]) -> dict[str, float]:
         """What each sign costs, at least 0."""
         return {name: float(np.interp(values[name], *table)) for name, table in self.tables.items()}
@@ -135,9 +174,14 @@ class Gate:
     usual: Mapping[str, float]
     acceptable: Mapping[str, float]
 
-    def judge(self, values: Mapping[str, float]) -> tuple[float, tuple[str, ...]]:
-        """The Dice to be expected from all signs' values, and the reasons for doubt, if any."""
-        model = self.several_looks if "agreement" in values else self.one_look
+    def judge(self, measured: Mapping[str, float], usual: Usual | None = None) -> tuple[float, tuple[str, ...]]:
+        """The Dice to be expected from all signs' values, and the reasons for doubt, if any.
+
+        `usual` is of a network that the gate was not fitted to.
+        """
+        model, values = self.several_looks if "agreement" in measured else self.one_look, measured
+        if usual:
+            model, values = model.for_network(usual), model.as_usual(measured, usual)
         costs = model.costs(values)
         score = model.score(costs)
         decisive = {name for name, sign in SIGNS.items() if sign.decides and self._decides(name, values[name])}
@@ -146,8 +190,10 @@ class Gate:
         named = [name for name in values if name in decisive or self._is_reason(name, values[name], costs)]
         # Where the picture shows something else, nothing else matters.
         named.sort(key=lambda name: (name != "picture", name not in decisive, -costs.get(name, 0.0)))
+        if usual and not named:
+            return score, (f"the network reaches a Dice of {usual.dice:.2f} on its validation images",)
         named = named or [max(costs, key=lambda name: costs[name])]
-        return score, tuple(SIGNS[name].say(values[name]) for name in named[:_MOST_REASONS])
+        return score, tuple(SIGNS[name].say(measured[name]) for name in named[:_MOST_REASONS])
 
     def _decides(self, name: str, value: float) -> bool:
         alone = name == "smaller" and not value
@@ -158,11 +204,11 @@ class Gate:
         return counts and SIGNS[name].is_worse(value, self.usual[name])
 
 
-def assess(prediction: Prediction, right: Mask, left: Mask) -> Quality:
+def assess(prediction: Prediction, right: Mask, left: Mask, usual: Usual | None = None) -> Quality:
     """The quality of the mask that was made of the prediction, whose lungs are (H, W) bool.
 
     A mask is doubtful if its score is below `LEAST_SCORE`, if it is empty or of one lung, or if the picture is unlike a
-    frontal chest radiograph.
+    frontal chest radiograph. `usual` is of a network that the gate was not fitted to.
     """
     if not right.any() and not left.any():
         return Quality(0.0, 0.0, (NO_LUNG,))
@@ -170,8 +216,45 @@ def assess(prediction: Prediction, right: Mask, left: Mask) -> Quality:
     view = look_at(prediction, right, left)
     if not view.lungs.any():  # a few pixels
         return Quality(0.0, 0.0, (SIGNS["area"].say(0.0),))
-    score, reasons = gate.judge(measure(view, gate.shapes, gate.pictures))
+    score, reasons = gate.judge(measure(view, gate.shapes, gate.pictures), usual)
     return Quality(score, view.confidence, reasons)
+
+
+def find_usual(drawn: Iterable[tuple[Prediction, Mask, Mask, float]]) -> Usual | None:
+    """What is usual of a network; None if it has drawn nothing.
+
+    Args:
+        drawn: what it drew on images that it was not trained on, with their right and left lungs and the Dice of both.
+    """
+    gate = load_gate()
+    dices, signs = [], []
+    for prediction, right, left, dice in drawn:
+        dices.append(dice)
+        view = look_at(prediction, right, left)
+        if view.lungs.any():
+            signs.append(measure(view, gate.shapes, gate.pictures))
+    if not signs:
+        return None
+    return Usual(float(np.mean(dices)), *(float(np.median([values[name] for values in signs])) for name in _CERTAINTY))
+
+
+def usual_of(manifests: Sequence[Mapping[str, Any]]) -> Usual | None:
+    """What is usual of the networks of these manifests together; None where one does not say, as those that ship.
+
+    Raises:
+        UsageError: what it says is not the numbers that it should be.
+    """
+    told = [manifest[USUAL] for manifest in manifests if USUAL in manifest]
+    if len(told) < len(manifests):
+        return None
+    try:
+        each = [[float(numbers[field.name]) for field in fields(Usual)] for numbers in told]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"the weights' manifest has no numbers in {USUAL}: {error}",
+            "Copy it again from where the weights came from.",
+        ) from error
+    return Usual(*np.mean(each, axis=0).tolist())
 
 
 @functools.cache

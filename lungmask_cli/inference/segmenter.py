@@ -16,7 +16,7 @@ from lungmask_cli.imaging.sides import split_sides
 from lungmask_cli.inference.manifest import DEFAULT_WEIGHTS, find_weights
 from lungmask_cli.inference.network import KERAS, Network, load_network, start
 from lungmask_cli.inference.predict import Prediction, as_mask, content, predict
-from lungmask_cli.inference.quality import Quality, assess
+from lungmask_cli.inference.quality import Quality, assess, usual_of
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ class Segmenter:
         self.device = start(runtime, device, threads)
         together = threads if threads and self.device.kind == "gpu" else 1
         self.networks: tuple[Network, ...] = tuple(load_network(path, runtime, threads, together) for path in paths)
+        self._usual = usual_of([network.manifest for network in self.networks])
         self._cleanup = cleanup
         self._correct_polarity = correct_polarity
         self._augment = augment
@@ -113,7 +114,7 @@ class Segmenter:
             right=right,
             left=left,
             prediction=prediction,
-            quality=assess(prediction, right, left),
+            quality=assess(prediction, right, left, self._usual),
             spacing_mm=radiograph.spacing_mm,
             spacing_source=radiograph.spacing_source,
             warnings=notes,

@@ -15,7 +15,7 @@ import math
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,12 @@ from lungmask_cli.config import OptimizerConfig, TrainConfig
 from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.datasets.splits import TEST, TRAIN, VAL, hold_out_validation
 from lungmask_cli.errors import UsageError
+from lungmask_cli.imaging.sides import split_sides
 from lungmask_cli.imaging.write import csv_text, write_text
-from lungmask_cli.inference.manifest import BEST, FORMAT
-from lungmask_cli.inference.network import load_network
-from lungmask_cli.inference.predict import as_mask, predict
+from lungmask_cli.inference.manifest import BEST, FORMAT, manifest_path
+from lungmask_cli.inference.network import Network, load_network
+from lungmask_cli.inference.predict import Prediction, as_mask, predict
+from lungmask_cli.inference.quality import USUAL, find_usual
 from lungmask_cli.inference.weights import load_model
 from lungmask_cli.networks.adversarial import AdversarialModel, build_adversarial_model
 from lungmask_cli.networks.backend import Device
@@ -47,6 +49,7 @@ from lungmask_cli.training.record import CONFIG, SPLIT, SUMMARY, TEST_DICE, Reco
 # Threads that make batches. With one, Keras lets TensorFlow tune its pipeline, and that slept for seconds at the start
 # of epochs, an eighth of the time of a long run; with four, a GPU does not wait.
 _LEAST_WORKERS, _WORKERS = 2, 4
+_MOST_DRAWN = 100  # validation images that tell what is usual of a network
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def train(
         folder=folder,
         best_epoch=recorder.best_epoch,
         val_dice=recorder.rows[recorder.best_epoch - 1]["val_dice"],
-        test_dice=_test(run.prepared, folder) if run.devices.is_chief else None,
+        test_dice=_judge(run) if run.devices.is_chief else None,
         test_count=len(run.prepared.of(TEST)),
         seconds=recorder.seconds,
     )
@@ -313,20 +316,43 @@ def build_optimizer(
     return kind(rate, beta_1=config.beta_1, name="adam", clipnorm=config.clip_norm or None, **averaging)
 
 
-def _test(prepared: PreparedSet, folder: Path) -> float | None:
+def _judge(run: _Run) -> float | None:
+    """Complete the manifest of the best weights, and give their mean Dice on the test images."""
+    network = load_network(_best(run.folder))
+    _add_usual(run, network)
+    return _test(run, network)
+
+
+def _add_usual(run: _Run, network: Network) -> None:
+    """Have the manifest of the best weights say what is usual of them, on validation images, for the quality gate."""
+    drawn = (_draw(network, run.prepared, entry) for entry in run.choose_on[:_MOST_DRAWN])
+    usual = find_usual((prediction, *split_sides(as_mask(prediction)), dice) for prediction, dice in drawn)
+    if usual:
+        told = {name: round(value, 5) for name, value in asdict(usual).items()}
+        text = json.dumps({**network.manifest, USUAL: told}, indent=2)
+        write_text(manifest_path(_best(run.folder)), text + "\n")
+
+
+def _test(run: _Run, network: Network) -> float | None:
     """The mean Dice on the test images at the prepared size, as `lungmask segment` would draw them."""
-    entries = prepared.of(TEST)
+    entries = run.prepared.of(TEST)
     if not entries:
         return None
-    network = load_network(folder / f"{BEST}.weights.h5")
-    dices = []
-    for entry in entries:
-        image, mask = read_pair(prepared, entry)
-        drawn = as_mask(predict([network], image))
-        dices.append(overlap(drawn, mask > 0.5).dice)
+    dices = [_draw(network, run.prepared, entry)[1] for entry in entries]
     rows = ((entry.id, f"{dice:.6f}") for entry, dice in zip(entries, dices, strict=True))
-    write_text(folder / TEST_DICE, csv_text(("id", "dice"), rows))
+    write_text(run.folder / TEST_DICE, csv_text(("id", "dice"), rows))
     return float(np.mean(dices))
+
+
+def _draw(network: Network, prepared: PreparedSet, entry: Entry) -> tuple[Prediction, float]:
+    """What it draws on an image of the set, and the Dice of the mask."""
+    image, mask = read_pair(prepared, entry)
+    prediction = predict([network], image)
+    return prediction, overlap(as_mask(prediction), mask > 0.5).dice
+
+
+def _best(folder: Path) -> Path:
+    return folder / f"{BEST}.weights.h5"
 
 
 def _describe(model: AdversarialModel, run: _Run) -> str:

@@ -8,9 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.geometry import WHOLE, Letterbox, resize
 from lungmask_cli.inference.predict import Look, Prediction, as_mask
-from lungmask_cli.inference.quality import DOUBTFUL, GOOD, LEAST_SCORE, NO_LUNG, ONE_LUNG, SIGNS, assess, load_gate
+from lungmask_cli.inference.quality import (
+    DOUBTFUL,
+    GOOD,
+    LEAST_SCORE,
+    NO_LUNG,
+    ONE_LUNG,
+    SIGNS,
+    Usual,
+    assess,
+    find_usual,
+    load_gate,
+    usual_of,
+)
 from lungmask_cli.inference.signs import THUMBNAIL_SIDE
 
 FITTED = Path(__file__).parents[2] / "lungmask_cli" / "inference" / "quality.json"
@@ -163,3 +176,49 @@ def test_the_gate_says_what_it_was_fitted_to():
     assert set(json.loads(text)) >= {"train", "val", "split", "weights", "seed", "command", "licence"}
     assert "Montgomery" not in text
     assert "/" not in json.loads(text)["train"]
+
+
+HESITANT = Usual(dice=0.96, inside=0.94, unsure=0.3)
+
+
+def test_certainty_is_judged_by_what_is_usual_of_the_network():
+    gate = load_gate()
+    signs = usual_values() | {"inside": 0.94, "unsure": 0.3}
+    score, reasons = gate.judge(signs)
+    assert score < LEAST_SCORE
+    assert any("mean probability 0.94" in reason for reason in reasons)
+    assert gate.judge(signs, HESITANT) == (pytest.approx(0.96), ())
+    # What is unusual of that network, too, is told as it was measured.
+    score, reasons = gate.judge(signs | {"inside": 0.86}, HESITANT)
+    assert score < LEAST_SCORE
+    assert any("mean probability 0.86" in reason for reason in reasons)
+
+
+def test_a_network_that_is_surer_than_others_gets_no_more_doubt():
+    signs = usual_values() | {"inside": 0.97, "unsure": 0.2}
+    gate = load_gate()
+    assert gate.judge(signs, Usual(0.99, inside=0.999, unsure=0.01)) == gate.judge(signs)
+
+
+def test_no_more_is_expected_of_a_network_than_it_reached():
+    score, reasons = load_gate().judge(usual_values(), replace(HESITANT, dice=0.85))
+    assert score == pytest.approx(0.85)
+    assert reasons == ("the network reaches a Dice of 0.85 on its validation images",)
+
+
+def test_what_is_usual_is_found_by_what_was_drawn():
+    seen, drawn = radiograph()
+    box, lungs = Letterbox(SIZE, SIZE, SIZE), drawn > 0.5
+    made = [(Prediction(box, seen, (Look(WHOLE, drawn * p),)), lungs, ~lungs & lungs, p) for p in (0.7, 0.8, 0.9)]
+    usual = find_usual(made)
+    assert (usual.dice, usual.inside) == pytest.approx((0.8, 0.8), abs=0.02)  # the grid has soft boundaries
+    assert find_usual([(made[0][0], ~lungs & lungs, ~lungs & lungs, 0.0)]) is None
+
+
+def test_several_networks_have_the_mean_and_those_that_ship_are_known():
+    one, other = ({"usual": {"dice": dice, "inside": 0.9, "unsure": 0.3}} for dice in (0.8, 0.9))
+    assert usual_of([one, other]) == Usual(pytest.approx(0.85), pytest.approx(0.9), pytest.approx(0.3))
+    assert usual_of([one, {}]) is None
+    for broken in ({"usual": {"dice": 1}}, {"usual": 3}, {"usual": {"dice": "x", "inside": 1, "unsure": 1}}):
+        with pytest.raises(UsageError, match="has no numbers in usual"):
+            usual_of([broken])

@@ -226,6 +226,14 @@ def test_the_run_folder_holds_what_the_docs_promise(tiny_run):
     assert Counter(split.values()) == {"train": 8, "val": 2, "test": 2}
 
 
+def test_the_manifest_says_what_is_usual_of_the_network(tiny_run):
+    usual = json.loads((tiny_run[0] / "best.json").read_text())["usual"]
+    summary = json.loads((tiny_run[0] / "summary.json").read_text())
+    assert usual["dice"] == pytest.approx(summary["val_dice"], abs=0.03)  # there without clean-up
+    assert 0.5 < usual["inside"] < 1
+    assert usual["unsure"] > 0
+
+
 def test_training_finds_the_lungs_of_phantoms(tiny_run):
     folder, _ = tiny_run
     assert json.loads((folder / "summary.json").read_text())["test_dice"] > 0.8
