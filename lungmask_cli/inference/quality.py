@@ -27,7 +27,7 @@ LEAST_SCORE = 0.9
 NO_LUNG, ONE_LUNG = "no lung found", "one lung found"
 # The key of a manifest that has what is usual of its network.
 USUAL = "usual"
-_CERTAINTY = ("inside", "unsure")  # the signs that tell a hesitant network from a hesitating one
+_CERTAINTY = ("inside", "unsure")  # the signs that differ as much between networks as between masks of one
 _MOST_REASONS = 3
 _NEGLIGIBLE = 0.05  # of the logarithm of the odds: 0.90 instead of 0.905
 
@@ -190,7 +190,7 @@ class Gate:
         named = [name for name in values if name in decisive or self._is_reason(name, values[name], costs)]
         # Where the picture shows something else, nothing else matters.
         named.sort(key=lambda name: (name != "picture", name not in decisive, -costs.get(name, 0.0)))
-        if usual and not named:
+        if usual and usual.dice < LEAST_SCORE and not named:
             return score, (f"the network reaches a Dice of {usual.dice:.2f} on its validation images",)
         named = named or [max(costs, key=lambda name: costs[name])]
         return score, tuple(SIGNS[name].say(measured[name]) for name in named[:_MOST_REASONS])

@@ -204,6 +204,9 @@ def test_no_more_is_expected_of_a_network_than_it_reached():
     score, reasons = load_gate().judge(usual_values(), replace(HESITANT, dice=0.85))
     assert score == pytest.approx(0.85)
     assert reasons == ("the network reaches a Dice of 0.85 on its validation images",)
+    score, (reason,) = load_gate().judge(usual_values() | {"shape": 2.0}, replace(HESITANT, dice=0.901))
+    assert score < LEAST_SCORE
+    assert "the network" not in reason
 
 
 def test_what_is_usual_is_found_by_what_was_drawn():
