@@ -43,8 +43,7 @@ def inside(monkeypatch, capsys) -> Run:
         monkeypatch.setattr(sys, "argv", ["lungmask", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
-        code = ended.value.code
-        return subprocess.CompletedProcess(sys.argv, code if isinstance(code, int) else 0, *capsys.readouterr())
+        return subprocess.CompletedProcess(sys.argv, int(ended.value.code or 0), *capsys.readouterr())
 
     return run
 

@@ -56,6 +56,10 @@ class Settings:
     hash_names: bool = False
     strict: bool = False
 
+    def shown(self, job: Job) -> str:
+        """What a radiograph is called whose content is not known."""
+        return f"file {job.number}" if self.hash_names else str(job.source)
+
     def segmenter(self, threads: int) -> Segmenter:
         """The one that these settings ask for, for so many threads, each of which has one core for its networks.
 
@@ -88,7 +92,7 @@ class Batch:
     def run(self, job: Job) -> Row:
         """Segment one radiograph and write its files. Whatever goes wrong is in the row; nothing is raised."""
         started = time.perf_counter()
-        shown, drawn = f"file {job.number}" if self.settings.hash_names else str(job.source), job.mask
+        shown, drawn = self.settings.shown(job), job.mask
         try:
             if self.settings.hash_names:
                 shown = hashed(job)

@@ -96,7 +96,7 @@ class _Crew:
         self._workers: list[_Worker] = [self._new() for _ in range(wanted)]
         self._begun: dict[Any, tuple[int, Job, _Worker]] = {}
         self._losses: Counter[int] = Counter()
-        self._hides_names = settings.hash_names
+        self._shown = settings.shown
 
     def rows(self, jobs: Iterable[Job]) -> Iterator[Row]:
         """The rows in order; as many jobs are begun as keep the workers busy."""
@@ -171,7 +171,7 @@ class _Crew:
             worker.waiting -= 1
 
     def _lost_row(self, job: Job) -> Row:
-        name = f"file {job.number}" if self._hides_names else str(job.source)
+        name = self._shown(job)
         reason = f"{name}: {_MOST_LOSSES} workers were lost while they were at it"
         return Row(name, reason=reason, hint="Is there enough memory for it? See ray status, and the log of Ray.")
 

@@ -20,7 +20,7 @@ from lungmask_cli.training.record import METRICS
 
 LAST = "last"
 # Drawing them takes as long as a small epoch.
-SECONDS_BETWEEN_CURVES = 10.0
+_SECONDS_BETWEEN_CURVES = 10.0
 _COLUMNS = (
     "dice",
     "val_dice",
@@ -157,7 +157,7 @@ class RunRecorder(keras.callbacks.Callback):
         self._drawn = time.monotonic()
 
     def _write_metrics(self) -> None:
-        if time.monotonic() - self._drawn > SECONDS_BETWEEN_CURVES:
+        if time.monotonic() - self._drawn > _SECONDS_BETWEEN_CURVES:
             self._draw()
         rows = ([f"{value:.6g}" for value in row.values()] for row in self.rows)
         write_text(self._folder / METRICS, csv_text(list(self.rows[0]), rows))

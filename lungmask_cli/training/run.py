@@ -28,6 +28,7 @@ from lungmask_cli.config import OptimizerConfig, TrainConfig
 from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.datasets.splits import TEST, TRAIN, VAL, hold_out_validation
 from lungmask_cli.errors import UsageError
+from lungmask_cli.imaging.radiograph import Mask
 from lungmask_cli.imaging.sides import split_sides
 from lungmask_cli.imaging.write import csv_text, write_text
 from lungmask_cli.inference.manifest import BEST, FORMAT, manifest_path
@@ -325,8 +326,9 @@ def _judge(run: _Run) -> float | None:
 
 def _add_usual(run: _Run, network: Network) -> None:
     """Have the manifest of the best weights say what is usual of them, on validation images, for the quality gate."""
-    drawn = (_draw(network, run.prepared, entry) for entry in run.choose_on[:_MOST_DRAWN])
-    usual = find_usual((prediction, *split_sides(as_mask(prediction)), dice) for prediction, dice in drawn)
+    every = math.ceil(len(run.choose_on) / _MOST_DRAWN)  # those of one origin stand together
+    drawn = (_draw(network, run.prepared, entry) for entry in run.choose_on[::every])
+    usual = find_usual((prediction, *split_sides(lungs), dice) for prediction, lungs, dice in drawn)
     if usual:
         told = {name: round(value, 5) for name, value in asdict(usual).items()}
         text = json.dumps({**network.manifest, USUAL: told}, indent=2)
@@ -338,17 +340,18 @@ def _test(run: _Run, network: Network) -> float | None:
     entries = run.prepared.of(TEST)
     if not entries:
         return None
-    dices = [_draw(network, run.prepared, entry)[1] for entry in entries]
+    dices = [_draw(network, run.prepared, entry)[-1] for entry in entries]
     rows = ((entry.id, f"{dice:.6f}") for entry, dice in zip(entries, dices, strict=True))
     write_text(run.folder / TEST_DICE, csv_text(("id", "dice"), rows))
     return float(np.mean(dices))
 
 
-def _draw(network: Network, prepared: PreparedSet, entry: Entry) -> tuple[Prediction, float]:
-    """What it draws on an image of the set, and the Dice of the mask."""
+def _draw(network: Network, prepared: PreparedSet, entry: Entry) -> tuple[Prediction, Mask, float]:
+    """What it draws on an image of the set, the mask that is made of it, and its Dice."""
     image, mask = read_pair(prepared, entry)
     prediction = predict([network], image)
-    return prediction, overlap(as_mask(prediction), mask > 0.5).dice
+    lungs = as_mask(prediction)
+    return prediction, lungs, overlap(lungs, mask > 0.5).dice
 
 
 def _best(folder: Path) -> Path:
