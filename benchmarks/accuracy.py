@@ -30,8 +30,8 @@ from check_dice import largest_difference
 
 from lungmask_cli.datasets.layouts import Pairing, find_pairs
 from lungmask_cli.datasets.splits import resolve_split
-from lungmask_cli.imaging.masks import read_masks
-from lungmask_cli.imaging.write import write_mask
+from lungmask_cli.formats.masks import read_masks
+from lungmask_cli.formats.png import write_mask
 from lungmask_cli.scoring.statistics import bootstrap_intervals
 
 # What the publishers' file names tell of the patient.

@@ -23,7 +23,8 @@ from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.imaging.read import find_images, read_radiograph
+from lungmask_cli.formats.find import find_images
+from lungmask_cli.formats.radiographs import read_radiograph
 
 LUMINANCE = (0.299, 0.587, 0.114)
 

@@ -19,13 +19,13 @@ from robustness import CORRUPTIONS, moved, to_image
 
 from lungmask_cli.datasets.layouts import Pair, find_pairs
 from lungmask_cli.datasets.splits import resolve_split
-from lungmask_cli.imaging.masks import read_masks
+from lungmask_cli.formats.masks import read_masks
+from lungmask_cli.formats.raster import read_values
 from lungmask_cli.imaging.polarity import standardized
 from lungmask_cli.imaging.radiograph import Mask, Radiograph
-from lungmask_cli.imaging.raster import read_values
-from lungmask_cli.inference.manifest import find_weights
-from lungmask_cli.inference.network import KERAS, load_network, start
-from lungmask_cli.inference.predict import as_mask, content, predict
+from lungmask_cli.inference.two_pass import as_mask, content, predict
+from lungmask_cli.models.load import KERAS, load_network, start
+from lungmask_cli.models.manifest import find_weights
 from lungmask_cli.scoring.overlap import overlap
 
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from selenium import webdriver
 
+from lungmask_cli.formats.masks import read_mask
 from lungmask_cli.gallery.page import Card, Column, open_gallery
 from lungmask_cli.gallery.picture import OVER, UNDER, draw_errors
-from lungmask_cli.imaging.masks import read_mask
 
 Case = tuple[str, NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32]]
 SCROLL_SECONDS = 8

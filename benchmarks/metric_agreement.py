@@ -35,8 +35,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from lungmask_cli.imaging.masks import LUNGS
-from lungmask_cli.imaging.radiograph import LungMask, Mask
+from lungmask_cli.imaging.radiograph import LUNGS, LungMask, Mask
 from lungmask_cli.scoring.compare import Measure, score_masks
 from lungmask_cli.scoring.overlap import overlap
 from lungmask_cli.scoring.pairing import find_masks, pair_masks, read_files

@@ -23,10 +23,10 @@ from lungmask_cli.config import AugmentationConfig
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.prepared import PreparedSet, read_prepared
 from lungmask_cli.datasets.splits import resolve_split
+from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging import polarity
-from lungmask_cli.imaging.intensity import normalize
+from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.polarity import bones_are_dark, polarity_score, thumbnail
-from lungmask_cli.imaging.read import read_radiograph
 
 PLACE = Path(polarity.__file__).with_name("polarity.json")
 COPIES = 10

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lungmask_cli.imaging.write import GREY_PNG
+from lungmask_cli.formats.png import GREY_PNG
 
 SIZE, PROCESSES = 512, 2
 

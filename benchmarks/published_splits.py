@@ -20,7 +20,7 @@ from table1 import interval, lungmask, read_scores, span
 
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.splits import resolve_split
-from lungmask_cli.imaging.write import write_text
+from lungmask_cli.files import write_text
 
 SPLITS = Path(__file__).parent / "splits"
 SPACING = "0.7"

@@ -32,22 +32,22 @@ from scipy.stats import rankdata, spearmanr
 
 from lungmask_cli.config import AugmentationConfig
 from lungmask_cli.datasets.layouts import Pair, find_pairs
-from lungmask_cli.datasets.prepared import file_sha256
 from lungmask_cli.datasets.splits import resolve_split
 from lungmask_cli.errors import ImageError
+from lungmask_cli.files import file_sha256
+from lungmask_cli.formats.masks import read_masks
+from lungmask_cli.formats.radiographs import read_radiograph
+from lungmask_cli.formats.raster import read_values
 from lungmask_cli.imaging.geometry import WHOLE, Letterbox
-from lungmask_cli.imaging.intensity import normalize
-from lungmask_cli.imaging.masks import read_masks
+from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.radiograph import Radiograph
-from lungmask_cli.imaging.raster import read_values
-from lungmask_cli.imaging.read import read_radiograph
 from lungmask_cli.imaging.sides import split_sides
 from lungmask_cli.inference import quality
-from lungmask_cli.inference.manifest import find_weights
-from lungmask_cli.inference.predict import Look, Prediction, as_mask
 from lungmask_cli.inference.quality import LEAST_SCORE, Quality, read_gate
 from lungmask_cli.inference.segmenter import Segmenter
 from lungmask_cli.inference.signs import GRID, Likeness, look_at, measure, picture_thumbnail, shape_thumbnail
+from lungmask_cli.inference.two_pass import Look, Prediction, as_mask
+from lungmask_cli.models.manifest import find_weights
 
 PLACE = Path(quality.__file__).with_name("quality.json")
 AS_IT_IS, NOT_CHEST = "as it is", "no chest radiograph"

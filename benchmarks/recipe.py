@@ -27,7 +27,7 @@ from table1 import SPLIT, difference, lungmask, parameters, span
 
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.splits import resolve_split
-from lungmask_cli.imaging.write import csv_text, write_text
+from lungmask_cli.files import csv_text, write_text
 
 TRIALS = Path(__file__).parent / "recipe"
 UNCHANGED = "as it is"

@@ -27,9 +27,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lungmask_cli.datasets.layouts import Pair, find_pairs
 from lungmask_cli.datasets.splits import resolve_split
-from lungmask_cli.imaging.masks import read_masks
-from lungmask_cli.imaging.raster import read_values
-from lungmask_cli.imaging.write import write_mask
+from lungmask_cli.formats.masks import read_masks
+from lungmask_cli.formats.png import write_mask
+from lungmask_cli.formats.raster import read_values
 
 Picture = NDArray[np.float32]  # (H, W) in [0, 1]
 Change = Callable[[Picture, NDArray[np.bool_], float, np.random.Generator], Picture]

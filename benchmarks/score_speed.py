@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lungmask_cli.imaging.masks import DEFAULT_MASKS
+from lungmask_cli.formats.masks import DEFAULT_MASKS
 from lungmask_cli.imaging.radiograph import LungMask, Mask
 from lungmask_cli.scoring.compare import Measure, score_masks
 from lungmask_cli.scoring.evaluate import DRAWN, TRUTH, Case, Evaluation, evaluate_all

@@ -27,12 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lungmask_cli.imaging.jsrt import SIDE
-from lungmask_cli.imaging.read import read_radiograph
-from lungmask_cli.imaging.write import write_mask
-from lungmask_cli.inference.batch import Batch, Settings
-from lungmask_cli.inference.jobs import Job, plan
-from lungmask_cli.inference.outputs import Outputs
+from lungmask_cli.batch.jobs import Job, plan
+from lungmask_cli.batch.options import Settings
+from lungmask_cli.batch.outputs import Outputs
+from lungmask_cli.batch.worker import Batch
+from lungmask_cli.formats.jsrt import SIDE
+from lungmask_cli.formats.png import write_mask
+from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.processes import available_cores, in_threads
 
 SETS = {"512": (500, (512, 512)), "2048 .IMG": (100, (SIDE, SIDE)), "4020 x 4892": (50, (4892, 4020))}
@@ -104,8 +105,8 @@ def seen_by_network(batch: Batch, paths: Sequence[Path]) -> list[list[NDArray[np
 
 def plain_loop(batch: Batch, weights: str, paths: Sequence[Path], folder: Path) -> None:
     """Load, `predict`, save, one after the other, with Keras's own `predict` and no second look."""
-    from lungmask_cli.inference.manifest import find_weights
-    from lungmask_cli.inference.weights import load_model
+    from lungmask_cli.models.manifest import find_weights
+    from lungmask_cli.models.weights import load_model
 
     model = load_model(find_weights(weights)).generator
     side = batch.segmenter.networks[0].image_size

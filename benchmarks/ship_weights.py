@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from lungmask_cli.config import TrainConfig
-from lungmask_cli.inference.manifest import find_weights
 from lungmask_cli.inference.quality import USUAL
-from lungmask_cli.inference.weights import load_model, save_weights
+from lungmask_cli.models.manifest import find_weights
+from lungmask_cli.models.weights import load_model, save_weights
 from lungmask_cli.networks.presets import find_preset
 
 JSRT = "JSRT (Shiraishi et al. 2000) with SCR masks (van Ginneken et al. 2006)"

@@ -45,12 +45,12 @@ class Stopwatch:
 
 def milliseconds(weights: str, radiograph: Path, calls: int, runtime: str) -> dict[str, Any]:
     """Of one radiograph, in the network and from image to probabilities, with the network's size and parameters."""
+    from lungmask_cli.formats.radiographs import read_radiograph
     from lungmask_cli.imaging.polarity import standardized
-    from lungmask_cli.imaging.read import read_radiograph
-    from lungmask_cli.inference.manifest import find_weights
-    from lungmask_cli.inference.network import load_network, start
-    from lungmask_cli.inference.predict import content, predict
-    from lungmask_cli.inference.weights import load_model
+    from lungmask_cli.inference.two_pass import content, predict
+    from lungmask_cli.models.load import load_network, start
+    from lungmask_cli.models.manifest import find_weights
+    from lungmask_cli.models.weights import load_model
 
     start(runtime, "cpu")
     path = find_weights(weights)

@@ -38,11 +38,11 @@ from PIL import Image, ImageDraw
 
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.splits import resolve_split
+from lungmask_cli.files import csv_rows, csv_text, write_text
+from lungmask_cli.formats.masks import read_mask
 from lungmask_cli.gallery.picture import draw_errors
-from lungmask_cli.imaging.masks import read_mask
 from lungmask_cli.imaging.overlay import draw_overlay
 from lungmask_cli.imaging.radiograph import Mask
-from lungmask_cli.imaging.write import csv_rows, csv_text, write_text
 from lungmask_cli.networks.parts import NO_DISCRIMINATOR
 from lungmask_cli.networks.presets import PRESETS
 from lungmask_cli.scoring.statistics import bootstrap_intervals

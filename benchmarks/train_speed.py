@@ -42,9 +42,9 @@ from lungmask_cli.config import AugmentationConfig, TrainConfig, read_toml
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.prepared import Entry, PreparedSet, read_prepared, write_manifest
 from lungmask_cli.datasets.splits import TRAIN, UNUSED, VAL
+from lungmask_cli.formats.masks import read_masks
+from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.geometry import resize
-from lungmask_cli.imaging.masks import read_masks
-from lungmask_cli.imaging.read import read_radiograph
 from lungmask_cli.networks.presets import PRESETS, find_preset
 
 TRAINED, BARE, NAIVE, AUGMENTED = "lungmask train", "bare two-tape loop", "naive pipeline", "lungmask train, augmented"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lungmask_cli.imaging.masks import read_masks
+from lungmask_cli.formats.masks import read_masks
 
 SIDE = 512
 MARGIN = 0.08

@@ -10,10 +10,10 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from lungmask_cli import Segmenter
-from lungmask_cli.imaging.intensity import normalize
+from lungmask_cli.formats.radiographs import read_radiograph
+from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.overlay import draw_overlay
 from lungmask_cli.imaging.polarity import DARK_BONES
-from lungmask_cli.imaging.read import read_radiograph
 
 TARGET = Path(__file__).parent / "images" / "demo.jpg"
 HEIGHT, GAP = 440, 10

@@ -9,13 +9,7 @@ from typing import Any
 from typer.main import get_command
 
 from lungmask_cli.cli.app import app
-from lungmask_cli.config import (
-    AugmentationConfig,
-    DiscriminatorConfig,
-    GeneratorConfig,
-    LossConfig,
-    OptimizerConfig,
-)
+from lungmask_cli.config import AugmentationConfig, DiscriminatorConfig, GeneratorConfig, LossConfig, OptimizerConfig
 from lungmask_cli.networks.presets import PRESETS
 
 FOLDER = Path(__file__).parent / "reference"

@@ -40,9 +40,9 @@ from pydicom.uid import (
 )
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.imaging.masks import read_lung_mask
+from lungmask_cli.formats.masks import read_lung_mask
+from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.polarity import standardized
-from lungmask_cli.imaging.read import read_radiograph
 from tests.dicoms import make_dicom
 from tests.phantoms import draw_phantom
 from tests.segmentations import LABEL_MAP, make_seg, segment

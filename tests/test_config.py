@@ -1,6 +1,6 @@
 import pytest
 
-from lungmask_cli.cli.training import parse_losses, resolve_config
+from lungmask_cli.cli.train_run import parse_losses, resolve_config
 from lungmask_cli.config import TrainConfig, read_toml
 from lungmask_cli.errors import ConfigError
 from lungmask_cli.networks.presets import PRESETS, find_preset

@@ -5,7 +5,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lungmask_cli.imaging.write import csv_rows, csv_text
+from lungmask_cli.files import csv_rows, csv_text
 from lungmask_cli.text import fitting, printable
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lungmask_cli.cli.terminal import say
-from lungmask_cli.inference.manifest import DEFAULT_WEIGHTS
+from lungmask_cli.models.manifest import DEFAULT_WEIGHTS
 
 
 def export(
@@ -36,8 +36,8 @@ def export(
     It is computed by that runtime and by Keras, on an image that is made up and on the radiographs of --check, and the
     largest difference of probability is printed. Where that is above 0.001, nothing is written.
     """
-    from lungmask_cli.inference.export import export as write
-    from lungmask_cli.inference.manifest import find_weights
+    from lungmask_cli.models.export import export as write
+    from lungmask_cli.models.manifest import find_weights
 
     path = find_weights(weights)
     say(f"weights {path}, as {kind}")

@@ -16,12 +16,12 @@ from lungmask_cli.cli.options import Json
 from lungmask_cli.cli.terminal import print_table, say
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import UsageError
-from lungmask_cli.inference.manifest import find_weights, read_manifest, shipped_weights
+from lungmask_cli.models.manifest import find_weights, read_manifest, shipped_weights
 from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, NO_DISCRIMINATOR, with_known_parts
 from lungmask_cli.networks.presets import PRESETS, Preset, find_preset
 
 if TYPE_CHECKING:
-    from lungmask_cli.networks.anatomy import Anatomy
+    from lungmask_cli.networks.summary import Anatomy
 
 # What decides whether a file can be read and a network can run, each by the names it is distributed under.
 _PACKAGES = {
@@ -211,7 +211,7 @@ def _preset_row(name: str, preset: Preset) -> tuple[str, ...]:
 
 def _weights_facts(name: str, path: Path) -> dict[str, Any]:
     """What the manifest says, and whether the file is the one that it was written for."""
-    from lungmask_cli.datasets.prepared import file_sha256
+    from lungmask_cli.files import file_sha256
 
     manifest = read_manifest(path)
     return {
@@ -288,9 +288,9 @@ def _dissect(config: TrainConfig) -> "dict[str, Anatomy]":
 
     choose_device(Hardware("cpu"))
 
-    from lungmask_cli.networks.anatomy import dissect
     from lungmask_cli.networks.discriminators import build_discriminator
     from lungmask_cli.networks.generators import build_generator
+    from lungmask_cli.networks.summary import dissect
 
     shape = (config.image_size, config.image_size)
     networks = {"generator": dissect(build_generator(config.generator, shape))}
@@ -299,7 +299,7 @@ def _dissect(config: TrainConfig) -> "dict[str, Anatomy]":
 
 
 def _heading(role: str, anatomy: "Anatomy", size: int) -> str:
-    from lungmask_cli.networks.anatomy import in_short
+    from lungmask_cli.networks.summary import in_short
 
     return (
         f"{role} {anatomy.name}: {in_short(anatomy.parameters)} parameters, "
@@ -308,7 +308,7 @@ def _heading(role: str, anatomy: "Anatomy", size: int) -> str:
 
 
 def _draw(path: Path, networks: "dict[str, Anatomy]", size: int) -> None:
-    from lungmask_cli.imaging.write import write_text
+    from lungmask_cli.files import write_text
     from lungmask_cli.networks.diagram.outline import outline
     from lungmask_cli.networks.diagram.svg import draw_svg
 

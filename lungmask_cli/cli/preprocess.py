@@ -39,8 +39,8 @@ def preprocess(
     from lungmask_cli.datasets.layouts import find_pairs
     from lungmask_cli.datasets.preparation import Preparation, prepare
     from lungmask_cli.datasets.splits import resolve_split
-    from lungmask_cli.imaging.radiograph import ReadOptions
-    from lungmask_cli.imaging.write import check_writable
+    from lungmask_cli.files import check_writable
+    from lungmask_cli.formats.read_options import ReadOptions
     from lungmask_cli.processes import available_cores
 
     check_writable(output)

@@ -20,7 +20,7 @@ def runs(
 ) -> None:
     """List training runs with how far they are and their Dice: a table on a terminal, CSV elsewhere."""
     from lungmask_cli.errors import UsageError, near_path
-    from lungmask_cli.imaging.write import csv_text
+    from lungmask_cli.files import csv_text
     from lungmask_cli.training.listing import find_runs
 
     if not folder.is_dir():

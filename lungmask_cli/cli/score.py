@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lungmask_cli.cli.options import Jobs, MaxPixels
-from lungmask_cli.cli.scoring import Asked, Files, Folders, compare_folders
+from lungmask_cli.cli.score_run import Asked, Files, Folders, compare_folders
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.processes import available_cores
 

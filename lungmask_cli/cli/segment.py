@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lungmask_cli.cli.options import COMPUTES, Device, HashNames, MaxPixels, Polarity, ResolutionTag
-from lungmask_cli.cli.segmenting import Pages, Where, run_batch, show_plan
+from lungmask_cli.cli.segment_run import Pages, Where, run_batch, show_plan
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import UsageError
-from lungmask_cli.inference.manifest import DEFAULT_WEIGHTS
+from lungmask_cli.models.manifest import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
-    from lungmask_cli.inference.outputs import Outputs
+    from lungmask_cli.batch.outputs import Outputs
     from lungmask_cli.scoring.pairing import MaskFiles
 
 _FILES, _AGAIN, _HOW = "What is written", "What is there already", "How lungs are found"
@@ -139,10 +139,10 @@ def segment(
     images = _find_radiographs(inputs or [], file_list or [], output)
     extras = {"probabilities": probabilities, "overlays": overlay, "contours": contours, "dicom_seg": dicom_seg}
 
-    from lungmask_cli.imaging.radiograph import ReadOptions
-    from lungmask_cli.inference.batch import Settings
-    from lungmask_cli.inference.jobs import plan
-    from lungmask_cli.inference.restart import existing_mode
+    from lungmask_cli.batch.jobs import plan
+    from lungmask_cli.batch.options import Settings
+    from lungmask_cli.batch.table import existing_mode
+    from lungmask_cli.formats.read_options import ReadOptions
 
     settings = Settings(
         outputs=_outputs(output, labels, extras, hash_names),
@@ -165,7 +165,7 @@ def segment(
 
 
 def _outputs(folder: Path, labels: bool, extras: Mapping[str, bool], hash_names: bool) -> "Outputs":
-    from lungmask_cli.inference.outputs import Outputs
+    from lungmask_cli.batch.outputs import Outputs
     from lungmask_cli.scoring.pairing import DICOM_SEG
 
     if extras[DICOM_SEG] and hash_names:
@@ -182,8 +182,8 @@ def _hand_made(folder: Path | None) -> "MaskFiles | None":
 
 
 def _find_radiographs(inputs: list[Path], lists: list[Path], output: Path) -> list[tuple[Path, Path]]:
-    from lungmask_cli.imaging.read import find_images
-    from lungmask_cli.inference.jobs import read_list
+    from lungmask_cli.batch.jobs import read_list
+    from lungmask_cli.formats.find import find_images
 
     if not inputs and not lists:
         raise UsageError("no radiographs were given", "Name files or folders, or give a --list.")

@@ -147,7 +147,7 @@ def write_table(path: Path, table: str) -> None:
     Raises:
         UsageError: it could not be written as a file.
     """
-    from lungmask_cli.imaging.write import write_text
+    from lungmask_cli.files import write_text
 
     try:
         write_text(path, table)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lungmask_cli.cli.options import COMPUTES, Device, Jobs, MaxPixels, Polarity
-from lungmask_cli.cli.training import (
+from lungmask_cli.cli.train_run import (
     beginning,
     open_data,
     parse_losses,
@@ -18,11 +18,11 @@ from lungmask_cli.cli.training import (
     train_from,
 )
 from lungmask_cli.config import MAX_PIXELS
-from lungmask_cli.inference.manifest import find_weights
+from lungmask_cli.models.manifest import find_weights
 from lungmask_cli.networks.backend import Hardware
 from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, LOSSES, Part
 from lungmask_cli.networks.presets import PRESETS
-from lungmask_cli.training.record import Record
+from lungmask_cli.training.plan import Record
 
 _RUN, _RECIPE, _PARTS, _IMAGES = "The run", "The recipe", "Other parts", "The images"
 _MEMORY = 4.0

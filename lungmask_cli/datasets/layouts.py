@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lungmask_cli.datasets.prepared import is_prepared
 from lungmask_cli.errors import UsageError, near_path
-from lungmask_cli.imaging.read import IMAGE_SUFFIXES, RASTER_SUFFIXES
+from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES, RASTER_SUFFIXES
 from lungmask_cli.text import counted, fitting, printable
 
 # The radiographs of public sets keep their names wherever they are copied to.

@@ -14,15 +14,16 @@ from pathlib import Path
 
 import lungmask_cli
 from lungmask_cli.datasets.layouts import Pair, Pairing, without_names
-from lungmask_cli.datasets.prepared import Entry, PreparedSet, file_sha256, hashed_name, write_manifest
+from lungmask_cli.datasets.prepared import Entry, PreparedSet, write_manifest
 from lungmask_cli.errors import ImageError, UsageError
+from lungmask_cli.files import PARTIAL, file_sha256, hashed_name, write_text
+from lungmask_cli.formats.masks import read_masks
+from lungmask_cli.formats.png import write_grey16, write_mask
+from lungmask_cli.formats.radiographs import read_radiograph
+from lungmask_cli.formats.read_options import DEFAULTS, ReadOptions
 from lungmask_cli.imaging.geometry import Letterbox
-from lungmask_cli.imaging.masks import read_masks
 from lungmask_cli.imaging.polarity import standardized
-from lungmask_cli.imaging.radiograph import DEFAULTS, Mask, Radiograph, ReadOptions
-from lungmask_cli.imaging.raster import size_text
-from lungmask_cli.imaging.read import read_radiograph
-from lungmask_cli.imaging.write import PARTIAL, write_grey16, write_mask, write_text
+from lungmask_cli.imaging.radiograph import Mask, Radiograph, size_text
 from lungmask_cli.processes import in_processes
 
 _JOURNAL = ".journal.jsonl"

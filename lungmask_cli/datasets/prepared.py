@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.imaging.write import csv_rows, csv_text, write_text
+from lungmask_cli.files import csv_rows, csv_text, write_text
 
 MANIFEST = "manifest.csv"
 
@@ -130,20 +130,3 @@ def _entries(rows: Iterable[dict[str, str]]) -> Iterator[Entry]:
     for row in rows:
         values: dict[str, Any] = {name: types[name](row[name]) for name in types}
         yield Entry(**values)
-
-
-def hashed_name(path: Path) -> str:
-    """What a file is called where its own name must not be written: the first 16 digits of its SHA-256.
-
-    The sum is that of the content, because one of the name could be found by trying names.
-    """
-    return file_sha256(path)[:16]
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file as hexadecimal text."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

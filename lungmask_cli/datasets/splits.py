@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.imaging.write import csv_rows
+from lungmask_cli.files import csv_rows
 
 TRAIN, VAL, TEST, UNUSED = "train", "val", "test", "unused"
 SPLITS = (TRAIN, VAL, TEST, UNUSED)

@@ -11,8 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from lungmask_cli.files import written_whole
 from lungmask_cli.gallery.picture import Picture
-from lungmask_cli.imaging.write import written_whole
 from lungmask_cli.text import printable
 
 Legend = Sequence[tuple[tuple[int, int, int], str]]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lungmask_cli.formats.png import GREY_PNG
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
-from lungmask_cli.imaging.write import GREY_PNG
 
 Colour = tuple[int, int, int]
 

@@ -14,6 +14,8 @@ T = TypeVar("T", bound=np.generic)
 
 # Beside lungs that are looked at more closely, as a share of their longer side: what a first look may have missed.
 ZOOM_MARGIN = 0.05
+# Of their height: two lungs are 0.87 and more on the validation images, changed ones among them; one is half that.
+LEAST_WIDTH = 0.75
 
 
 def resize(image: NDArray[Any], height: int, width: int) -> FloatImage:

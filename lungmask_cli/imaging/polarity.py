@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lungmask_cli.imaging.borders import within_borders
 from lungmask_cli.imaging.geometry import Letterbox, resize
-from lungmask_cli.imaging.intensity import normalize
+from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.radiograph import FloatImage, Radiograph
 
 DARK_BONES = "bones were dark and were made bright"

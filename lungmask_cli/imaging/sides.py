@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lungmask_cli.imaging.components import Integers, Runs, find_runs
 from lungmask_cli.imaging.radiograph import Mask
-from lungmask_cli.imaging.runs import Integers, Runs, find_runs
 
 # Parts with less than this share of the largest part's area are no lung, as in the clean-up of masks.
 _SMALLEST_SHARE = 0.1

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.radiograph import Mask
-from lungmask_cli.inference.predict import Prediction
 from lungmask_cli.inference.signs import Likeness, look_at, measure
+from lungmask_cli.inference.two_pass import Prediction
 
 GOOD, DOUBTFUL = "good", "doubtful"
 # A mask is doubtful where a lower Dice than this is to be expected.

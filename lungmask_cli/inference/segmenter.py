@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungmask_cli.errors import ImageError
+from lungmask_cli.formats.radiographs import read_radiograph
+from lungmask_cli.formats.read_options import DEFAULTS, ReadOptions
 from lungmask_cli.imaging.polarity import standardized
-from lungmask_cli.imaging.radiograph import DEFAULTS, FloatImage, Mask, Radiograph, ReadOptions
-from lungmask_cli.imaging.read import read_radiograph
+from lungmask_cli.imaging.radiograph import FloatImage, Mask, Radiograph
 from lungmask_cli.imaging.sides import split_sides
-from lungmask_cli.inference.manifest import DEFAULT_WEIGHTS, find_weights
-from lungmask_cli.inference.network import KERAS, Network, load_network, start
-from lungmask_cli.inference.predict import Prediction, as_mask, content, predict
 from lungmask_cli.inference.quality import Quality, assess, usual_of
+from lungmask_cli.inference.two_pass import Prediction, as_mask, content, predict
+from lungmask_cli.models.load import KERAS, load_network, start
+from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights
+from lungmask_cli.models.network import Network
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from scipy import ndimage
 
 from lungmask_cli.imaging.geometry import Letterbox, nearest, resize
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
-from lungmask_cli.inference.predict import THRESHOLD, Prediction
+from lungmask_cli.inference.two_pass import Prediction
+from lungmask_cli.models.network import THRESHOLD
 
 GRID = 192
 THUMBNAIL_SIDE = 12

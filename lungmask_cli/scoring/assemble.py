@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lungmask_cli.imaging.masks import LEFT, LUNGS, RIGHT
-from lungmask_cli.imaging.read import IMAGE_SUFFIXES, find_images
+from lungmask_cli.formats.find import find_images
+from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES
+from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
 from lungmask_cli.scoring.compare import Spacing
 from lungmask_cli.scoring.evaluate import Case, Outcome
 from lungmask_cli.scoring.manifest import Manifest

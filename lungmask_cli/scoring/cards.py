@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from lungmask_cli.gallery.page import Card
 from lungmask_cli.gallery.page import Column as GalleryColumn
 from lungmask_cli.gallery.picture import OVER, UNDER
-from lungmask_cli.imaging.masks import LUNGS
+from lungmask_cli.imaging.radiograph import LUNGS
 from lungmask_cli.scoring.compare import Score
 from lungmask_cli.scoring.definitions import HEADLINES, Column, in_order
 from lungmask_cli.scoring.report import Report, number

@@ -7,8 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.imaging.masks import LEFT, LUNGS, RIGHT
-from lungmask_cli.imaging.radiograph import LungMask, Mask
+from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask, Mask
 from lungmask_cli.scoring.definitions import COMPONENTS, METRICS, SURFACE, Column
 from lungmask_cli.scoring.overlap import Overlap, overlap
 from lungmask_cli.scoring.sides import split_like

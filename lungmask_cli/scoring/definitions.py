@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.imaging.masks import LEFT, LUNGS, RIGHT
+from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
 
 Better = Literal["higher", "lower", "zero", ""]
 HIGHER: Better = "higher"

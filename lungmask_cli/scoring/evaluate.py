@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.imaging.intensity import normalize
-from lungmask_cli.imaging.masks import RIGHT_LEFT, MaskOptions
-from lungmask_cli.imaging.radiograph import LungMask
-from lungmask_cli.imaging.raster import size_text
-from lungmask_cli.imaging.read import read_radiograph, read_spacing
+from lungmask_cli.formats.masks import MaskOptions
+from lungmask_cli.formats.radiographs import read_radiograph, read_spacing
+from lungmask_cli.imaging.normalization import normalize
+from lungmask_cli.imaging.radiograph import RIGHT_LEFT, LungMask, size_text
 from lungmask_cli.scoring.compare import Measure, Score, Spacing, failure, score_masks
 from lungmask_cli.scoring.pairing import Files, MaskPair, read_files
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.imaging.masks import MASK_SUFFIXES
-from lungmask_cli.imaging.read import IMAGE_SUFFIXES
-from lungmask_cli.imaging.write import csv_rows
+from lungmask_cli.files import csv_rows
+from lungmask_cli.formats.masks import MASK_SUFFIXES
+from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES
 
 _NAMES = ("id", "file", "image", "name", "filename")
 _PATIENTS = ("patient", "patient_id", "patientid")

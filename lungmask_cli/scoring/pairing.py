@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from lungmask_cli.errors import ImageError, UsageError, near_path
-from lungmask_cli.imaging.masks import DEFAULT_MASKS, LEFT, LUNGS, MASK_SUFFIXES, RIGHT, MaskOptions, read_sides
-from lungmask_cli.imaging.radiograph import LungMask
+from lungmask_cli.formats.masks import DEFAULT_MASKS, MASK_SUFFIXES, MaskOptions, read_sides
+from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask
 
 OVERLAYS, PROBABILITIES, DICOM_SEG = "overlays", "probabilities", "dicom_seg"
 _NO_MASKS = frozenset({OVERLAYS, PROBABILITIES, DICOM_SEG})

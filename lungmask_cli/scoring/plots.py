@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.imaging.write import written_whole
+from lungmask_cli.files import written_whole
 from lungmask_cli.scoring.compare import Score
 from lungmask_cli.scoring.definitions import Column
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.imaging.masks import LUNGS
-from lungmask_cli.imaging.write import csv_text
+from lungmask_cli.files import csv_text
+from lungmask_cli.imaging.radiograph import LUNGS
 from lungmask_cli.scoring.compare import FAILED, Score
 from lungmask_cli.scoring.definitions import HEADLINES, Column, in_order
 from lungmask_cli.scoring.statistics import Comparison, Statistic, Summary

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from lungmask_cli.config import NO_CONTRAST, AugmentationConfig
 from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.errors import ImageError
+from lungmask_cli.formats.masks import read_mask
+from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.contrast import enhance
 from lungmask_cli.imaging.geometry import resize
-from lungmask_cli.imaging.masks import read_mask
 from lungmask_cli.imaging.radiograph import FloatImage
-from lungmask_cli.imaging.read import read_radiograph
 from lungmask_cli.training.augmentation import augment
 
 _BYTES_PER_PIXEL = 3  # of image and mask

@@ -10,13 +10,13 @@ import keras
 from tqdm import tqdm
 
 from lungmask_cli.config import TrainConfig
-from lungmask_cli.imaging.write import csv_text, write_text
-from lungmask_cli.inference.manifest import BEST
-from lungmask_cli.inference.weights import save_weights
+from lungmask_cli.files import csv_text, write_text
+from lungmask_cli.models.manifest import BEST
+from lungmask_cli.models.weights import save_weights
 from lungmask_cli.training.batches import RadiographBatches
 from lungmask_cli.training.checkpoint import Checkpoint, Progressed
 from lungmask_cli.training.curves import draw_curves
-from lungmask_cli.training.record import METRICS
+from lungmask_cli.training.plan import METRICS
 
 LAST = "last"
 # Drawing them takes as long as a small epoch.

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.imaging.write import written_whole
-from lungmask_cli.training.record import CHECKPOINT
+from lungmask_cli.files import written_whole
+from lungmask_cli.training.plan import CHECKPOINT
 
 _FACTS = "facts"
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lungmask_cli.imaging.write import written_whole
+from lungmask_cli.files import written_whole
 
 _LOSSES = ("segmentation_loss", "generator_adversarial_loss", "discriminator_loss")
 

@@ -19,17 +19,8 @@ import numpy as np
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.datasets.prepared import PreparedSet
 from lungmask_cli.datasets.splits import draw_folds
-from lungmask_cli.imaging.write import csv_text, write_text
-from lungmask_cli.training.record import (
-    CONFIG,
-    RECORD,
-    SPLIT,
-    SUMMARY,
-    TEST_DICE,
-    Record,
-    refuse_other_run,
-    write_record,
-)
+from lungmask_cli.files import csv_text, write_text
+from lungmask_cli.training.plan import CONFIG, RECORD, SPLIT, SUMMARY, TEST_DICE, Record, refuse_other_run, write_record
 from lungmask_cli.training.run import Conditions, train
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lungmask_cli.config import read_toml
 from lungmask_cli.errors import ConfigError
-from lungmask_cli.training.record import CONFIG, METRICS, RECORD, SUMMARY
+from lungmask_cli.training.plan import CONFIG, METRICS, RECORD, SUMMARY
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from lungmask_cli.config import AugmentationConfig
+from lungmask_cli.formats.png import write_picture
 from lungmask_cli.imaging.overlay import draw_overlay
 from lungmask_cli.imaging.radiograph import FloatImage
-from lungmask_cli.imaging.write import write_picture
 from lungmask_cli.training.augmentation import augment
 from lungmask_cli.training.batches import RadiographBatches
 

@@ -28,14 +28,15 @@ from lungmask_cli.config import OptimizerConfig, TrainConfig
 from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.datasets.splits import TEST, TRAIN, VAL, hold_out_validation
 from lungmask_cli.errors import UsageError
+from lungmask_cli.files import csv_text, write_text
 from lungmask_cli.imaging.radiograph import Mask
 from lungmask_cli.imaging.sides import split_sides
-from lungmask_cli.imaging.write import csv_text, write_text
-from lungmask_cli.inference.manifest import BEST, FORMAT, manifest_path
-from lungmask_cli.inference.network import Network, load_network
-from lungmask_cli.inference.predict import Prediction, as_mask, predict
 from lungmask_cli.inference.quality import USUAL, find_usual
-from lungmask_cli.inference.weights import load_model
+from lungmask_cli.inference.two_pass import Prediction, as_mask, predict
+from lungmask_cli.models.load import load_network
+from lungmask_cli.models.manifest import BEST, FORMAT, manifest_path
+from lungmask_cli.models.network import Network
+from lungmask_cli.models.weights import load_model
 from lungmask_cli.networks.adversarial import AdversarialModel, build_adversarial_model
 from lungmask_cli.networks.backend import Device
 from lungmask_cli.processes import available_cores
@@ -45,7 +46,7 @@ from lungmask_cli.training.callbacks import Clock, Progress, RunRecorder
 from lungmask_cli.training.checkpoint import Checkpoint, restore
 from lungmask_cli.training.distribution import OneDevice, find_devices
 from lungmask_cli.training.pictures import ProgressStrips
-from lungmask_cli.training.record import CONFIG, SPLIT, SUMMARY, TEST_DICE, Record, refuse_other_run, write_record
+from lungmask_cli.training.plan import CONFIG, SPLIT, SUMMARY, TEST_DICE, Record, refuse_other_run, write_record
 
 # Threads that make batches. With one, Keras lets TensorFlow tune its pipeline, and that slept for seconds at the start
 # of epochs, an eighth of the time of a long run; with four, a GPU does not wait.

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 import lungmask_cli
-from lungmask_cli.inference.manifest import shipped_weights
+from lungmask_cli.models.manifest import shipped_weights
 from lungmask_cli.networks.presets import PRESETS
 
 

@@ -114,7 +114,7 @@ def test_a_traceback_of_the_reader_does_not_either(ward):
     import subprocess
     import sys
 
-    code = "import sys; from pathlib import Path; from lungmask_cli.imaging.read import read_radiograph\n"
+    code = "import sys; from pathlib import Path; from lungmask_cli.formats.radiographs import read_radiograph\n"
     for path in sorted(ward.iterdir()):
         command = [sys.executable, "-c", f"{code}read_radiograph(Path({str(path)!r}))"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

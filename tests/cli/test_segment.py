@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from lungmask_cli.batch import rows
+from lungmask_cli.batch import worker as batch
 from lungmask_cli.cli.app import app
-from lungmask_cli.imaging.masks import read_lung_mask
-from lungmask_cli.inference import batch, rows
+from lungmask_cli.formats.masks import read_lung_mask
 from tests.dicoms import write_dicom
 from tests.inference.by_hand import by_hand
 from tests.phantoms import draw_phantom, save_grey, save_mask

@@ -13,8 +13,9 @@ from PIL import Image
 
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import Preparation, prepare
-from lungmask_cli.datasets.prepared import hashed_name, read_prepared
-from lungmask_cli.imaging.masks import read_mask
+from lungmask_cli.datasets.prepared import read_prepared
+from lungmask_cli.files import hashed_name
+from lungmask_cli.formats.masks import read_mask
 from tests.phantoms import draw_phantom, save_grey, save_mask, write_plain_set
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from lungmask_cli.batch.gallery import write_gallery
+from lungmask_cli.batch.rows import WRITTEN, Row
 from lungmask_cli.gallery.page import Card, Column, open_gallery
 from lungmask_cli.gallery.picture import OVER, UNDER, Picture, draw_errors, draw_lungs
-from lungmask_cli.inference.gallery import write_gallery
-from lungmask_cli.inference.rows import WRITTEN, Row
 from tests.phantoms import draw_phantom
 
 HOSTILE = "</script><script>window.hacked=1</script>"

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lungmask_cli.imaging.intensity import normalize
+from lungmask_cli.formats.radiographs import read_radiograph
+from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.polarity import DARK_BONES, polarity_score, standardized
 from lungmask_cli.imaging.radiograph import Radiograph
-from lungmask_cli.imaging.read import read_radiograph
 from tests.phantoms import draw_phantom
 
 ROOT = Path(__file__).parents[2]

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from lungmask_cli.inference import engines, segmenter
-from lungmask_cli.inference.network import Network
+from lungmask_cli.batch import engines
+from lungmask_cli.inference import segmenter
+from lungmask_cli.models.network import Network
 from lungmask_cli.networks.backend import Device
 
 MANIFEST = {"sha256": "0" * 64, "config": {"image_size": 64, "zoom": True}}

@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
+from lungmask_cli.batch.jobs import plan
 from lungmask_cli.config import TrainConfig
-from lungmask_cli.datasets.prepared import file_sha256
 from lungmask_cli.errors import UsageError
+from lungmask_cli.files import file_sha256
+from lungmask_cli.imaging.components import clean
 from lungmask_cli.imaging.geometry import resize
-from lungmask_cli.inference.cleanup import clean
-from lungmask_cli.inference.jobs import plan
-from lungmask_cli.inference.manifest import find_weights, shipped_folder
-from lungmask_cli.inference.network import Network, load_network
-from lungmask_cli.inference.predict import as_mask, predict
-from lungmask_cli.inference.weights import load_model, save_weights
+from lungmask_cli.inference.two_pass import as_mask, predict
+from lungmask_cli.models.load import load_network
+from lungmask_cli.models.manifest import find_weights, shipped_folder
+from lungmask_cli.models.network import Network
+from lungmask_cli.models.weights import load_model, save_weights
 from lungmask_cli.networks.generators import build_generator
 from tests.phantoms import draw_phantom
 

@@ -10,7 +10,6 @@ from scipy import ndimage
 
 from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.geometry import WHOLE, Letterbox, resize
-from lungmask_cli.inference.predict import Look, Prediction, as_mask
 from lungmask_cli.inference.quality import (
     DOUBTFUL,
     GOOD,
@@ -25,6 +24,7 @@ from lungmask_cli.inference.quality import (
     usual_of,
 )
 from lungmask_cli.inference.signs import THUMBNAIL_SIDE
+from lungmask_cli.inference.two_pass import Look, Prediction, as_mask
 
 FITTED = Path(__file__).parents[2] / "lungmask_cli" / "inference" / "quality.json"
 SIZE = 256

@@ -8,9 +8,10 @@ import pytest
 
 import lungmask_cli
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.inference.network import in_one_go, start
-from lungmask_cli.inference.predict import predict
 from lungmask_cli.inference.segmenter import Segmenter
+from lungmask_cli.inference.two_pass import predict
+from lungmask_cli.models.load import start
+from lungmask_cli.models.network import in_one_go
 from tests.inference.by_hand import NETWORK, by_hand
 from tests.phantoms import draw_phantom, save_grey
 

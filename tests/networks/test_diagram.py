@@ -9,7 +9,6 @@ import pytest
 from keras import layers
 
 from lungmask_cli.config import DiscriminatorConfig, GeneratorConfig
-from lungmask_cli.networks.anatomy import TIMES, dissect
 from lungmask_cli.networks.diagram.layout import lay_out
 from lungmask_cli.networks.diagram.outline import find_legs, outline
 from lungmask_cli.networks.diagram.svg import PEN as SVG_PEN
@@ -19,6 +18,7 @@ from lungmask_cli.networks.diagram.text import draw_text
 from lungmask_cli.networks.discriminators import build_discriminator
 from lungmask_cli.networks.generators import build_generator
 from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS
+from lungmask_cli.networks.summary import TIMES, dissect
 
 SHAPE = (64, 64)
 SVG = "{http://www.w3.org/2000/svg}"

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.imaging.masks import LEFT, RIGHT
-from lungmask_cli.imaging.radiograph import LungMask
+from lungmask_cli.imaging.radiograph import LEFT, RIGHT, LungMask
 from lungmask_cli.scoring.compare import EMPTY, SCORED, Measure, score_masks
 from lungmask_cli.scoring.definitions import METRICS, Column, chosen_metrics, explanation, in_order
 

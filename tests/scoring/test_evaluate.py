@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungmask_cli.imaging.masks import DEFAULT_MASKS
+from lungmask_cli.formats.masks import DEFAULT_MASKS
 from lungmask_cli.scoring.assemble import make_cases
 from lungmask_cli.scoring.compare import EMPTY, FAILED, SCORED, Measure
 from lungmask_cli.scoring.evaluate import DRAWN, OTHER, TRUTH, Evaluation, evaluate_all

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.imaging.masks import LEFT, LUNGS, RIGHT, MaskOptions
+from lungmask_cli.formats.masks import MaskOptions
+from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
 from lungmask_cli.scoring.pairing import find_masks, pair_masks, read_files
 from tests.phantoms import save_mask
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.imaging.masks import LEFT, RIGHT
+from lungmask_cli.imaging.radiograph import LEFT, RIGHT
 from lungmask_cli.scoring.assemble import Grouping, group, make_report, sides_seem_exchanged
 from lungmask_cli.scoring.cards import gallery_cards, gallery_columns, picture_side
 from lungmask_cli.scoring.compare import EMPTY, FAILED, SCORED, Score

@@ -15,7 +15,7 @@ from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import Preparation, prepare
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.training.callbacks import RunRecorder
-from lungmask_cli.training.record import read_record
+from lungmask_cli.training.plan import read_record
 from lungmask_cli.training.run import Conditions, train
 from tests.phantoms import write_plain_set
 from tests.training.test_training import TINY

@@ -13,7 +13,7 @@ from lungmask_cli.config import TrainConfig
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import Preparation, prepare
 from lungmask_cli.errors import UsageError
-from lungmask_cli.inference.weights import load_model
+from lungmask_cli.models.weights import load_model
 from lungmask_cli.networks.backend import Device, Hardware, choose_device
 from lungmask_cli.training import distribution
 from lungmask_cli.training.cluster import Cluster, read_cluster

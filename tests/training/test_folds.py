@@ -10,7 +10,7 @@ from lungmask_cli.datasets.splits import TEST, TRAIN, VAL, draw_folds
 from lungmask_cli.errors import UsageError
 from lungmask_cli.training.folds import train_folds, with_folds
 from lungmask_cli.training.listing import find_runs
-from lungmask_cli.training.record import Record, Source
+from lungmask_cli.training.plan import Record, Source
 from lungmask_cli.training.run import Conditions
 from tests.training.test_training import TINY, make_set
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from lungmask_cli.config import AugmentationConfig, TrainConfig
 from lungmask_cli.errors import ConfigError, UsageError
-from lungmask_cli.inference.weights import load_model
+from lungmask_cli.models.weights import load_model
 from lungmask_cli.networks.adversarial import build_adversarial_model
 from lungmask_cli.training.callbacks import RunRecorder
 from lungmask_cli.training.checkpoint import Progressed

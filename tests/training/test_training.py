@@ -11,8 +11,8 @@ from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import Preparation, prepare
 from lungmask_cli.datasets.splits import read_split
 from lungmask_cli.errors import UsageError
-from lungmask_cli.inference.network import load_network
-from lungmask_cli.inference.weights import load_model
+from lungmask_cli.models.load import load_network
+from lungmask_cli.models.weights import load_model
 from lungmask_cli.networks.presets import PRESETS
 from lungmask_cli.training.augmentation import augment
 from lungmask_cli.training.batches import RadiographBatches

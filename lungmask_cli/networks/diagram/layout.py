@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lungmask_cli.networks.anatomy import TIMES, in_short
 from lungmask_cli.networks.diagram.outline import Block, Branch, Outline, shape_text
+from lungmask_cli.networks.summary import TIMES, in_short
 
 HARD_SPACE = "\N{NO-BREAK SPACE}"
 

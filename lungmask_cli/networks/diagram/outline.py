@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from lungmask_cli.networks.anatomy import TIMES, Anatomy, Layer
+from lungmask_cli.networks.summary import TIMES, Anatomy, Layer
 
 _INPUT = "InputLayer"
 

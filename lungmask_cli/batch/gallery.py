@@ -1,0 +1,168 @@
+"""The page of a batch: every radiograph with the contours of its lungs, what is known of them, and why to doubt it."""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
+
+from lungmask_cli.batch.jobs import Job
+from lungmask_cli.batch.options import Settings
+from lungmask_cli.batch.rows import Row
+from lungmask_cli.errors import ImageError
+from lungmask_cli.formats.masks import MaskOptions, read_lung_mask
+from lungmask_cli.formats.radiographs import read_radiograph
+from lungmask_cli.formats.read_options import ReadOptions
+from lungmask_cli.gallery.page import Card, Column, open_gallery
+from lungmask_cli.gallery.picture import LEFT_LUNG, RIGHT_LUNG, Picture, draw_lungs, reduced_shape
+from lungmask_cli.imaging.polarity import standardized
+from lungmask_cli.imaging.sides import split_sides
+from lungmask_cli.processes import available_cores, in_threads
+
+LEGEND = ((RIGHT_LUNG, "right lung (the patient's)"), (LEFT_LUNG, "left lung"))
+# Pictures of many radiographs are smaller, so that a browser can hold the page; the smallest still fill a card.
+_SIDES = ((200, 768), (2000, 512), (10_000, 320))
+_SMALLEST_SIDE = 224
+# The first is what cards are sorted by when the page opens, and the next three are on them, too.
+_COLUMNS = (
+    Column("quality_score", "Quality (exp. Dice)", "higher", 3),
+    Column("confidence", "Confidence", "higher", 3),
+    Column("dice", "Dice", "higher", 4),
+    Column("lung_area_cm2", "Lung area (cm²)", "", 1),
+    Column("lung_area_px", "Lung pixels", "", 0),
+    Column("right_to_left", "Right / left", "", 2),
+    Column("right_area_cm2", "Right lung (cm²)", "", 1),
+    Column("left_area_cm2", "Left lung (cm²)", "", 1),
+    Column("right_area_px", "Right lung pixels", "", 0),
+    Column("left_area_px", "Left lung pixels", "", 0),
+)
+_RATIO = "right_to_left"
+_NO_PICTURE = "no picture: its radiograph or mask cannot be read any more"
+
+
+def thumbnail_side(count: int) -> int:
+    """The longer side in pixels of the thumbnails of `count` radiographs."""
+    return next((side for limit, side in _SIDES if count <= limit), _SMALLEST_SIDE)
+
+
+def draw_thumbnail(source: Path, mask: Path, options: ReadOptions, correct_polarity: bool, side: int) -> Picture | None:
+    """The contours of the lungs on the radiograph, both read back from disk, so that any finished batch can be shown.
+
+    Args:
+        source: the radiograph.
+        mask: the PNG that was written for it, of 0 and 255 or of labels.
+        options: what the readers accept.
+        correct_polarity: make bones bright where they are not.
+        side: the most pixels on the longer side.
+
+    Returns:
+        The picture, or None where a file cannot be read any more, or the radiograph has another size than its mask.
+    """
+    try:
+        drawn = read_lung_mask(mask, MaskOptions(read=options))
+        radiograph = read_radiograph(source, options)
+    except ImageError:
+        return None
+    if radiograph.shape != drawn.shape:
+        return None
+    image, _ = standardized(radiograph, correct_polarity, reduced_shape(drawn.shape, side))
+    if drawn.right is None or drawn.left is None:
+        return draw_lungs(image, *split_sides(drawn.lungs), side)
+    return draw_lungs(image, drawn.right, drawn.left, side)
+
+
+def make_gallery(path: Path, settings: Settings, rows: Mapping[Job, Row]) -> None:
+    """The page of a batch, from what it left on disk.
+
+    Raises:
+        OSError: the page cannot be written.
+    """
+    side = thumbnail_side(len(rows))
+
+    def draw(job: Job) -> Picture | None:
+        mask = rows[job].mask
+        if not mask:
+            return None
+        return draw_thumbnail(
+            job.source, settings.outputs.folder / mask, settings.read, settings.correct_polarity, side
+        )
+
+    title = f"Lungs by {', '.join(settings.weights)}"
+    write_gallery(path, title, list(rows.values()), in_threads(draw, rows, available_cores()))
+
+
+def write_gallery(path: Path, title: str, rows: Sequence[Row], thumbnails: Iterable[Picture | None]) -> None:
+    """Write the page: a card for every row, those that failed and those of the least quality first.
+
+    Pictures go to the file as they come, so that memory does not grow with their number.
+
+    Args:
+        path: the HTML file.
+        title: of the page.
+        rows: what is known of each radiograph.
+        thumbnails: the picture of each row, in their order; None where there is none.
+
+    Raises:
+        OSError: the page cannot be written.
+        ValueError: there are more or fewer thumbnails than rows.
+    """
+    names = _short_names([row.file for row in rows])
+    with open_gallery(path, title) as page:
+        cards = []
+        for name, row, picture in zip(names, rows, thumbnails, strict=True):
+            cards.append(_card(name, row, None if picture is None else page.add_picture(picture)))
+        page.finish(_columns(cards), cards, LEGEND, _summary(rows), show_notes=any(card.note for card in cards))
+
+
+def _short_names(files: Sequence[str]) -> list[str]:
+    """The files from the folder on that they have in common: the whole path would not fit onto a card."""
+    try:
+        common = os.path.commonpath([PurePath(file).parent for file in files])
+    except ValueError:  # some are absolute and some not, or there are none
+        return list(files)
+    return [str(PurePath(file).relative_to(common)) for file in files]
+
+
+def _card(name: str, row: Row, picture: int | None) -> Card:
+    lost = (_NO_PICTURE,) if row.mask and picture is None else ()
+    reason = row.reason.removeprefix(f"{row.file}: ")  # the card has the name already
+    note = "; ".join(filter(None, (*row.doubts, reason, *row.warnings, *lost)))
+    return Card(name, _status(row), note, "", _values(row), picture)
+
+
+def _status(row: Row) -> str:
+    return row.quality or row.status
+
+
+def _values(row: Row) -> dict[str, float]:
+    known = {column.name: getattr(row, column.name) for column in _COLUMNS if column.name != _RATIO}
+    known[_RATIO] = _ratio(row.right_area_px, row.left_area_px)
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _ratio(right: int | None, left: int | None) -> float | None:
+    """Infinite where there is no left lung, and nan where there is none at all."""
+    if right is None or left is None:
+        return None
+    if left == 0:
+        return math.inf if right else math.nan
+    return right / left
+
+
+def _columns(cards: Sequence[Card]) -> list[Column]:
+    """Those that some card has a value of; pixels only if some have no cm2."""
+    needs_pixels = any("lung_area_px" in card.values and "lung_area_cm2" not in card.values for card in cards)
+    return [
+        column
+        for column in _COLUMNS
+        if any(column.name in card.values for card in cards) and (needs_pixels or not column.name.endswith("_px"))
+    ]
+
+
+def _summary(rows: Sequence[Row]) -> str:
+    counts = Counter(map(_status, rows))
+    dices = [row.dice for row in rows if row.dice is not None and not math.isnan(row.dice)]
+    mean = f"; mean Dice {sum(dices) / len(dices):.4f} of {len(dices)}" if dices else ""
+    return (
+        f"{len(rows)} radiographs: " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) + mean
+    )

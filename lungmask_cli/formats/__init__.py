@@ -1,0 +1,1 @@
+"""One radiograph or mask file in or out."""

@@ -1,0 +1,1 @@
+"""DICOM radiographs and segmentations."""

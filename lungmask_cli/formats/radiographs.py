@@ -1,0 +1,65 @@
+"""One reader for every kind of radiograph file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lungmask_cli.errors import ImageError
+from lungmask_cli.formats.dicom.pixels import is_dicom, read_dicom, read_dicom_spacing
+from lungmask_cli.formats.jsrt import SIDE, SPACING_MM, SPACING_SOURCE, read_jsrt
+from lungmask_cli.formats.raster import read_raster
+from lungmask_cli.formats.read_options import DEFAULTS, ReadOptions
+from lungmask_cli.imaging.radiograph import Radiograph
+
+RASTER_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"})
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
+IMAGE_SUFFIXES = RASTER_SUFFIXES | DICOM_SUFFIXES | {".img"}
+_LARGEST_VALUE = 1e30
+
+
+def read_radiograph(path: Path, options: ReadOptions = DEFAULTS) -> Radiograph:
+    """The radiograph in `path`: DICOM by content, JSRT's `.IMG` by suffix, else a picture.
+
+    Raises:
+        ImageError: the file cannot be read or is not a radiograph; the message names it and says why.
+    """
+    try:
+        radiograph = _reader(path)(path, options)
+    except ImageError:
+        raise
+    except OSError as error:
+        raise ImageError(
+            f"{path}: cannot be read: {error.strerror or error}", "Check the file and its permissions."
+        ) from error
+    except Exception as error:  # damaged bytes make decoders raise anything; none of it may end a batch
+        raise ImageError(
+            f"{path}: cannot be decoded ({type(error).__name__})", "Copy or export the file again."
+        ) from error
+    least, largest = radiograph.pixels.min(), radiograph.pixels.max()
+    if not (least > -_LARGEST_VALUE and largest < _LARGEST_VALUE):  # false for what is not a number, too
+        raise ImageError(f"{path}: holds values that are no numbers", "Export the file again, as whole numbers.")
+    return radiograph
+
+
+def read_spacing(path: Path) -> tuple[tuple[int, int] | None, tuple[float, float] | None, str]:
+    """Height and width, row and column spacing in mm, and where the spacing came from, without reading the pixels.
+
+    What is not known is None, as it is for pictures, and the source empty.
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    try:
+        if path.suffix.lower() == ".img":
+            return (SIDE, SIDE), SPACING_MM, SPACING_SOURCE
+        return read_dicom_spacing(path) if _reader(path) is read_dicom else (None, None, "")
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _reader(path: Path) -> Callable[[Path, ReadOptions], Radiograph]:
+    suffix = path.suffix.lower()
+    if suffix == ".img":
+        return read_jsrt
+    if suffix in DICOM_SUFFIXES or is_dicom(path):
+        return read_dicom
+    return read_raster

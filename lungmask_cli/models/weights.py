@@ -1,0 +1,97 @@
+"""Weights with their manifest: NAME.weights.h5 and NAME.json.
+
+The manifest holds everything that rebuilds the network, so loading reads numbers and runs no code.
+"""
+
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from lungmask_cli import __version__
+from lungmask_cli.config import TrainConfig
+from lungmask_cli.errors import ConfigError, UsageError
+from lungmask_cli.files import file_sha256, write_text, written_whole
+from lungmask_cli.models.manifest import checked_manifest, manifest_path
+from lungmask_cli.networks.generators import build_generator
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A generator with its weights, and the manifest they came with."""
+
+    generator: keras.Model
+    manifest: dict[str, Any]
+
+
+def save_weights(generator: keras.Model, path: Path, manifest: dict[str, Any], half: bool = False) -> None:
+    """Write the generator's weights and, beside them, the manifest with their SHA-256.
+
+    Args:
+        generator: the network.
+        path: the weight file, ending in `.weights.h5`.
+        manifest: what to record; `config` must be the resolved configuration.
+        half: store half precision, half the size.
+    """
+    with written_whole(path) as partial:
+        generator.save_weights(partial)
+        if half:
+            _halve(partial)
+    record = {**manifest, "file": path.name, "sha256": file_sha256(path), "precision": "float16" if half else "float32"}
+    write_text(manifest_path(path), json.dumps(record, indent=2) + "\n")
+
+
+def load_model(path: Path, size: int | None = None) -> LoadedModel:
+    """The generator at `path`, built from its manifest, with its weights.
+
+    Args:
+        path: the weight file.
+        size: the side in pixels of what it is shown; None for that of the manifest.
+
+    Raises:
+        UsageError: the manifest is missing, broken or of a later format, names a network that this version does not
+            know, or was not made for this file.
+    """
+    manifest = checked_manifest(path)
+    try:
+        config = TrainConfig().merged(manifest["config"])
+        generator = build_generator(config.generator, (size or config.image_size, size or config.image_size))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about what then fails as an error of its own
+            generator.load_weights(path)
+    except (ConfigError, ValueError, OSError, KeyError) as error:
+        written = f"lungmask {manifest.get('lungmask', '?')} with Keras {manifest.get('keras', '?')}"
+        raise UsageError(
+            f"{path}: its weights do not fit its manifest: {error}",
+            f"They were written by {written}; this is lungmask {__version__} with Keras {keras.__version__}.",
+        ) from error
+    return LoadedModel(generator, manifest)
+
+
+def _halve(path: Path) -> None:
+    """Rewrite the HDF5 file with float16 numbers; Keras casts them back when it loads them."""
+    import h5py
+
+    single = path.with_name(path.name + ".single")
+    path.rename(single)
+
+    def copy(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset):
+            values = np.asarray(node)
+            halved = target.create_dataset(
+                name, data=values.astype(np.float16) if values.dtype == np.float32 else values
+            )
+            halved.attrs.update(node.attrs)
+        else:
+            target.require_group(name).attrs.update(node.attrs)
+
+    try:
+        with h5py.File(single) as source, h5py.File(path, "w") as target:
+            target.attrs.update(source.attrs)
+            source.visititems(copy)
+    finally:
+        single.unlink()

@@ -1,0 +1,52 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.data import get_testdata_file
+
+from lungmask_cli.formats.dicom import decode_subprocess as apart
+from lungmask_cli.formats.radiographs import read_radiograph
+from tests.phantoms import save_mask
+
+pytest.importorskip("gdcm", reason="the extra [dicom] is not installed")
+
+
+@pytest.fixture
+def lossless(tmp_path) -> Path:
+    """A radiograph in lossless JPEG, which GDCM decodes in a process of its own."""
+    dataset = get_testdata_file("JPGLosslessP14SV1_1s_1f_8b.dcm", read=True, download=False)
+    if dataset is None:
+        pytest.skip("pydicom-data is not installed")
+    dataset.Modality = "CR"
+    path = tmp_path / "images" / "a.dcm"
+    path.parent.mkdir()
+    dataset.save_as(path)
+    return path
+
+
+def test_when_the_decoder_dies_one_file_fails_and_the_next_is_read(lossless):
+    expected, _ = apart.decode_apart(lossless, "gdcm")
+    (process,) = apart._processes[0]._processes.values()
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    with pytest.raises(RuntimeError, match="died"):
+        apart.decode_apart(lossless, "gdcm")
+    assert np.array_equal(apart.decode_apart(lossless, "gdcm")[0], expected)
+    assert read_radiograph(lossless).shape == expected.shape
+
+
+def test_processes_that_decode_in_processes_of_their_own_come_to_an_end(lossless, tmp_path):
+    shape = read_radiograph(lossless).shape
+    for number in range(9):
+        (tmp_path / "images" / f"{number}.dcm").hardlink_to(lossless)
+    for path in (tmp_path / "images").iterdir():
+        save_mask(tmp_path / "masks" / f"{path.stem}.png", np.ones(shape, bool))
+    command = [sys.executable, "-m", "lungmask_cli", "preprocess", tmp_path, "-o", tmp_path / "dst", "--jobs", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert "10 pairs" in done.stderr
+    assert "leaked" not in done.stderr

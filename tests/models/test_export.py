@@ -1,0 +1,224 @@
+"""Networks in other formats, read back by their own runtimes."""
+
+import json
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from lungmask_cli.cli.app import app
+from lungmask_cli.config import TrainConfig
+from lungmask_cli.errors import UsageError
+from lungmask_cli.imaging.geometry import ZOOM_MARGIN
+from lungmask_cli.inference.two_pass import as_mask, predict
+from lungmask_cli.models import export as exporting
+from lungmask_cli.models.export import FORMATS, LITERT, ONNX, SAVEDMODEL, described, export, find_format
+from lungmask_cli.models.network import drawn_by_keras, made_network
+from lungmask_cli.models.weights import load_model, save_weights
+from lungmask_cli.networks.generators import build_generator
+from tests.phantoms import draw_phantom, save_grey
+
+CHANGES = {
+    "image_size": 64,
+    "zoom": True,
+    "generator": {"name": "residual-unet", "filters": 2, "max_filters": 4, "levels": 2, "normalization": "group"},
+}
+EXTRA = "the extra [onnx] is not installed"
+NAMES = {ONNX: "tiny.onnx", SAVEDMODEL: "tiny", LITERT: "tiny.tflite"}
+
+
+def installed(kind):
+    try:
+        find_format(kind)
+    except UsageError:
+        return False
+    return True
+
+
+needs_onnx = pytest.mark.skipif(not installed(ONNX), reason=EXTRA)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    config = TrainConfig().merged(CHANGES)
+    path = tmp_path_factory.mktemp("weights") / "tiny.weights.h5"
+    generator = build_generator(config.generator, (64, 64))
+    for value in generator.weights:  # as training leaves them: no scale is one and no shift zero
+        value.assign(value + np.random.default_rng(0).normal(0, 0.3, value.shape))
+    save_weights(generator, path, {"config": config.as_dict(), "licence": "for tests"})
+    return path
+
+
+def by_runtime(kind, path, seen):
+    """What the runtime draws on (N, S, S), and what the file says of itself; written down apart from the program."""
+    if kind == ONNX:
+        runtime = pytest.importorskip("onnxruntime", reason=EXTRA)
+        session = runtime.InferenceSession(path)
+        words = session.get_modelmeta().custom_metadata_map
+        facts = {key: _json_or_text(word) for key, word in words.items()}
+        return session.run(["lungs"], {"radiograph": seen[..., None]})[0], facts
+    import tensorflow as tf
+
+    if kind == SAVEDMODEL:
+        serving = tf.saved_model.load(path).signatures["serving_default"]
+        facts = json.loads((path / "assets.extra" / "lungmask.json").read_text())
+        return serving(radiograph=tf.constant(seen[..., None]))["lungs"].numpy(), facts
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model(str(path))
+    (buffer,) = (entry.buffer for entry in model.metadata if entry.name == b"lungmask")
+    run = tf.lite.Interpreter(str(path)).get_signature_runner()
+    return run(radiograph=seen[..., None])["lungs"], json.loads(bytes(model.buffers[buffer].data))
+
+
+def _json_or_text(word):
+    try:
+        return json.loads(word)
+    except ValueError:
+        return word
+
+
+@pytest.mark.filterwarnings("ignore:.*Interpreter is deprecated")
+@pytest.mark.parametrize("kind", [pytest.param(ONNX, marks=needs_onnx), SAVEDMODEL, LITERT])
+def test_each_format_draws_what_keras_draws_and_says_how_it_is_used(kind, weights, tmp_path):
+    output = tmp_path / NAMES[kind]
+    done = export(weights, kind, output)
+    assert done.difference < 1e-4
+    assert [path.name for path in tmp_path.iterdir()] == [output.name]
+    seen = np.stack([draw_phantom(64, 64, seed).image for seed in range(3)])
+    model = load_model(weights)
+    expected = drawn_by_keras(model.generator)(seen)
+    assert np.ptp(expected) > 0.2  # or any network would do
+    drawn, facts = by_runtime(kind, output, seen)
+    assert np.abs(drawn[..., 0] - expected).max() < 1e-4
+    assert facts == described(weights, model.manifest)
+    assert (facts["weights_sha256"], facts["licence"]) == (model.manifest["sha256"], "for tests")
+    assert (facts["image_size"], facts["range"], facts["percentiles"], facts["threshold"]) == (64, [0, 1], [1, 99], 0.5)
+    assert (facts["zoom"]["side"], facts["zoom"]["margin"]) == (128, ZOOM_MARGIN)
+
+
+def test_the_command_compares_on_the_radiographs_there_are_and_replaces_its_own_alone(weights, tmp_path):
+    for seed in range(9):
+        save_grey(tmp_path / "xrays" / f"{seed}.png", draw_phantom(90, 70, seed).image)
+    (tmp_path / "xrays" / "0.png").write_bytes(b"damaged")
+    output = tmp_path / "out" / "tiny"
+    arguments = ["export", "--format", "savedmodel", "--weights", weights, "-o", output, "--check", tmp_path / "xrays"]
+    done = CliRunner().invoke(app, list(map(str, arguments)))
+    assert re.search(rf"^{output}: largest difference \d\.\de[-+]\d\d on 8 radiographs$", done.stdout, re.MULTILINE)
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
+    with pytest.raises(UsageError, match="is there already"):
+        export(weights, SAVEDMODEL, output)
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
+    export(weights, SAVEDMODEL, output, overwrite=True)
+    assert (output / "saved_model.pb").stat().st_mtime_ns > before[output / "saved_model.pb"]
+    assert list(output.parent.iterdir()) == [output]
+
+
+def test_what_cannot_be_exported_is_refused_before_anything_is_done(weights, tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    refused = {
+        "there is no format named 'pickle'": ("pickle", tmp_path / "a.pickle"),
+        r"a\.onnx: does not end in \.tflite": (LITERT, tmp_path / "a.onnx"),
+        "notes: is there already": (SAVEDMODEL, tmp_path / "notes"),
+    }
+    for message, (kind, output) in refused.items():
+        with pytest.raises(UsageError, match=message):
+            export(weights, kind, output)
+    with pytest.raises(UsageError, match="notes: is not what an export has left there"):
+        export(weights, SAVEDMODEL, tmp_path / "notes", overwrite=True)
+    with pytest.raises(UsageError, match="notes: holds no radiograph that can be read"):
+        export(weights, SAVEDMODEL, tmp_path / "new", tmp_path / "notes")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.txt", "notes"]
+
+
+@pytest.mark.parametrize(("wrong", "refused"), [(0.0009, False), (-0.0011, True), (np.nan, True)])
+def test_a_file_that_draws_something_else_is_not_left_behind(wrong, refused, weights, tmp_path, monkeypatch):
+    written = exporting.Format(
+        ".tflite", (), lambda _, facts, path: path.write_text("a network"), lambda _: lambda seen: seen + wrong
+    )
+    monkeypatch.setitem(FORMATS, LITERT, written)
+    monkeypatch.setattr(exporting, "drawn_by_keras", lambda _: lambda seen: seen)
+    output = tmp_path / "tiny.tflite"
+    if refused:
+        with pytest.raises(UsageError, match="as litert differs from Keras by"):
+            export(weights, LITERT, output)
+    else:
+        assert export(weights, LITERT, output).difference == pytest.approx(wrong, rel=0.01)
+    assert list(tmp_path.iterdir()) == ([] if refused else [output])
+
+
+def test_a_missing_package_is_named_with_what_brings_it(weights, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tf2onnx" else name)
+    with pytest.raises(UsageError, match="the format onnx needs tf2onnx") as caught:
+        export(weights, ONNX, tmp_path / "tiny.onnx")
+    assert 'pip install "lungmask-cli[onnx]"' in caught.value.hint
+
+
+def test_without_any_interpreter_litert_says_what_to_install(monkeypatch):
+    for name in ("ai_edge_litert.interpreter", "tensorflow.lite.python.interpreter"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UsageError) as caught:
+        FORMATS[LITERT].load(Path("tiny.tflite"))
+    assert "pip install ai-edge-litert" in caught.value.hint
+
+
+def test_other_backends_are_told_to_use_tensorflow(weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "choose_device", lambda hardware: None)
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    with pytest.raises(UsageError, match="only TensorFlow can export a network, not jax"):
+        export(weights, SAVEDMODEL, tmp_path / "tiny")
+    assert not list(tmp_path.iterdir())
+
+
+def between(seen):
+    """What is neither dark nor bright, which is what phantoms' lungs are."""
+    return ((seen > 0.12) & (seen < 0.45)).astype(np.float32)
+
+
+def write_between(path, manifest):
+    """An ONNX file that draws it, with all that an export writes into one."""
+    onnx = pytest.importorskip("onnx", reason=EXTRA)
+    node, shape = onnx.helper.make_node, ["N", 128, 128, 1]
+    limits = [onnx.helper.make_tensor(name, 1, [], [value]) for name, value in (("low", 0.12), ("high", 0.45))]
+    nodes = [
+        node("Greater", ["radiograph", "low"], ["above"]),
+        node("Less", ["radiograph", "high"], ["below"]),
+        node("And", ["above", "below"], ["between"]),
+        node("Cast", ["between"], ["lungs"], to=1),
+    ]
+    ends = [[onnx.helper.make_tensor_value_info(name, 1, shape)] for name in ("radiograph", "lungs")]
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(nodes, "between", *ends, limits),
+        ir_version=8,
+        opset_imports=[onnx.helper.make_opsetid("", 17)],
+    )
+    facts = described(Path("between.weights.h5"), manifest)
+    onnx.helper.set_model_props(model, {k: v if isinstance(v, str) else json.dumps(v) for k, v in facts.items()})
+    path.write_bytes(model.SerializeToString())
+
+
+@needs_onnx
+@pytest.mark.parametrize("zoom", [True, False])
+def test_the_script_of_the_how_to_draws_what_lungmask_draws(zoom, tmp_path, monkeypatch):
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "export.md"
+    script = tmp_path / "draw_lungs.py"
+    script.write_text(re.search(r"```python\n(.*?)```", page.read_text(), re.DOTALL).group(1))
+    manifest = {"sha256": "0" * 64, "config": {"image_size": 128, "zoom": zoom}}
+    write_between(tmp_path / "network.onnx", manifest)
+    phantom = draw_phantom(300, 240)
+    source = save_grey(tmp_path / "chest.png", phantom.image)
+    monkeypatch.setattr(
+        sys, "argv", [str(script), *(str(tmp_path / name) for name in ("network.onnx", "chest.png", "mask.png"))]
+    )
+    told = runpy.run_path(str(script))
+    mask = np.asarray(Image.open(tmp_path / "mask.png")) > 0
+    network = made_network(between, manifest)
+    expected = as_mask(predict([network], told["normalised"](np.asarray(Image.open(source), np.float32))))
+    for truth, least in ((expected, 0.98), (phantom.lungs, 0.96)):
+        assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > least
