@@ -21,10 +21,10 @@ from lungmask_cli.datasets.layouts import Pair, find_pairs
 from lungmask_cli.datasets.splits import resolve_split
 from lungmask_cli.formats.masks import read_masks
 from lungmask_cli.formats.raster import read_values
-from lungmask_cli.imaging.polarity import standardized
+from lungmask_cli.imaging.polarity import to_network_input
 from lungmask_cli.imaging.radiograph import Mask, Radiograph
 from lungmask_cli.inference.two_pass import as_mask, content, predict
-from lungmask_cli.models.load import KERAS, load_network, start
+from lungmask_cli.models.load import KERAS, load_network, start_runtime
 from lungmask_cli.models.manifest import find_weights
 from lungmask_cli.scoring.overlap import overlap
 
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[192, 256, 320, 384])
     parser.add_argument("--changed", action="store_true")
     options = parser.parse_args()
-    start(KERAS, "cpu")
+    start_runtime(KERAS, "cpu")
     network = load_network(find_weights(options.weights))
     print("| data | images | first look, px | counted | Dice | worst |\n" + "|---|---|---|---|---|---|")
     for folder in options.data:
@@ -60,9 +60,9 @@ def main() -> None:
         dices: dict[tuple[int, str], list[float]] = {}
         for number, pair in enumerate(chosen):
             for radiograph, lungs in cases(pair, number, options.changed):
-                image, _ = standardized(radiograph, shape=content([network], *radiograph.shape))
+                image, _ = to_network_input(radiograph, shape=content([network], *radiograph.shape))
                 for size in options.sizes:
-                    drawn = predict([replace(network, search_size=size)], image, radiograph.shape)
+                    drawn = predict([replace(network, localization_size=size)], image, radiograph.shape)
                     both = replace(drawn, looks=(*drawn.searches, *drawn.looks))
                     for how, prediction in (("second", drawn), ("mean", both)):
                         dices.setdefault((size, how), []).append(overlap(as_mask(prediction), lungs).dice)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from lungmask_cli.inference.quality import LEAST_SCORE, SIGNS
-from lungmask_cli.inference.signs import Likeness
+from lungmask_cli.inference.signs import PcaDistance
 
 Numbers = dict[str, object]
 GOOD_DICE = 0.95
@@ -34,16 +34,16 @@ class Row:
     signs: dict[str, float]
 
 
-def fit_likeness(thumbnails: NDArray[np.float32]) -> Likeness:
+def fit_likeness(thumbnails: NDArray[np.float32]) -> PcaDistance:
     """What the thumbnails (count, n) are like, by their principal components."""
     mean = thumbnails.mean(0)
     _, sizes, ways = np.linalg.svd(thumbnails - mean, full_matrices=False)
     variances = sizes**2 / len(thumbnails)
     rest = float(np.sqrt(variances[WAYS:].sum()))
-    return Likeness(mean.round(4), ways[:WAYS].round(4), np.sqrt(variances[:WAYS]).round(4), round(rest, 4))
+    return PcaDistance(mean.round(4), ways[:WAYS].round(4), np.sqrt(variances[:WAYS]).round(4), round(rest, 4))
 
 
-def numbers_of(one: Likeness) -> Numbers:
+def numbers_of(one: PcaDistance) -> Numbers:
     return {"mean": one.mean.tolist(), "ways": one.ways.tolist(), "spread": one.spread.tolist(), "rest": one.rest}
 
 

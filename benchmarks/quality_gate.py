@@ -45,7 +45,7 @@ from lungmask_cli.imaging.sides import split_sides
 from lungmask_cli.inference import quality
 from lungmask_cli.inference.quality import LEAST_SCORE, Quality, read_gate
 from lungmask_cli.inference.segmenter import Segmenter
-from lungmask_cli.inference.signs import GRID, Likeness, look_at, measure, picture_thumbnail, shape_thumbnail
+from lungmask_cli.inference.signs import GRID, PcaDistance, look_at, measure, picture_thumbnail, shape_thumbnail
 from lungmask_cli.inference.two_pass import Look, Prediction, as_mask
 from lungmask_cli.models.manifest import find_weights
 
@@ -112,7 +112,7 @@ def fitting_cases(pairs: list[Pair], count: int, seed: int) -> Iterator[tuple[st
             yield f"photograph {number}", Case("part of a photograph", 1 - part if turn % 2 else part, None)
 
 
-def learn_likenesses(pairs: list[Pair], seed: int) -> tuple[Likeness, Likeness]:
+def learn_likenesses(pairs: list[Pair], seed: int) -> tuple[PcaDistance, PcaDistance]:
     """What lungs and chest radiographs look like, from hand-made masks and what is around them."""
     from lungmask_cli.training.augmentation import augment  # imports Keras
 
@@ -131,7 +131,7 @@ def learn_likenesses(pairs: list[Pair], seed: int) -> tuple[Likeness, Likeness]:
 
 
 def measure_all(
-    segmenter: Segmenter, cases: Iterable[tuple[str, Case]], likenesses: tuple[Likeness, Likeness]
+    segmenter: Segmenter, cases: Iterable[tuple[str, Case]], likenesses: tuple[PcaDistance, PcaDistance]
 ) -> tuple[list[Row], list[Row]]:
     """What is known of the masks whose lungs were drawn at once, and of those that were sought first."""
     once, often = [], []

@@ -29,7 +29,7 @@ from PIL import Image
 from lungmask_cli.formats.masks import DEFAULT_MASKS
 from lungmask_cli.imaging.radiograph import LungMask, Mask
 from lungmask_cli.scoring.compare import Measure, score_masks
-from lungmask_cli.scoring.evaluate import DRAWN, TRUTH, Case, Evaluation, evaluate_all
+from lungmask_cli.scoring.evaluate import PREDICTED, TRUTH, Case, Evaluation, evaluate_all
 from lungmask_cli.scoring.pairing import find_masks, pair_masks, read_files
 
 SIDE = 2048
@@ -63,7 +63,7 @@ def bare_decoding(pairs: list[tuple[Path, Path]]) -> None:
 
 
 def lungmask(pairs: list[tuple[Path, Path]], metrics: tuple[str, ...]) -> None:
-    folders = {DRAWN: pairs[0][0].parent, TRUTH: pairs[0][1].parent}
+    folders = {PREDICTED: pairs[0][0].parent, TRUTH: pairs[0][1].parent}
     cases = [Case(pair) for pair in pair_masks(*map(find_masks, folders.values()))]
     how = Evaluation(Measure(metrics), dict.fromkeys(folders, DEFAULT_MASKS), folders)
     outcomes = evaluate_all(cases, how, jobs=1)

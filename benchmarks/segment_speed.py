@@ -28,13 +28,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lungmask_cli.batch.jobs import Job, plan
-from lungmask_cli.batch.options import Settings
+from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.outputs import Outputs
 from lungmask_cli.batch.worker import Batch
 from lungmask_cli.formats.jsrt import SIDE
 from lungmask_cli.formats.png import write_mask
 from lungmask_cli.formats.radiographs import read_radiograph
-from lungmask_cli.processes import available_cores, in_threads
+from lungmask_cli.processes import available_cores, map_in_threads
 
 SETS = {"512": (500, (512, 512)), "2048 .IMG": (100, (SIDE, SIDE)), "4020 x 4892": (50, (4892, 4020))}
 # Different radiographs among the copies; the rest are links to these.
@@ -72,7 +72,7 @@ def rate(work: Callable[[], Any], count: int) -> float:
 
 
 def gone_through(function: Callable[[Any], Any], items: Iterable[Any], threads: int) -> None:
-    for _ in in_threads(function, items, threads):
+    for _ in map_in_threads(function, items, threads):
         pass
 
 
@@ -172,7 +172,7 @@ def measure_set(
 
 def measure_speed(images: Sequence[Path], root: Path, options: argparse.Namespace) -> None:
     batch = Batch(
-        settings := Settings(Outputs(root), (options.weights,), "cpu", options.runtime),
+        settings := SegmentOptions(Outputs(root), (options.weights,), "cpu", options.runtime),
         settings.segmenter(options.jobs),
     )
     heads = ["images", "command", "first to last", "network alone", "decode + encode", "slower of both", "ratio"]

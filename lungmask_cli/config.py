@@ -5,7 +5,6 @@ folder and into every weights manifest, and rebuilds the network from there.
 """
 
 import dataclasses
-import difflib
 import sys
 import types
 import typing
@@ -16,7 +15,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from lungmask_cli.errors import ConfigError
+from lungmask_cli.errors import ConfigError, suggest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -207,7 +206,7 @@ class TrainConfig:
         return self.image_size * ZOOM_DETAIL if self.zoom else self.image_size
 
     @property
-    def search_size(self) -> int:
+    def localization_size(self) -> int:
         """The side in pixels of what a network that zooms is shown of the whole radiograph, to find the lungs in.
 
         Two thirds of the usual where that is whole, which can then be halved as often: as good, in half the time.
@@ -276,5 +275,4 @@ def _typed(key: str, value: Any, kind: type | types.UnionType) -> Any:
 
 
 def _unknown_key(key: str, known: list[str]) -> ConfigError:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-    return ConfigError(f"unknown configuration key: {key}", f"Did you mean {near[0]}? Known: {', '.join(known)}.")
+    return ConfigError(f"unknown configuration key: {key}", suggest(key, known))

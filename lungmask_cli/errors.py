@@ -31,15 +31,15 @@ class ImageError(LungmaskError):
     """One radiograph or mask cannot be used; the others are not affected."""
 
 
-def near(name: str, names: Iterable[str]) -> str:
-    """The hint that what was meant may be one of these names; which there are, where none is like it."""
+def suggest(name: str, names: Iterable[str], label: str = "Known") -> str:
+    """A hint that names the nearest of the known names, where one is near, and lists all of them."""
     names = list(names)
-    found = difflib.get_close_matches(name, names, n=1)
-    return f"Did you mean {found[0]}?" if found else f"Use {', '.join(names)}."
+    nearest = difflib.get_close_matches(name, names, n=1)
+    return (f"Did you mean {nearest[0]}? " if nearest else "") + f"{label}: {', '.join(names) or 'none'}."
 
 
-def near_path(path: Path, otherwise: str) -> str:
-    """The hint that what was meant may be a path like this one, which is not there; else another hint."""
+def suggest_path(path: Path, otherwise: str) -> str:
+    """A hint that names an existing path whose name is near that of the missing `path`; else the hint `otherwise`."""
     missing = path
     while not missing.parent.exists():
         missing = missing.parent

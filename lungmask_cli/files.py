@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import io
+import json
 import os
 import re
 import tempfile
@@ -39,7 +40,7 @@ def check_writable(folder: Path) -> None:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path in the folder of `path`, with its suffixes, that replaces `path` when the block succeeds.
 
     The folder is made if needed. When the block fails, nothing is left behind and an older file stays as it was.
@@ -70,8 +71,13 @@ def write_text(path: Path, text: str) -> None:
             return
     except OSError:
         pass
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, document: object) -> None:
+    """The document as indented JSON in UTF-8."""
+    write_text(path, json.dumps(document, indent=2) + "\n")
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
@@ -112,7 +118,7 @@ def _umask() -> int:
     return current
 
 
-def hashed_name(path: Path) -> str:
+def hash_file_name(path: Path) -> str:
     """What a file is called where its own name must not be written: the first 16 digits of its SHA-256.
 
     The sum is that of the content, because one of the name could be found by trying names.

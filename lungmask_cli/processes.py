@@ -29,7 +29,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_processes(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -> Iterator[Result]:
+def map_in_processes(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -> Iterator[Result]:
     """`function` of each task, in whatever order they are finished, in `jobs` fresh processes.
 
     Only a few tasks per process are in flight, so that memory does not depend on how many there are.
@@ -52,10 +52,10 @@ def in_processes(function: Callable[[Task], Result], tasks: Iterable[Task], jobs
             "a process was killed, probably because memory ran out", "Run it again with fewer --jobs."
         ) from None
     finally:
-        end_now(pool)
+        kill_pool(pool)
 
 
-def in_threads(function: Callable[[Task], Result], tasks: Iterable[Task], threads: int) -> Iterator[Result]:
+def map_in_threads(function: Callable[[Task], Result], tasks: Iterable[Task], threads: int) -> Iterator[Result]:
     """`function` of each task, in the order of the tasks, in so many threads.
 
     Only a few tasks are in flight, so that memory does not depend on how many there are. When the caller stops, those
@@ -72,7 +72,7 @@ def in_threads(function: Callable[[Task], Result], tasks: Iterable[Task], thread
 
 
 def _start() -> None:
-    live_as_long_as_parent()
+    exit_with_parent()
     # Linux maps and clears the memory of each large array anew; to keep what was freed is faster.
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -80,7 +80,7 @@ def _start() -> None:
             mallopt(setting, 2**30)
 
 
-def live_as_long_as_parent() -> None:
+def exit_with_parent() -> None:
     """To be called first in a process that was started: it ignores interrupts, and ends when its parent does.
 
     An interrupt reaches all processes of a terminal, and the parent deals with it; a parent that is killed cannot.
@@ -96,7 +96,7 @@ def _end_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def end_now(pool: ProcessPoolExecutor) -> None:
+def kill_pool(pool: ProcessPoolExecutor) -> None:
     """End the pool's processes without waiting for what they do; a plain shutdown would, and may wait for ever."""
     for process in list((getattr(pool, "_processes", None) or {}).values()):
         process.kill()

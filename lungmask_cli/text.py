@@ -17,12 +17,12 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", text)
 
 
-def counted(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """The number and the noun, in the plural unless it is one."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def fitting(name: str) -> str:
+def shorten_file_name(name: str) -> str:
     """The file name, shortened to what file systems allow; a sum of the whole name keeps it unique."""
     if len(os.fsencode(name)) <= _LONGEST_NAME:
         return name

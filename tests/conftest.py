@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
@@ -14,6 +15,9 @@ from tests.phantoms import write_plain_set
 # As it was given: TensorFlow and JAX, which tests import, put settings into it that commands would inherit.
 ENVIRONMENT = dict(os.environ)
 Run = Callable[..., subprocess.CompletedProcess[str]]
+# On a busy machine any example may take long.
+hypothesis.settings.register_profile("lungmask", deadline=None)
+hypothesis.settings.load_profile("lungmask")
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ from pydicom.uid import (
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.masks import read_lung_mask
 from lungmask_cli.formats.radiographs import read_radiograph
-from lungmask_cli.imaging.polarity import standardized
+from lungmask_cli.imaging.polarity import to_network_input
 from tests.dicoms import make_dicom
 from tests.phantoms import draw_phantom
 from tests.segmentations import LABEL_MAP, make_seg, segment
@@ -162,7 +162,7 @@ def damaged_files(count: int, seed: int) -> Iterator[Seed]:
 
 def read(path: Path) -> str:
     """What came of it: `read`, `refused`, or the name of what was raised and should not have been."""
-    outcomes = {tried(path, lambda given: standardized(read_radiograph(given))), tried(path, read_lung_mask)}
+    outcomes = {tried(path, lambda given: to_network_input(read_radiograph(given))), tried(path, read_lung_mask)}
     bad = outcomes - {"read", "refused"}
     return min(bad) if bad else min(outcomes)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungmask_cli.files import write_text, written_whole
+from lungmask_cli.files import atomic_write, write_text
 from lungmask_cli.formats.masks import MaskOptions, read_lung_mask
 from lungmask_cli.formats.png import write_labels, write_mask
 from lungmask_cli.imaging.overlay import draw_overlay
@@ -14,7 +14,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
     write_text(tmp_path / "a.txt", "old")
 
     def fail() -> None:
-        with written_whole(tmp_path / "a.txt") as partial:
+        with atomic_write(tmp_path / "a.txt") as partial:
             partial.write_text("half")
             raise RuntimeError
 

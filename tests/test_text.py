@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lungmask_cli.files import csv_rows, csv_text
-from lungmask_cli.text import fitting, printable
+from lungmask_cli.text import printable, shorten_file_name
 
 
 def test_control_characters_and_foreign_bytes_are_written_as_numbers():
@@ -17,13 +17,13 @@ def test_control_characters_and_foreign_bytes_are_written_as_numbers():
 
 @given(st.binary(min_size=1, max_size=400).filter(lambda b: b"/" not in b and b"\0" not in b))
 def test_any_name_becomes_one_that_a_file_may_have(content):
-    name = fitting(printable(os.fsdecode(content)) + ".png")
+    name = shorten_file_name(printable(os.fsdecode(content)) + ".png")
     assert len(name.encode("utf-8")) <= 255
     assert name.endswith(".png")
 
 
 def test_long_names_that_differ_stay_different():
-    assert fitting("a" * 300 + "1.png") != fitting("a" * 300 + "2.png")
+    assert shorten_file_name("a" * 300 + "1.png") != shorten_file_name("a" * 300 + "2.png")
 
 
 def test_cells_that_a_spreadsheet_would_run_have_an_apostrophe():

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lungmask_cli.batch.jobs import Job
-from lungmask_cli.batch.options import Settings
+from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.rows import Row
 from lungmask_cli.batch.worker import GPU_THREADS, Batch
 from lungmask_cli.errors import UsageError
-from lungmask_cli.models.load import start
-from lungmask_cli.processes import available_cores, in_threads
+from lungmask_cli.models.load import start_runtime
+from lungmask_cli.processes import available_cores, map_in_threads
 
 LOCAL, RAY = "local", "ray"
 ENGINES = (LOCAL, RAY)
@@ -42,10 +42,10 @@ class LocalEngine:
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Row]:
         """The row of each job."""
-        return in_threads(self.batch.run, jobs, self.threads)
+        return map_in_threads(self.batch.run, jobs, self.threads)
 
 
-def make_engine(name: str, settings: Settings, jobs: int | None, address: str | None = None) -> Engine:
+def make_engine(name: str, settings: SegmentOptions, jobs: int | None, address: str | None = None) -> Engine:
     """The engine of that name, with its weights loaded.
 
     Args:
@@ -68,8 +68,8 @@ def make_engine(name: str, settings: Settings, jobs: int | None, address: str | 
     raise UsageError(f"there is no engine named {name!r}", f"Use {' or '.join(ENGINES)}.")
 
 
-def _local(settings: Settings, jobs: int | None) -> LocalEngine:
+def _local(settings: SegmentOptions, jobs: int | None) -> LocalEngine:
     # The backend is told how many threads will call before it wakes, and wakes to say whether there is a GPU.
-    device = start(settings.runtime, settings.device, jobs or available_cores())
+    device = start_runtime(settings.runtime, settings.device, jobs or available_cores())
     threads = jobs or (GPU_THREADS if device.kind == "gpu" else available_cores())
     return LocalEngine(Batch(settings, settings.segmenter(threads)), threads)

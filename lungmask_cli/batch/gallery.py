@@ -7,17 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from lungmask_cli.batch.jobs import Job
-from lungmask_cli.batch.options import Settings
+from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.rows import Row
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.masks import MaskOptions, read_lung_mask
 from lungmask_cli.formats.radiographs import read_radiograph
-from lungmask_cli.formats.read_options import ReadOptions
 from lungmask_cli.gallery.page import Card, Column, open_gallery
 from lungmask_cli.gallery.picture import LEFT_LUNG, RIGHT_LUNG, Picture, draw_lungs, reduced_shape
-from lungmask_cli.imaging.polarity import standardized
+from lungmask_cli.imaging.polarity import to_network_input
 from lungmask_cli.imaging.sides import split_sides
-from lungmask_cli.processes import available_cores, in_threads
+from lungmask_cli.processes import available_cores, map_in_threads
 
 LEGEND = ((RIGHT_LUNG, "right lung (the patient's)"), (LEFT_LUNG, "left lung"))
 # Pictures of many radiographs are smaller, so that a browser can hold the page; the smallest still fill a card.
@@ -45,13 +44,13 @@ def thumbnail_side(count: int) -> int:
     return next((side for limit, side in _SIDES if count <= limit), _SMALLEST_SIDE)
 
 
-def draw_thumbnail(source: Path, mask: Path, options: ReadOptions, correct_polarity: bool, side: int) -> Picture | None:
+def draw_thumbnail(source: Path, mask: Path, max_pixels: int, correct_polarity: bool, side: int) -> Picture | None:
     """The contours of the lungs on the radiograph, both read back from disk, so that any finished batch can be shown.
 
     Args:
         source: the radiograph.
         mask: the PNG that was written for it, of 0 and 255 or of labels.
-        options: what the readers accept.
+        max_pixels: larger images are refused.
         correct_polarity: make bones bright where they are not.
         side: the most pixels on the longer side.
 
@@ -59,19 +58,19 @@ def draw_thumbnail(source: Path, mask: Path, options: ReadOptions, correct_polar
         The picture, or None where a file cannot be read any more, or the radiograph has another size than its mask.
     """
     try:
-        drawn = read_lung_mask(mask, MaskOptions(read=options))
-        radiograph = read_radiograph(source, options)
+        drawn = read_lung_mask(mask, MaskOptions(max_pixels=max_pixels))
+        radiograph = read_radiograph(source, max_pixels)
     except ImageError:
         return None
     if radiograph.shape != drawn.shape:
         return None
-    image, _ = standardized(radiograph, correct_polarity, reduced_shape(drawn.shape, side))
+    image, _ = to_network_input(radiograph, correct_polarity, reduced_shape(drawn.shape, side))
     if drawn.right is None or drawn.left is None:
         return draw_lungs(image, *split_sides(drawn.lungs), side)
     return draw_lungs(image, drawn.right, drawn.left, side)
 
 
-def make_gallery(path: Path, settings: Settings, rows: Mapping[Job, Row]) -> None:
+def make_gallery(path: Path, settings: SegmentOptions, rows: Mapping[Job, Row]) -> None:
     """The page of a batch, from what it left on disk.
 
     Raises:
@@ -84,11 +83,11 @@ def make_gallery(path: Path, settings: Settings, rows: Mapping[Job, Row]) -> Non
         if not mask:
             return None
         return draw_thumbnail(
-            job.source, settings.outputs.folder / mask, settings.read, settings.correct_polarity, side
+            job.source, settings.outputs.folder / mask, settings.max_pixels, settings.correct_polarity, side
         )
 
     title = f"Lungs by {', '.join(settings.weights)}"
-    write_gallery(path, title, list(rows.values()), in_threads(draw, rows, available_cores()))
+    write_gallery(path, title, list(rows.values()), map_in_threads(draw, rows, available_cores()))
 
 
 def write_gallery(path: Path, title: str, rows: Sequence[Row], thumbnails: Iterable[Picture | None]) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.files import csv_rows, hashed_name
+from lungmask_cli.files import csv_rows, hash_file_name
 from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES
-from lungmask_cli.text import fitting, printable
+from lungmask_cli.text import printable, shorten_file_name
 
 FILE_COLUMN = "file"
 
@@ -53,10 +53,10 @@ def _names(relative: Path) -> Iterator[Path]:
     """What a mask may be called, the best first."""
     folder = Path(*map(printable, relative.parent.parts))
     stem = relative.stem if relative.suffix.lower() in IMAGE_SUFFIXES else relative.name
-    yield folder / fitting(f"{printable(stem)}.png")
-    yield folder / fitting(f"{printable(relative.name)}.png")
+    yield folder / shorten_file_name(f"{printable(stem)}.png")
+    yield folder / shorten_file_name(f"{printable(relative.name)}.png")
     for number in itertools.count(2):  # files of one name from several inputs
-        yield folder / fitting(f"{printable(stem)}-{number}.png")
+        yield folder / shorten_file_name(f"{printable(stem)}-{number}.png")
 
 
 def hashed(job: Job) -> str:
@@ -66,7 +66,7 @@ def hashed(job: Job) -> str:
         ImageError: the file cannot be read.
     """
     try:
-        return hashed_name(job.source)
+        return hash_file_name(job.source)
     except OSError as error:
         raise ImageError(f"file {job.number}: cannot be read: {error.strerror or error}") from error
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from lungmask_cli.batch.jobs import Job
 from lungmask_cli.batch.outputs import Outputs
-from lungmask_cli.formats.read_options import DEFAULTS, ReadOptions
+from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.inference.segmenter import Segmenter
 from lungmask_cli.models.load import KERAS
 from lungmask_cli.models.manifest import DEFAULT_WEIGHTS
@@ -12,7 +12,7 @@ from lungmask_cli.scoring.pairing import MaskFiles
 
 
 @dataclass(frozen=True)
-class Settings:
+class SegmentOptions:
     """All that decides what a batch makes of a radiograph; other processes and machines can be sent it.
 
     Args:
@@ -23,7 +23,7 @@ class Settings:
         augment: look more often.
         cleanup: fill holes and keep the two largest parts.
         correct_polarity: make dark bones bright.
-        read: what the readers accept.
+        max_pixels: larger images are refused.
         truth: hand-made masks to compare with.
         hash_names: call each mask by the first 16 digits of the SHA-256 of its radiograph's file, and name no file.
         strict: a doubtful mask is a failure, and is not written.
@@ -36,7 +36,7 @@ class Settings:
     augment: bool = False
     cleanup: bool = True
     correct_polarity: bool = True
-    read: ReadOptions = DEFAULTS
+    max_pixels: int = MAX_PIXELS
     truth: MaskFiles | None = field(default=None, repr=False)
     hash_names: bool = False
     strict: bool = False
@@ -57,6 +57,6 @@ class Settings:
             cleanup=self.cleanup,
             correct_polarity=self.correct_polarity,
             augment=self.augment,
-            read=self.read,
+            max_pixels=self.max_pixels,
             threads=threads,
         )

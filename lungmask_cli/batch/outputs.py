@@ -59,7 +59,7 @@ class Outputs:
             else:
                 from lungmask_cli.formats.dicom.segmentation_write import write_segmentation
 
-                write_segmentation(path, found.right, found.left, subject.source, subject.identity, found.spacing_mm)
+                write_segmentation(path, found.right, found.left, subject.source, subject.identity, found.spacing)
         if self.labels:
             write_labels(self.folder / mask, found.right, found.left)
         else:

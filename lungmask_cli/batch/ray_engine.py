@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lungmask_cli.batch.jobs import Job
-from lungmask_cli.batch.options import Settings
+from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.rows import Row
 from lungmask_cli.batch.worker import GPU_THREADS, Batch
 from lungmask_cli.errors import UsageError
@@ -31,7 +31,7 @@ class RayEngine:
         UsageError: Ray is not installed, there is no such cluster, or it has no room for a worker.
     """
 
-    def __init__(self, settings: Settings, jobs: int | None, address: str | None) -> None:
+    def __init__(self, settings: SegmentOptions, jobs: int | None, address: str | None) -> None:
         self._ray = _import_ray()
         self._settings = settings
         resources = self._join(address)
@@ -88,7 +88,7 @@ class _Worker:
 class _Crew:
     """The workers, and who does what."""
 
-    def __init__(self, ray: Any, settings: Settings, wanted: int, gpu: bool) -> None:
+    def __init__(self, ray: Any, settings: SegmentOptions, wanted: int, gpu: bool) -> None:
         self._ray = ray
         self._shared = ray.put(settings)
         options: dict[str, Any] = {"num_gpus": 1, "max_concurrency": GPU_THREADS} if gpu else {"num_cpus": 1}
@@ -190,7 +190,7 @@ class _Crew:
 class Worker:
     """What runs in a process of the cluster."""
 
-    def __init__(self, settings: Settings, threads: int) -> None:
+    def __init__(self, settings: SegmentOptions, threads: int) -> None:
         self._problem: tuple[str, str] | None = None
         try:
             self._batch = Batch(settings, settings.segmenter(threads))

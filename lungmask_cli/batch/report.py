@@ -3,20 +3,20 @@
 import platform
 from collections import Counter
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import lungmask_cli
 from lungmask_cli.batch.journal import Cells
-from lungmask_cli.batch.options import Settings
+from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.rows import FAILED, WRITTEN
 from lungmask_cli.inference.quality import DOUBTFUL
 from lungmask_cli.models.manifest import find_weights, read_manifest
+from lungmask_cli.versions import installed_versions
 
 _PACKAGES = ("keras", "tensorflow", "onnxruntime", "numpy", "scipy", "pillow", "pydicom")
 
 
-def record(settings: Settings) -> dict[str, Any]:
+def record(settings: SegmentOptions) -> dict[str, Any]:
     """What decides what masks look like: version, weights and settings, without names of files.
 
     Raises:
@@ -30,7 +30,6 @@ def record(settings: Settings) -> dict[str, Any]:
         "tta": settings.augment,
         "cleanup": settings.cleanup,
         "polarity": settings.correct_polarity,
-        "resolution_tag": settings.read.resolution_tag,
         "strict": settings.strict,
         "labels": settings.outputs.labels,
         "outputs": sorted(settings.outputs.extras),
@@ -38,7 +37,7 @@ def record(settings: Settings) -> dict[str, Any]:
     }
 
 
-def report(settings: Settings, rows: Iterable[Cells], planned: int, kept: int, seconds: float) -> dict[str, Any]:
+def report(settings: SegmentOptions, rows: Iterable[Cells], planned: int, kept: int, seconds: float) -> dict[str, Any]:
     """The record, what it ran on, the configuration of the weights, and the counts.
 
     Args:
@@ -69,12 +68,5 @@ def report(settings: Settings, rows: Iterable[Cells], planned: int, kept: int, s
         "images_per_second": round(done / seconds, 3) if seconds else None,
         "machine": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+        "packages": installed_versions(_PACKAGES),
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

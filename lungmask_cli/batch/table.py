@@ -9,7 +9,7 @@ from typing import Any
 
 from lungmask_cli.batch.jobs import Job, hashed
 from lungmask_cli.batch.journal import Cells, read_journal
-from lungmask_cli.batch.options import Settings
+from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.rows import COLUMNS, WRITTEN
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.files import PARTIAL, csv_text, write_text
@@ -54,7 +54,7 @@ class Remaining:
         return dict(sorted((self.kept | new).items()))
 
 
-def remaining(settings: Settings, jobs: Sequence[Job], existing: Existing) -> Remaining:
+def remaining(settings: SegmentOptions, jobs: Sequence[Job], existing: Existing) -> Remaining:
     """What is to be done of these jobs.
 
     With `SKIP`, a job is done if the table says that its mask was written and all its files are there.
@@ -72,7 +72,7 @@ def remaining(settings: Settings, jobs: Sequence[Job], existing: Existing) -> Re
     return Remaining([job for job in jobs if job.number not in kept], kept)
 
 
-def _refuse(settings: Settings, jobs: Sequence[Job]) -> None:
+def _refuse(settings: SegmentOptions, jobs: Sequence[Job]) -> None:
     folder = settings.outputs.folder
     masks = () if settings.hash_names else (path for job in jobs for path in settings.outputs.paths(job.mask))
     there = next((path for path in (folder / TABLE, *masks) if path.exists()), None)
@@ -83,7 +83,7 @@ def _refuse(settings: Settings, jobs: Sequence[Job]) -> None:
         )
 
 
-def _names(settings: Settings, job: Job) -> tuple[str, str]:
+def _names(settings: SegmentOptions, job: Job) -> tuple[str, str]:
     """What the table calls the radiograph and its mask."""
     if not settings.hash_names:
         return str(job.source), str(job.mask)
@@ -94,7 +94,7 @@ def _names(settings: Settings, job: Job) -> tuple[str, str]:
     return name, f"{name}.png"
 
 
-def _complete(settings: Settings, row: Cells) -> bool:
+def _complete(settings: SegmentOptions, row: Cells) -> bool:
     paths = settings.outputs.paths(Path(row["mask"]))
     return row["status"] == WRITTEN and all(path.is_file() for path in paths)
 

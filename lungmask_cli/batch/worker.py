@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from lungmask_cli.batch.jobs import Job, hashed
-from lungmask_cli.batch.options import Settings
+from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.outputs import Subject
 from lungmask_cli.batch.rows import WRITTEN, Row
 from lungmask_cli.errors import ImageError, LungmaskError
 from lungmask_cli.files import file_sha256
 from lungmask_cli.formats.dicom.pixels import is_dicom
 from lungmask_cli.formats.radiographs import read_radiograph
-from lungmask_cli.imaging.radiograph import Mask, size_text
+from lungmask_cli.imaging.radiograph import Mask, format_size
 from lungmask_cli.inference.segmenter import Segmentation, Segmenter
 from lungmask_cli.scoring.overlap import overlap
 from lungmask_cli.scoring.pairing import read_files
@@ -33,7 +33,7 @@ class Batch:
         segmenter: what finds the lungs.
     """
 
-    settings: Settings
+    settings: SegmentOptions
     segmenter: Segmenter
 
     def run(self, job: Job) -> Row:
@@ -58,7 +58,7 @@ class Batch:
 
     def _segment(self, job: Job, shown: str, drawn: Path, started: float) -> Row:
         try:
-            radiograph = read_radiograph(job.source, self.settings.read)
+            radiograph = read_radiograph(job.source, self.settings.max_pixels)
         except ImageError as error:
             raise ImageError(error.message.replace(str(job.source), shown), error.hint) from error
         found = self.segmenter.segment_radiograph(radiograph)
@@ -92,7 +92,7 @@ class Batch:
             return None, "no Dice: its hand-made mask is broken" if hidden else f"no Dice: {error.message}"
         if truth.shape != mask.shape:
             named = "its hand-made mask" if hidden else next(iter(paths.values()))
-            return None, f"no Dice: the radiograph has {size_text(mask)} pixels, {named} {size_text(truth)}"
+            return None, f"no Dice: the radiograph has {format_size(mask)} pixels, {named} {format_size(truth)}"
         return truth, ""
 
 
@@ -102,9 +102,10 @@ def _row(shown: str, drawn: Path, reason: str, found: Segmentation, truth: Mask 
         "right": int(np.count_nonzero(found.right)),
         "left": int(np.count_nonzero(found.left)),
     }
-    row_mm, column_mm = found.spacing_mm or (None, None)
+    spacing = found.spacing
     areas: dict[str, int | float] = {f"{name}_area_px": count for name, count in pixels.items()}
-    if row_mm and column_mm:
+    if spacing:
+        row_mm, column_mm = spacing.mm
         areas |= {f"{name}_area_cm2": count * row_mm * column_mm / 100 for name, count in pixels.items()}
     return Row(
         file=shown,
@@ -114,9 +115,9 @@ def _row(shown: str, drawn: Path, reason: str, found: Segmentation, truth: Mask 
         warnings=found.warnings,
         width=found.lungs.shape[1],
         height=found.lungs.shape[0],
-        spacing_row_mm=row_mm,
-        spacing_column_mm=column_mm,
-        spacing_source=found.spacing_source,
+        spacing_row_mm=spacing.row_mm if spacing else None,
+        spacing_column_mm=spacing.column_mm if spacing else None,
+        spacing_source=spacing.source if spacing else "",
         quality=found.quality.flag,
         quality_score=found.quality.score,
         confidence=found.quality.confidence,

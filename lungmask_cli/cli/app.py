@@ -13,14 +13,14 @@ from typing import Annotated, Any
 import typer
 
 import lungmask_cli
-from lungmask_cli.cli.everywhere import Debug, Quiet, Verbose, read_settings, with_volume
+from lungmask_cli.cli.everywhere import Debug, Quiet, Verbose, read_settings, with_common_options
 from lungmask_cli.cli.export import export
 from lungmask_cli.cli.info import info_app
 from lungmask_cli.cli.preprocess import preprocess
 from lungmask_cli.cli.runs import runs
 from lungmask_cli.cli.score import score
 from lungmask_cli.cli.segment import segment
-from lungmask_cli.cli.terminal import complain, set_volume, volume
+from lungmask_cli.cli.terminal import complain, set_verbosity, verbosity
 from lungmask_cli.cli.train import train
 from lungmask_cli.errors import LungmaskError
 
@@ -63,7 +63,7 @@ def lungmask(
     ] = False,
 ) -> None:
     """Find the lung fields in frontal chest radiographs. Research software, not a medical device."""
-    set_volume(quiet, verbose, debug)
+    set_verbosity(quiet, verbose, debug)
     commands: Any = getattr(context.command, "commands", {})
     context.default_map = read_settings(settings, commands)
 
@@ -95,7 +95,7 @@ _EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
 for command, examples in _EXAMPLES.items():
     # Paragraphs, or they would be joined into one line.
     epilog = "\n\n".join(("[bold]Examples[/bold]", *examples))
-    app.command(epilog=epilog)(with_volume(command))
+    app.command(epilog=epilog)(with_common_options(command))
 app.add_typer(info_app, name="info")
 
 
@@ -104,7 +104,7 @@ def main() -> None:
     try:
         app(prog_name="lungmask")
     except (LungmaskError, OSError) as error:
-        if volume.debug:
+        if verbosity.debug:
             raise
         complain(error if isinstance(error, LungmaskError) else _file_error(error))
         sys.exit(USAGE)

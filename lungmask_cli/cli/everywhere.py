@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from lungmask_cli.cli.terminal import say, set_volume, volume
+from lungmask_cli.cli.terminal import say, set_verbosity, verbosity
 from lungmask_cli.config import read_toml
-from lungmask_cli.errors import ConfigError, near
+from lungmask_cli.errors import ConfigError, suggest
 
 SETTINGS = Path("lungmask.toml")
 _PANEL = "Everywhere"
@@ -23,14 +23,14 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 _COMMON = {"quiet": Quiet, "verbose": Verbose, "debug": Debug}
 
 
-def with_volume(command: Callable[..., None]) -> Callable[..., None]:
+def with_common_options(command: Callable[..., None]) -> Callable[..., None]:
     """The command with --quiet, --verbose and --debug."""
 
     @functools.wraps(command)
     def louder(*, quiet: bool, verbose: bool, debug: bool, **own: Any) -> None:
-        set_volume(quiet, verbose, debug)
-        if volume.settings:
-            say(f"settings: {volume.settings}")
+        set_verbosity(quiet, verbose, debug)
+        if verbosity.settings:
+            say(f"settings: {verbosity.settings}")
         command(**own)
 
     own = inspect.signature(command, eval_str=True)
@@ -60,13 +60,13 @@ def read_settings(path: Path | None, commands: Mapping[str, Any]) -> dict[str, d
         return {}
     path = path or SETTINGS
     tables = read_toml(path)
-    volume.settings = path  # of which is told when it is known how much to say
+    verbosity.settings = path  # of which is told when it is known how much to say
     return {name: _values(path, name, table, commands) for name, table in tables.items()}
 
 
 def _values(path: Path, name: str, table: object, commands: Mapping[str, Any]) -> dict[str, Any]:
     if name not in commands or not isinstance(table, dict):
-        raise ConfigError(f"{path}: {name} is no table of a command", near(name, commands))
+        raise ConfigError(f"{path}: {name} is no table of a command", suggest(name, commands))
     options = {
         flag.lstrip("-"): parameter.name
         for parameter in commands[name].params
@@ -75,5 +75,5 @@ def _values(path: Path, name: str, table: object, commands: Mapping[str, Any]) -
     }
     unknown = next((key for key in table if key not in options), None)
     if unknown is not None:
-        raise ConfigError(f"{path}: lungmask {name} has no option --{unknown}", near(unknown, options))
+        raise ConfigError(f"{path}: lungmask {name} has no option --{unknown}", suggest(unknown, options))
     return {options[key]: value for key, value in table.items()}

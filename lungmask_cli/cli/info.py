@@ -5,7 +5,6 @@ import json
 import platform
 import sys
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,9 +18,10 @@ from lungmask_cli.errors import UsageError
 from lungmask_cli.models.manifest import find_weights, read_manifest, shipped_weights
 from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, NO_DISCRIMINATOR, with_known_parts
 from lungmask_cli.networks.presets import PRESETS, Preset, find_preset
+from lungmask_cli.versions import find_version
 
 if TYPE_CHECKING:
-    from lungmask_cli.networks.summary import Anatomy
+    from lungmask_cli.networks.summary import NetworkSummary
 
 # What decides whether a file can be read and a network can run, each by the names it is distributed under.
 _PACKAGES = {
@@ -162,16 +162,7 @@ def _show_overview(as_json: bool) -> None:
 
 def _versions() -> dict[str, str | None]:
     own = {"lungmask": lungmask_cli.__version__, "Python": platform.python_version(), "platform": platform.platform()}
-    return {**own, **{name: _version(names) for name, names in _PACKAGES.items()}}
-
-
-def _version(names: tuple[str, ...]) -> str | None:
-    for name in names:
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return None
+    return {**own, **{name: find_version(*names) for name, names in _PACKAGES.items()}}
 
 
 def _how_to_install(name: str) -> str:
@@ -282,7 +273,7 @@ def _find_config(name: str) -> TrainConfig:
     return find_preset(name).config
 
 
-def _dissect(config: TrainConfig) -> "dict[str, Anatomy]":
+def _dissect(config: TrainConfig) -> "dict[str, NetworkSummary]":
     """The generator's anatomy and, where there is one, the discriminator's."""
     from lungmask_cli.networks.backend import Hardware, choose_device
 
@@ -290,15 +281,15 @@ def _dissect(config: TrainConfig) -> "dict[str, Anatomy]":
 
     from lungmask_cli.networks.discriminators import build_discriminator
     from lungmask_cli.networks.generators import build_generator
-    from lungmask_cli.networks.summary import dissect
+    from lungmask_cli.networks.summary import summarize_network
 
     shape = (config.image_size, config.image_size)
-    networks = {"generator": dissect(build_generator(config.generator, shape))}
+    networks = {"generator": summarize_network(build_generator(config.generator, shape))}
     adversary = build_discriminator(config.discriminator, shape)
-    return networks if adversary is None else {**networks, "discriminator": dissect(adversary)}
+    return networks if adversary is None else {**networks, "discriminator": summarize_network(adversary)}
 
 
-def _heading(role: str, anatomy: "Anatomy", size: int) -> str:
+def _heading(role: str, anatomy: "NetworkSummary", size: int) -> str:
     from lungmask_cli.networks.summary import in_short
 
     return (
@@ -307,7 +298,7 @@ def _heading(role: str, anatomy: "Anatomy", size: int) -> str:
     )
 
 
-def _draw(path: Path, networks: "dict[str, Anatomy]", size: int) -> None:
+def _draw(path: Path, networks: "dict[str, NetworkSummary]", size: int) -> None:
     from lungmask_cli.files import write_text
     from lungmask_cli.networks.diagram.outline import outline
     from lungmask_cli.networks.diagram.svg import draw_svg
@@ -317,7 +308,7 @@ def _draw(path: Path, networks: "dict[str, Anatomy]", size: int) -> None:
     say(f"drawn: {path}")
 
 
-def _network_facts(anatomy: "Anatomy") -> dict[str, Any]:
+def _network_facts(anatomy: "NetworkSummary") -> dict[str, Any]:
     return {
         "name": anatomy.name,
         "parameters": anatomy.parameters,
@@ -339,7 +330,7 @@ def _network_facts(anatomy: "Anatomy") -> dict[str, Any]:
     }
 
 
-def _show_network(heading: str, anatomy: "Anatomy", layers: bool) -> None:
+def _show_network(heading: str, anatomy: "NetworkSummary", layers: bool) -> None:
     from lungmask_cli.networks.diagram.outline import explain, outline, shape_text
     from lungmask_cli.networks.diagram.text import draw_text
 

@@ -24,14 +24,6 @@ HashNames = Annotated[
         help="Write no file names, which may identify patients, but the first 16 digits of each file's SHA-256.",
     ),
 ]
-ResolutionTag = Annotated[
-    bool,
-    typer.Option(
-        "--resolution-tag",
-        help="Take the pixel spacing of PNG, JPEG, TIFF and BMP from their resolution (dots per inch).",
-        rich_help_panel=READING,
-    ),
-]
 Device = Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:N.", rich_help_panel=COMPUTES)]
 Jobs = Annotated[
     int | None,

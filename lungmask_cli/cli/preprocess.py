@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from lungmask_cli.cli.options import HashNames, Jobs, MaxPixels, Polarity, ResolutionTag
+from lungmask_cli.cli.options import HashNames, Jobs, MaxPixels, Polarity
 from lungmask_cli.cli.terminal import list_some, mention, progress, say, warn_of_all
 from lungmask_cli.config import MAX_PIXELS
-from lungmask_cli.text import counted
+from lungmask_cli.text import pluralize
 
 
 def preprocess(
@@ -26,7 +26,6 @@ def preprocess(
     jobs: Jobs = None,
     polarity: Polarity = True,
     hash_names: HashNames = False,
-    resolution_tag: ResolutionTag = False,
     max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
     """Pair radiographs with masks, make both square, split them, and write a prepared set with its manifest.
@@ -40,13 +39,12 @@ def preprocess(
     from lungmask_cli.datasets.preparation import Preparation, prepare
     from lungmask_cli.datasets.splits import resolve_split
     from lungmask_cli.files import check_writable
-    from lungmask_cli.formats.read_options import ReadOptions
     from lungmask_cli.processes import available_cores
 
     check_writable(output)
     pairing = find_pairs(*sources)
     parts, method = resolve_split([pair.id for pair in pairing.pairs], split, seed)
-    how = Preparation(size, ReadOptions(max_pixels, resolution_tag), polarity, hash_names, jobs or available_cores())
+    how = Preparation(size, max_pixels, polarity, hash_names, jobs or available_cores())
     prepared = prepare(pairing, output, parts, method, how, progress("preparing"))
     list_some(prepared.problems, f"see problems in {output / 'dataset.json'}")
     warn_of_all((entry.id, entry.warnings) for entry in prepared.entries)
@@ -54,8 +52,8 @@ def preprocess(
     say(f"{len(prepared.entries)} pairs from {pairing.layout} ({counts}; split {method})")
     failed = len(pairing.pairs) - len(prepared.entries)
     say(
-        f"{counted(len(pairing.unpaired), 'file')} without a partner or there twice, "
-        f"{counted(failed, 'pair')} that could not be prepared"
+        f"{pluralize(len(pairing.unpaired), 'file')} without a partner or there twice, "
+        f"{pluralize(failed, 'pair')} that could not be prepared"
     )
     for entry in prepared.entries:
         mention(f"{entry.id}: {entry.split}")

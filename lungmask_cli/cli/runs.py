@@ -19,12 +19,14 @@ def runs(
     as_json: Json = False,
 ) -> None:
     """List training runs with how far they are and their Dice: a table on a terminal, CSV elsewhere."""
-    from lungmask_cli.errors import UsageError, near_path
+    from lungmask_cli.errors import UsageError, suggest_path
     from lungmask_cli.files import csv_text
     from lungmask_cli.training.listing import find_runs
 
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder", near_path(folder, "Give the folder that runs were written to."))
+        raise UsageError(
+            f"{folder}: no such folder", suggest_path(folder, "Give the folder that runs were written to.")
+        )
     found = [asdict(run) for run in find_runs(folder)]
     if as_json:
         typer.echo(json.dumps(found, indent=2, default=str))

@@ -1,6 +1,5 @@
 """Two folders of masks compared from the command line: what is asked for, what is said, and the files that close it."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from lungmask_cli.text import printable
 if TYPE_CHECKING:
     from lungmask_cli.formats.masks import MaskOptions
     from lungmask_cli.gallery.page import GalleryWriter
+    from lungmask_cli.imaging.radiograph import Spacing
     from lungmask_cli.scoring.assemble import Grouping
     from lungmask_cli.scoring.compare import Measure
     from lungmask_cli.scoring.evaluate import Case, Outcome
@@ -38,9 +38,9 @@ class Folders:
 
     def by_role(self) -> dict[str, Path]:
         """Those of masks."""
-        from lungmask_cli.scoring.evaluate import DRAWN, OTHER, TRUTH
+        from lungmask_cli.scoring.evaluate import OTHER, PREDICTED, TRUTH
 
-        return {DRAWN: self.drawn, TRUTH: self.truth} | ({OTHER: self.other} if self.other else {})
+        return {PREDICTED: self.drawn, TRUTH: self.truth} | ({OTHER: self.other} if self.other else {})
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,8 @@ class Asked:
     def masks(self, max_pixels: int) -> "MaskOptions":
         """What the numbers in mask files mean."""
         from lungmask_cli.formats.masks import MaskOptions
-        from lungmask_cli.formats.read_options import ReadOptions
 
-        return MaskOptions(_threshold(self.threshold), _labels(self.labels), ReadOptions(max_pixels))
+        return MaskOptions(_threshold(self.threshold), _labels(self.labels), max_pixels)
 
 
 def compare_folders(folders: Folders, asked: Asked, files: Files, jobs: int, max_pixels: int) -> None:
@@ -174,17 +173,20 @@ def _labels(text: str | None) -> tuple[int, int] | None:
     return right, left
 
 
-def _spacing(text: str | None) -> tuple[float, float] | None:
+def _spacing(text: str | None) -> "Spacing | None":
     if text is None:
         return None
+    from lungmask_cli.imaging.radiograph import make_spacing
+
     try:
         numbers = [float(part) for part in text.split(",")]
         rows, columns = numbers * 2 if len(numbers) == 1 else numbers
     except ValueError:
         raise UsageError(f"--spacing {text}: is neither one number nor two", "Give mm, such as 0.35.") from None
-    if not (0 < rows < math.inf and 0 < columns < math.inf):
+    spacing = make_spacing(rows, columns, "--spacing")
+    if spacing is None:
         raise UsageError(f"--spacing {text}: is not above 0", "Give mm, such as 0.35.")
-    return rows, columns
+    return spacing
 
 
 def _missing_is_empty(text: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lungmask_cli.cli.options import COMPUTES, Device, HashNames, MaxPixels, Polarity, ResolutionTag
+from lungmask_cli.cli.options import COMPUTES, Device, HashNames, MaxPixels, Polarity
 from lungmask_cli.cli.segment_run import Pages, Where, run_batch, show_plan
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import UsageError
@@ -128,7 +128,6 @@ def segment(
     address: Address = None,
     jobs: AtOnce = None,
     hash_names: HashNames = False,
-    resolution_tag: ResolutionTag = False,
     max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
     """Draw the lung mask of every radiograph: a PNG of 0 and 255 at the radiograph's own size.
@@ -140,11 +139,10 @@ def segment(
     extras = {"probabilities": probabilities, "overlays": overlay, "contours": contours, "dicom_seg": dicom_seg}
 
     from lungmask_cli.batch.jobs import plan
-    from lungmask_cli.batch.options import Settings
+    from lungmask_cli.batch.options import SegmentOptions
     from lungmask_cli.batch.table import existing_mode
-    from lungmask_cli.formats.read_options import ReadOptions
 
-    settings = Settings(
+    settings = SegmentOptions(
         outputs=_outputs(output, labels, extras, hash_names),
         weights=tuple(weights or [DEFAULT_WEIGHTS]),
         device=device,
@@ -152,7 +150,7 @@ def segment(
         augment=tta,
         cleanup=cleanup,
         correct_polarity=polarity,
-        read=ReadOptions(max_pixels, resolution_tag),
+        max_pixels=max_pixels,
         truth=_hand_made(truth),
         hash_names=hash_names,
         strict=strict,

@@ -1,6 +1,5 @@
 """A batch from the command line: what is said of it, how it is stopped, and the files that close it."""
 
-import json
 import math
 import signal
 import time
@@ -15,13 +14,13 @@ import typer
 
 from lungmask_cli.cli.terminal import complain, mention, progress, say, warn, warn_of_all
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.text import counted
+from lungmask_cli.text import pluralize
 
 if TYPE_CHECKING:
     from lungmask_cli.batch.engines import Engine
     from lungmask_cli.batch.jobs import Job
     from lungmask_cli.batch.journal import Cells
-    from lungmask_cli.batch.options import Settings
+    from lungmask_cli.batch.options import SegmentOptions
     from lungmask_cli.batch.rows import Row
     from lungmask_cli.batch.table import Existing, Remaining
 
@@ -45,7 +44,7 @@ class Pages:
     report: Path | None
 
 
-def show_plan(settings: "Settings", jobs: Sequence["Job"], existing: "Existing") -> None:
+def show_plan(settings: "SegmentOptions", jobs: Sequence["Job"], existing: "Existing") -> None:
     """Print as CSV what each radiograph's mask is to be called, and whether it would be written."""
     from lungmask_cli.batch.jobs import hashed
     from lungmask_cli.batch.table import remaining
@@ -61,7 +60,9 @@ def show_plan(settings: "Settings", jobs: Sequence["Job"], existing: "Existing")
     say(f"{len(todo)} to be written, {len(jobs) - len(todo)} to be kept; nothing was done")
 
 
-def run_batch(settings: "Settings", jobs: Sequence["Job"], existing: "Existing", where: Where, pages: Pages) -> None:
+def run_batch(
+    settings: "SegmentOptions", jobs: Sequence["Job"], existing: "Existing", where: Where, pages: Pages
+) -> None:
     """Do the jobs, and say what is wrong as it comes.
 
     Raises:
@@ -70,7 +71,7 @@ def run_batch(settings: "Settings", jobs: Sequence["Job"], existing: "Existing",
     from lungmask_cli.batch.engines import make_engine
     from lungmask_cli.batch.report import record
     from lungmask_cli.batch.table import RECORD, TABLE, Existing, check_record, clear_partial, remaining, rewrite_table
-    from lungmask_cli.files import check_writable, write_text
+    from lungmask_cli.files import check_writable, write_json
 
     folder, started = settings.outputs.folder, time.perf_counter()
     left = remaining(settings, jobs, existing)
@@ -82,8 +83,8 @@ def run_batch(settings: "Settings", jobs: Sequence["Job"], existing: "Existing",
     _convert_networks(settings)
     engine = make_engine(where.engine, settings, where.jobs, where.address)
     kept = f", {len(left.kept)} done before" if left.kept else ""
-    say(f"{counted(len(jobs), 'file')}{kept}, weights {', '.join(settings.weights)}, {engine.described}")
-    write_text(folder / RECORD, json.dumps(made_with, indent=2) + "\n")
+    say(f"{pluralize(len(jobs), 'file')}{kept}, weights {', '.join(settings.weights)}, {engine.described}")
+    write_json(folder / RECORD, made_with)
     with _stopped_gently() as stop:
         tally = _go_through(engine, left, folder, stop)
     numbers = rewrite_table(folder, left)
@@ -99,7 +100,7 @@ def run_batch(settings: "Settings", jobs: Sequence["Job"], existing: "Existing",
         raise typer.Exit(1)
 
 
-def _convert_networks(settings: "Settings") -> None:
+def _convert_networks(settings: "SegmentOptions") -> None:
     """Say that a user has to wait, and do it before the workers of a cluster do it all at once."""
     from lungmask_cli.models.load import ONNX, load_network
     from lungmask_cli.models.manifest import find_weights
@@ -177,7 +178,7 @@ class _Tally:
     def summary(self, planned: int, kept: int) -> str:
         """All counts in one line, after a warning for each thing that was odd about radiographs."""
         warn_of_all(self._warnings)
-        counts = [f"{counted(self.written, 'mask')} written"]
+        counts = [f"{pluralize(self.written, 'mask')} written"]
         counts += [f"{self.doubtful} of them doubtful"] if self.doubtful else []
         counts += [f"{self.failed} failed"]
         counts += [f"{kept} kept"] if kept else []
@@ -212,18 +213,19 @@ def _go_through(engine: "Engine", left: "Remaining", folder: Path, stop: _Stop) 
 
 
 def _close(
-    settings: "Settings", rows: Mapping["Job", "Cells"], pages: Pages, counts: tuple[int, int], seconds: float
+    settings: "SegmentOptions", rows: Mapping["Job", "Cells"], pages: Pages, counts: tuple[int, int], seconds: float
 ) -> None:
     """Write what is about all of them: contours, report and gallery."""
     from lungmask_cli.batch.outputs import CONTOURS
     from lungmask_cli.batch.report import report
-    from lungmask_cli.files import write_text
 
     if CONTOURS in settings.outputs.extras:
         settings.outputs.join_contours(Path(row["mask"]) for row in rows.values() if row["mask"])
     if pages.report:
         found = report(settings, rows.values(), *counts, seconds)
-        write_text(pages.report, json.dumps(found, indent=2) + "\n")
+        from lungmask_cli.files import write_json
+
+        write_json(pages.report, found)
     if pages.gallery:
         from lungmask_cli.batch.gallery import make_gallery
         from lungmask_cli.batch.rows import Row

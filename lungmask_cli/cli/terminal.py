@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 
 @dataclass
-class _Volume:
+class _Verbosity:
     quiet: bool = False
     verbose: bool = False
     debug: bool = False
     settings: Path | None = None
 
 
-volume = _Volume()
+verbosity = _Verbosity()
 _SHOWN = 10
 _WIDE = 100  # columns of a terminal
 _FILE_WIDE = 160  # columns of what is not a terminal
@@ -34,22 +34,22 @@ _FILE_WIDE = 160  # columns of what is not a terminal
 _stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-def set_volume(quiet: bool, verbose: bool, debug: bool) -> None:
+def set_verbosity(quiet: bool, verbose: bool, debug: bool) -> None:
     """Say less, or more; what was asked for before the command and after it adds up."""
-    volume.quiet |= quiet
-    volume.verbose |= verbose
-    volume.debug |= debug
+    verbosity.quiet |= quiet
+    verbosity.verbose |= verbose
+    verbosity.debug |= debug
 
 
 def say(line: str) -> None:
     """One line for the user, unless nothing but warnings and errors is wanted."""
-    if not volume.quiet:
+    if not verbosity.quiet:
         _stderr.print(Text(printable(line)))
 
 
 def mention(line: str) -> None:
     """One line for users who want to know what is done."""
-    if volume.verbose:
+    if verbosity.verbose:
         _stderr.print(Text(printable(line), "dim"))
 
 
@@ -90,7 +90,7 @@ def complain(error: LungmaskError) -> None:
 
 def progress(title: str, total: int | None = None) -> Callable[[Iterable[T]], Iterable[T]]:
     """A wrapper that shows a bar on a terminal while what it wraps, of that length, is gone through."""
-    if volume.quiet or not sys.stderr.isatty():
+    if verbosity.quiet or not sys.stderr.isatty():
         return iter
     from tqdm import tqdm
 
@@ -102,7 +102,7 @@ def show(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], spare
 
     Columns of a name in `spare` are left out on narrow terminals.
     """
-    if volume.quiet:
+    if verbosity.quiet:
         return
     shown = [place for place, name in enumerate(header) if name not in spare or _stderr.width >= _WIDE]
     columns = [(header[place], place > 0 and bool(header[place])) for place in shown]

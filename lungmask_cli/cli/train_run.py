@@ -15,7 +15,7 @@ from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights, read_man
 from lungmask_cli.networks.backend import Hardware
 from lungmask_cli.networks.parts import LOSSES, find_part, with_known_parts
 from lungmask_cli.networks.presets import find_preset
-from lungmask_cli.text import counted
+from lungmask_cli.text import pluralize
 from lungmask_cli.training.cluster import Cluster, read_cluster
 from lungmask_cli.training.plan import CONFIG, SPLIT, Record, Source, read_record, refuse_other_run
 
@@ -100,13 +100,13 @@ def _train_once(start: Start, prepared: "PreparedSet", conditions: "Conditions")
     init = Path(record.init) if record.init else None
     images = len(prepared.of(TRAIN))
     if images <= _FEW and not init and not start.goes_on:
-        few = counted(images, "training image")
+        few = pluralize(images, "training image")
         say(f"Hint: {few} may be too few; --init {DEFAULT_WEIGHTS} starts with the weights that ship")
     result = run(start.config, prepared, start.folder, say, record, start.goes_on, init, conditions)
     test = (
         "no test images"
         if result.test_dice is None
-        else f"test Dice {result.test_dice:.4f} on {counted(result.test_count, 'image')}"
+        else f"test Dice {result.test_dice:.4f} on {pluralize(result.test_count, 'image')}"
     )
     return f"best epoch {result.best_epoch}: val Dice {result.val_dice:.4f}, {test}; {result.seconds / 60:.1f} minutes"
 
@@ -182,11 +182,10 @@ def open_data(start: Start, jobs: int | None) -> "PreparedSet":
     """The prepared set of the run, which may have to be prepared first."""
     from lungmask_cli.datasets.cache import open_or_prepare
     from lungmask_cli.datasets.preparation import Preparation
-    from lungmask_cli.formats.read_options import ReadOptions
     from lungmask_cli.processes import available_cores
 
     source = start.record.source
-    how = Preparation(source.size, ReadOptions(source.max_pixels), source.polarity, jobs=jobs or available_cores())
+    how = Preparation(source.size, source.max_pixels, source.polarity, jobs=jobs or available_cores())
     folders = [Path(folder) for folder in source.data]
     prepared = open_or_prepare(folders, how, start.split, start.config.seed, progress("preparing"))
     if not start.goes_on:

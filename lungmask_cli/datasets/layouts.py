@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lungmask_cli.datasets.prepared import is_prepared
-from lungmask_cli.errors import UsageError, near_path
+from lungmask_cli.errors import UsageError, suggest_path
 from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES, RASTER_SUFFIXES
-from lungmask_cli.text import counted, fitting, printable
+from lungmask_cli.text import pluralize, printable, shorten_file_name
 
 # The radiographs of public sets keep their names wherever they are copied to.
 _ORIGINS = {
@@ -80,12 +80,14 @@ def without_names(pairing: Pairing) -> Pairing:
     numbers = {origin: f"set {number}" for number, origin in enumerate(named, start=1)}
     pairs = [replace(pair, origin=numbers.get(pair.origin, pair.origin)) for pair in pairing.pairs]
     left = len(pairing.unpaired)
-    return Pairing(pairing.layout, pairs, [f"{counted(left, 'file')} without a partner or there twice"] if left else [])
+    return Pairing(
+        pairing.layout, pairs, [f"{pluralize(left, 'file')} without a partner or there twice"] if left else []
+    )
 
 
 def _layouts_in(folder: Path) -> list[Pairing]:
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder", near_path(folder, "Give the folder of a data set."))
+        raise UsageError(f"{folder}: no such folder", suggest_path(folder, "Give the folder of a data set."))
     jsrt = jsrt_scr(folder)
     found = [jsrt] if jsrt else []
     for place in _folders(folder, _SEARCHED_DEPTH, set()):
@@ -189,7 +191,7 @@ def _origin(stem: str, folder: Path) -> str:
 
 def _id(image: Path) -> str:
     """The stem, as far as it can be printed and a file can be called so."""
-    return fitting(f"{printable(image.stem)}.png").removesuffix(".png")
+    return shorten_file_name(f"{printable(image.stem)}.png").removesuffix(".png")
 
 
 def _pair(layout: str, folder: Path, images: list[Path], masks: list[Path], masks_each: int) -> Pairing:

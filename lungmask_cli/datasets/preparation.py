@@ -8,23 +8,23 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import lungmask_cli
+from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.datasets.layouts import Pair, Pairing, without_names
 from lungmask_cli.datasets.prepared import Entry, PreparedSet, write_manifest
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.files import PARTIAL, file_sha256, hashed_name, write_text
+from lungmask_cli.files import PARTIAL, file_sha256, hash_file_name, write_text
 from lungmask_cli.formats.masks import read_masks
 from lungmask_cli.formats.png import write_grey16, write_mask
 from lungmask_cli.formats.radiographs import read_radiograph
-from lungmask_cli.formats.read_options import DEFAULTS, ReadOptions
 from lungmask_cli.imaging.geometry import Letterbox
-from lungmask_cli.imaging.polarity import standardized
-from lungmask_cli.imaging.radiograph import Mask, Radiograph, size_text
-from lungmask_cli.processes import in_processes
+from lungmask_cli.imaging.polarity import to_network_input
+from lungmask_cli.imaging.radiograph import Mask, Radiograph, Spacing, format_size
+from lungmask_cli.processes import map_in_processes
 
 _JOURNAL = ".journal.jsonl"
 _ASPECT_TOLERANCE = 0.01
@@ -37,14 +37,14 @@ class Preparation:
 
     Args:
         size: the side of the written squares in pixels.
-        read: what the readers accept.
+        max_pixels: larger images are refused.
         correct_polarity: make dark bones bright.
         hash_names: call each pair by the first 16 digits of the SHA-256 of its radiograph's file, and write no names.
         jobs: how many processes work at it.
     """
 
     size: int = 512
-    read: ReadOptions = DEFAULTS
+    max_pixels: int = MAX_PIXELS
     correct_polarity: bool = True
     hash_names: bool = False
     jobs: int = 1
@@ -126,7 +126,7 @@ def _collect(
         if entry is None:
             problems.append(outcomes[pair.id].problem)
         else:
-            entries.append(dataclasses.replace(entry, split=split[pair.id]))
+            entries.append(replace(entry, split=split[pair.id]))
     return tuple(entries), tuple(problems)
 
 
@@ -136,7 +136,7 @@ def _without_copies(pairing: Pairing) -> Pairing:
     pairs = []
     for pair in pairing.pairs:
         try:
-            name = hashed_name(pair.image)
+            name = hash_file_name(pair.image)
         except OSError:  # the reader will say it
             name = pair.id
         if name not in seen:
@@ -144,7 +144,7 @@ def _without_copies(pairing: Pairing) -> Pairing:
         seen.add(name)
     copies = len(pairing.pairs) - len(pairs)
     said = [f"{copies} radiographs are copies of others"] if copies else []
-    return dataclasses.replace(pairing, pairs=pairs, unpaired=[*pairing.unpaired, *said])
+    return replace(pairing, pairs=pairs, unpaired=[*pairing.unpaired, *said])
 
 
 def _refuse_to_overwrite_source(pairing: Pairing, destination: Path) -> None:
@@ -166,7 +166,7 @@ def _outcomes(tasks: list[_Task], destination: Path, how: Preparation, done: dic
         else:
             left.append(task)
     if how.jobs > 1 and len(left) >= _WORTH_PROCESSES:
-        yield from in_processes(partial(_prepare_pair, destination=destination, how=how), left, how.jobs)
+        yield from map_in_processes(partial(_prepare_pair, destination=destination, how=how), left, how.jobs)
     else:
         yield from (_prepare_pair(task, destination, how) for task in left)
 
@@ -182,13 +182,13 @@ def _prepare_pair(task: _Task, destination: Path, how: Preparation) -> _Outcome:
 
 def _hashed(pair: Pair) -> str:
     try:
-        return hashed_name(pair.image)
+        return hash_file_name(pair.image)
     except OSError as error:
         raise ImageError(f"{pair.image}: cannot be read: {error.strerror}") from error
 
 
 def _key(pair: Pair, how: Preparation) -> str:
-    facts = [lungmask_cli.__version__, pair.id, pair.origin, how.size, how.read, how.correct_polarity, how.hash_names]
+    facts: list[object] = [lungmask_cli.__version__, pair.id, pair.origin, replace(how, jobs=1)]
     for path in (pair.image, *pair.masks):
         try:
             status = path.stat()
@@ -207,15 +207,15 @@ def _is_whole(entry: Entry, destination: Path) -> bool:
 
 
 def _write_pair(pair: Pair, name: str, destination: Path, how: Preparation) -> Entry:
-    radiograph = read_radiograph(pair.image, how.read)
-    mask, notes = _read_truth(pair, radiograph, how.read)
+    radiograph = read_radiograph(pair.image, how.max_pixels)
+    mask, notes = _read_truth(pair, radiograph, how.max_pixels)
     height, width = radiograph.shape
     box = Letterbox(height, width, how.size)
-    image, known = standardized(radiograph, how.correct_polarity, box.content)
+    image, known = to_network_input(radiograph, how.correct_polarity, box.content)
     image_path, mask_path = destination / "images" / f"{name}.png", destination / "masks" / f"{name}.png"
     write_grey16(image_path, box.apply(image))
     write_mask(mask_path, Letterbox(mask.shape[0], mask.shape[1], how.size).apply_mask(mask))
-    spacing = box.spacing_mm(radiograph.spacing_mm) or (0.0, 0.0)
+    spacing = box.scale_spacing(radiograph.spacing) if radiograph.spacing else Spacing(0.0, 0.0, "")
     return Entry(
         id=name,
         origin=pair.origin,
@@ -225,28 +225,28 @@ def _write_pair(pair: Pair, name: str, destination: Path, how: Preparation) -> E
         split="",
         image_sha256=file_sha256(image_path),
         mask_sha256=file_sha256(mask_path),
-        spacing_row_mm=round(spacing[0], 6),
-        spacing_column_mm=round(spacing[1], 6),
-        spacing_source=radiograph.spacing_source,
+        spacing_row_mm=round(spacing.row_mm, 6),
+        spacing_column_mm=round(spacing.column_mm, 6),
+        spacing_source=spacing.source,
         height=height,
         width=width,
         warnings="; ".join([*known, *notes]),
     )
 
 
-def _read_truth(pair: Pair, radiograph: Radiograph, options: ReadOptions) -> tuple[Mask, list[str]]:
+def _read_truth(pair: Pair, radiograph: Radiograph, max_pixels: int) -> tuple[Mask, list[str]]:
     """The union of the pair's masks, and what is odd about them."""
-    masks = read_masks(pair.masks, options)
+    masks = read_masks(pair.masks, max_pixels)
     (rows, columns), (height, width) = masks[0].shape, radiograph.shape
     if abs((rows / columns) / (height / width) - 1) > _ASPECT_TOLERANCE:
         raise ImageError(
-            f"{pair.masks[0]}: {size_text(masks[0])} pixels have not the shape of "
-            f"{pair.image}, {size_text(radiograph.pixels)}",
+            f"{pair.masks[0]}: {format_size(masks[0])} pixels have not the shape of "
+            f"{pair.image}, {format_size(radiograph.pixels)}",
             "Are these two of the same patient?",
         )
     notes = []
     if masks[0].shape != radiograph.shape:
-        notes.append(f"mask of {size_text(masks[0])} for a radiograph of {size_text(radiograph.pixels)} pixels")
+        notes.append(f"mask of {format_size(masks[0])} for a radiograph of {format_size(radiograph.pixels)} pixels")
     union = masks[0]
     for mask in masks[1:]:
         if (union & mask).any():

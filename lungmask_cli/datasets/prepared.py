@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.files import csv_rows, csv_text, write_text
+from lungmask_cli.files import csv_rows, csv_text, write_json, write_text
 
 MANIFEST = "manifest.csv"
 
@@ -97,7 +97,7 @@ def write_manifest(prepared: PreparedSet) -> None:
         "origins": dict(sorted(Counter(entry.origin for entry in prepared.entries).items())),
         "problems": prepared.problems,
     }
-    write_text(prepared.folder / "dataset.json", json.dumps(facts, indent=2) + "\n")
+    write_json(prepared.folder / "dataset.json", facts)
 
 
 def read_prepared(folder: Path) -> PreparedSet:

@@ -1,7 +1,6 @@
 """Which radiograph trains, which chooses, which tests: from a CSV file, or drawn with a seed."""
 
 import csv
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lungmask_cli.errors import UsageError
+from lungmask_cli.errors import UsageError, suggest
 from lungmask_cli.files import csv_rows
 
 TRAIN, VAL, TEST, UNUSED = "train", "val", "test", "unused"
@@ -103,9 +102,7 @@ def _choose_column(path: Path, names: list[str], wanted: str | None) -> str:
             f"{path}: holds several splits", f"Choose one: --split {path}:{names[1]} (of {', '.join(names[1:])})."
         )
     if wanted not in names[1:]:
-        near = difflib.get_close_matches(wanted, names[1:], n=1, cutoff=0.0)
-        hint = f"Did you mean {near[0]}? " if near else ""
-        raise UsageError(f"{path}: has no column {wanted!r}", f"{hint}It has: {', '.join(names[1:])}.")
+        raise UsageError(f"{path}: has no column {wanted!r}", suggest(wanted, names[1:], "Columns"))
     return wanted
 
 

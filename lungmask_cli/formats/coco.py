@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lungmask_cli import __version__
 from lungmask_cli.errors import UsageError
-from lungmask_cli.files import written_whole
+from lungmask_cli.files import atomic_write
 from lungmask_cli.imaging.components import fill_holes
 from lungmask_cli.imaging.radiograph import RIGHT_LEFT, Mask
 
@@ -72,7 +72,7 @@ def join_coco(documents: Iterable[Path], output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryFile("w+", encoding="ascii", dir=output.parent) as annotations,
-        written_whole(output) as partial,
+        atomic_write(output) as partial,
         partial.open("w", encoding="ascii") as file,
     ):
         file.write(f'{{"info": {json.dumps(_INFO)}, "licenses": [], "images": [')

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lungmask_cli.errors import UsageError, near_path
+from lungmask_cli.errors import UsageError, suggest_path
 from lungmask_cli.formats.dicom.pixels import is_dicom
 from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES
 
@@ -35,7 +35,7 @@ def find_images(inputs: Iterable[Path], outside: Path | None = None) -> list[tup
         elif os.path.lexists(start):
             found.setdefault(start, Path(start.name))
         else:
-            raise UsageError(f"{given}: no such file or folder", near_path(given, "Check the spelling of the path."))
+            raise UsageError(f"{given}: no such file or folder", suggest_path(given, "Check the spelling of the path."))
     return list(found.items())
 
 

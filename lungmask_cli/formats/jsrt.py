@@ -4,18 +4,18 @@ from pathlib import Path
 
 import numpy as np
 
+from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
-from lungmask_cli.formats.read_options import DEFAULTS, ReadOptions
-from lungmask_cli.imaging.radiograph import Radiograph
+from lungmask_cli.formats.limits import check_size
+from lungmask_cli.imaging.radiograph import Radiograph, Spacing
 
 SIDE = 2048
-SPACING_MM = (0.175, 0.175)
-SPACING_SOURCE = "JSRT"
+SPACING = Spacing(0.175, 0.175, "JSRT")
 _LARGEST = 4095
 _BYTES = SIDE * SIDE * 2
 
 
-def read_jsrt(path: Path, options: ReadOptions = DEFAULTS) -> Radiograph:
+def read_jsrt(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
     """A JSRT radiograph: 2048 x 2048 uint16 of 12 bits, air bright in the file, 0.175 mm per pixel.
 
     JSRT writes the most significant byte first; copies in the other order are told by their values, which would
@@ -30,7 +30,7 @@ def read_jsrt(path: Path, options: ReadOptions = DEFAULTS) -> Radiograph:
             f"{path}: a JSRT .IMG file has {_BYTES} bytes (2048 x 2048, 16 bits), this one has {size}",
             "Download the file again, or convert it to PNG first.",
         )
-    options.check_size(path, SIDE, SIDE)
+    check_size(path, SIDE, SIDE, max_pixels)
     stored = np.fromfile(path, dtype=">u2")
     notes: tuple[str, ...] = ()
     if stored.max() > _LARGEST:
@@ -42,4 +42,4 @@ def read_jsrt(path: Path, options: ReadOptions = DEFAULTS) -> Radiograph:
             "Is it another kind of .IMG file? Convert it to PNG first.",
         )
     pixels = np.uint16(_LARGEST) - stored.reshape(SIDE, SIDE).astype(np.uint16)
-    return Radiograph(pixels, None, SPACING_MM, SPACING_SOURCE, notes)
+    return Radiograph(pixels, None, SPACING, notes)

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.dicom.pixels import is_dicom
 from lungmask_cli.formats.dicom.segmentation_read import read_segmentation
 from lungmask_cli.formats.nifti import NIFTI_SUFFIXES, read_nifti
 from lungmask_cli.formats.radiographs import DICOM_SUFFIXES, RASTER_SUFFIXES
 from lungmask_cli.formats.raster import read_values
-from lungmask_cli.formats.read_options import DEFAULTS, ReadOptions
-from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, RIGHT_LEFT, LungMask, Mask, size_text
+from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, RIGHT_LEFT, LungMask, Mask, Spacing, format_size
 
 MASK_SUFFIXES = RASTER_SUFFIXES | DICOM_SUFFIXES | NIFTI_SUFFIXES
 _SIXTEEN_BITS, _EIGHT_BITS = 65535, 255
@@ -33,12 +33,12 @@ class MaskOptions:
             255, stay binary.
         labels: the numbers are labels; those of the right and of the left lung. Files of nothing but 0 and 255, or
             65535, stay binary.
-        read: what the readers accept.
+        max_pixels: larger images are refused.
     """
 
     threshold: float | None = None
     labels: tuple[int, int] | None = None
-    read: ReadOptions = DEFAULTS
+    max_pixels: int = MAX_PIXELS
 
 
 DEFAULT_MASKS = MaskOptions()
@@ -55,35 +55,35 @@ def read_lung_mask(path: Path, options: MaskOptions = DEFAULT_MASKS) -> LungMask
     """
     try:
         if path.name.lower().endswith(tuple(NIFTI_SUFFIXES)):
-            values, spacing = read_nifti(path, options.read)
-            return _interpreted(values, path, options, spacing, "NIfTI")
+            values, spacing = read_nifti(path, options.max_pixels)
+            return _interpreted(values, path, options, spacing)
         if path.suffix.lower() in DICOM_SUFFIXES or is_dicom(path):
-            return read_segmentation(path, options.threshold, options.read)
-        return _interpreted(read_values(path, options.read), path, options)
+            return read_segmentation(path, options.threshold, options.max_pixels)
+        return _interpreted(read_values(path, options.max_pixels), path, options)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def read_mask(path: Path, options: ReadOptions = DEFAULTS) -> Mask:
+def read_mask(path: Path, max_pixels: int = MAX_PIXELS) -> Mask:
     """Both lungs in a mask file: (H, W) bool.
 
     Raises:
         ImageError: the file cannot be read, or it is not clear what its numbers mean.
     """
-    return read_lung_mask(path, MaskOptions(read=options)).lungs
+    return read_lung_mask(path, MaskOptions(max_pixels=max_pixels)).lungs
 
 
-def read_masks(paths: Sequence[Path], options: ReadOptions = DEFAULTS) -> list[Mask]:
+def read_masks(paths: Sequence[Path], max_pixels: int = MAX_PIXELS) -> list[Mask]:
     """Mask files of one size, such as left and right lung.
 
     Raises:
         ImageError: a file cannot be read, or the sizes differ.
     """
-    masks = [read_mask(path, options) for path in paths]
+    masks = [read_mask(path, max_pixels) for path in paths]
     for path, mask in zip(paths, masks, strict=True):
         if mask.shape != masks[0].shape:
             raise ImageError(
-                f"{paths[0]} and {path} differ in size: {size_text(masks[0])} and {size_text(mask)} pixels"
+                f"{paths[0]} and {path} differ in size: {format_size(masks[0])} and {format_size(mask)} pixels"
             )
     return masks
 
@@ -102,21 +102,18 @@ def read_sides(paths: Mapping[str, Path], options: MaskOptions = DEFAULT_MASKS) 
         return read_lung_mask(paths[LUNGS], options)
     right, left = (read_lung_mask(paths[side], options) for side in (RIGHT, LEFT))
     if right.shape != left.shape:
-        sizes = f"{size_text(right.lungs)} and {size_text(left.lungs)} pixels"
+        sizes = f"{format_size(right.lungs)} and {format_size(left.lungs)} pixels"
         raise ImageError(f"{paths[RIGHT]} and {paths[LEFT]} differ in size: {sizes}")
     both = right.lungs | left.lungs
-    known = right if right.spacing_mm else left
-    return LungMask(both, right.lungs, left.lungs, known.spacing_mm, known.spacing_source)
+    return LungMask(both, right.lungs, left.lungs, right.spacing or left.spacing)
 
 
 def _interpreted(
     values: NDArray[Any],
     path: Path,
     options: MaskOptions,
-    spacing: tuple[float, float] | None = None,
-    source: str = "",
+    spacing: Spacing | None = None,
 ) -> LungMask:
-    spacing_source = source if spacing else ""
     if values.dtype.kind == "f":
         if not np.isfinite(values).all():
             raise ImageError(f"{path}: holds values that are no numbers", "Export the file again, as whole numbers.")
@@ -128,20 +125,19 @@ def _interpreted(
     binary = told and _is_binary(values, largest)
     known = RIGHT_LEFT if whole and largest == RIGHT_LEFT[1] and options.threshold is None else None
     if (labels := options.labels or known) and not binary:
-        return _labelled(values, labels, path, spacing, spacing_source)
+        return _labelled(values, labels, path, spacing)
     mask: Mask = values >= (1 if binary else _least(values, largest, whole, path, options.threshold))
     if not told:
         _refuse_lost_values(values, largest, mask, path)
     one_label = whole and largest <= RIGHT_LEFT[0]
-    return LungMask(mask, None, None, spacing, spacing_source, maybe_labelled=one_label)
+    return LungMask(mask, None, None, spacing, maybe_labelled=one_label)
 
 
 def _labelled(
     values: NDArray[Any],
     labels: tuple[int, int],
     path: Path,
-    spacing: tuple[float, float] | None,
-    source: str,
+    spacing: Spacing | None,
 ) -> LungMask:
     right, left = (values == label for label in labels)
     lungs = right | left
@@ -149,7 +145,7 @@ def _labelled(
         raise ImageError(
             f"{path}: has neither the label {labels[0]} nor {labels[1]}, but others", "See --labels RIGHT,LEFT."
         )
-    return LungMask(lungs, right, left, spacing, source, labelled=True)
+    return LungMask(lungs, right, left, spacing, labelled=True)
 
 
 def _is_binary(values: NDArray[Any], largest: float) -> bool:

@@ -1,7 +1,6 @@
 """Two-dimensional NIfTI masks, through nibabel."""
 
 import logging
-import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.formats.read_options import DEFAULTS, ReadOptions
+from lungmask_cli.formats.limits import check_size
+from lungmask_cli.imaging.radiograph import Spacing, make_spacing
 
 NIFTI_SUFFIXES = frozenset({".nii", ".nii.gz"})
 _UNKNOWN = (1.0, 1.0)
 _MM = {"meter": 1000.0, "micron": 0.001}
 
 
-def read_nifti(path: Path, options: ReadOptions = DEFAULTS) -> tuple[NDArray[Any], tuple[float, float] | None]:
-    """The numbers (H, W) of a NIfTI file of one slice, and its row and column spacing in mm.
+def read_nifti(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[Any], Spacing | None]:
+    """The numbers (H, W) of a NIfTI file of one slice, and its pixel spacing.
 
     The first axis of the file runs along the columns, as ITK and ITK-SNAP write it; orientation is not looked at. The
     spacing is None where it is exactly 1 x 1, which programs write for pictures whose spacing they do not know.
@@ -40,7 +41,7 @@ def read_nifti(path: Path, options: ReadOptions = DEFAULTS) -> tuple[NDArray[Any
             if len(shape) < 2 or any(length > 1 for length in shape[2:]):
                 sizes = " x ".join(map(str, shape))
                 raise ImageError(f"{path}: is a volume of {sizes}", "Give masks of one radiograph each.")
-            options.check_size(path, *shape[:2])
+            check_size(path, shape[0], shape[1], max_pixels)
             values = np.asanyarray(image.dataobj).reshape(shape[:2]).T
             unit = _MM.get(image.header.get_xyzt_units()[0], 1.0)
             columns, rows = (float(zoom) * unit for zoom in image.header.get_zooms()[:2])
@@ -48,7 +49,6 @@ def read_nifti(path: Path, options: ReadOptions = DEFAULTS) -> tuple[NDArray[Any
         raise
     except Exception as error:  # damaged bytes make nibabel raise anything
         raise ImageError(f"{path}: is not readable NIfTI ({type(error).__name__})", "Export it again.") from None
-    known = (rows, columns) != _UNKNOWN and 0 < rows < math.inf and 0 < columns < math.inf
     if values.dtype.kind not in "biuf":
         raise ImageError(f"{path}: holds colours or complex numbers", "Give masks of plain numbers.")
-    return values, (rows, columns) if known else None
+    return values, None if (rows, columns) == _UNKNOWN else make_spacing(rows, columns, "NIfTI")

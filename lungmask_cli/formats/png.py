@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lungmask_cli.files import written_whole
+from lungmask_cli.files import atomic_write
 from lungmask_cli.imaging.radiograph import RIGHT_LEFT, FloatImage, Mask
 
 # zlib's search for far repeats makes radiographs and masks no smaller, and takes most of the time of writing them.
@@ -42,5 +42,5 @@ def write_picture(path: Path, picture: Image.Image) -> None:
 
 
 def _write_png(path: Path, picture: Image.Image, compression: dict[str, int]) -> None:
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         picture.save(partial, format="PNG", **compression)

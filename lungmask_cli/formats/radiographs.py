@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.dicom.pixels import is_dicom, read_dicom, read_dicom_spacing
-from lungmask_cli.formats.jsrt import SIDE, SPACING_MM, SPACING_SOURCE, read_jsrt
+from lungmask_cli.formats.jsrt import SIDE, SPACING, read_jsrt
 from lungmask_cli.formats.raster import read_raster
-from lungmask_cli.formats.read_options import DEFAULTS, ReadOptions
-from lungmask_cli.imaging.radiograph import Radiograph
+from lungmask_cli.imaging.radiograph import Radiograph, Spacing
 
 RASTER_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"})
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
@@ -16,14 +16,14 @@ IMAGE_SUFFIXES = RASTER_SUFFIXES | DICOM_SUFFIXES | {".img"}
 _LARGEST_VALUE = 1e30
 
 
-def read_radiograph(path: Path, options: ReadOptions = DEFAULTS) -> Radiograph:
+def read_radiograph(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
     """The radiograph in `path`: DICOM by content, JSRT's `.IMG` by suffix, else a picture.
 
     Raises:
         ImageError: the file cannot be read or is not a radiograph; the message names it and says why.
     """
     try:
-        radiograph = _reader(path)(path, options)
+        radiograph = _reader(path)(path, max_pixels)
     except ImageError:
         raise
     except OSError as error:
@@ -40,23 +40,21 @@ def read_radiograph(path: Path, options: ReadOptions = DEFAULTS) -> Radiograph:
     return radiograph
 
 
-def read_spacing(path: Path) -> tuple[tuple[int, int] | None, tuple[float, float] | None, str]:
-    """Height and width, row and column spacing in mm, and where the spacing came from, without reading the pixels.
-
-    What is not known is None, as it is for pictures, and the source empty.
+def read_spacing(path: Path) -> tuple[tuple[int, int] | None, Spacing | None]:
+    """Height and width, and the pixel spacing, without reading the pixels; None where they are unknown.
 
     Raises:
         ImageError: the file cannot be read.
     """
     try:
         if path.suffix.lower() == ".img":
-            return (SIDE, SIDE), SPACING_MM, SPACING_SOURCE
-        return read_dicom_spacing(path) if _reader(path) is read_dicom else (None, None, "")
+            return (SIDE, SIDE), SPACING
+        return read_dicom_spacing(path) if _reader(path) is read_dicom else (None, None)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _reader(path: Path) -> Callable[[Path, ReadOptions], Radiograph]:
+def _reader(path: Path) -> Callable[[Path, int], Radiograph]:
     suffix = path.suffix.lower()
     if suffix == ".img":
         return read_jsrt

@@ -10,38 +10,33 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
-from lungmask_cli.formats.read_options import DEFAULTS, ReadOptions
-from lungmask_cli.imaging.radiograph import Radiograph, exchanged
+from lungmask_cli.formats.limits import check_size
+from lungmask_cli.imaging.radiograph import Radiograph, invert
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
 _GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _TO_GREY_DIRECTLY = ("P", "RGB", "RGBA", "LA")
 _DEEP_GREY_MODES = frozenset(_GREY_MODES) - {"1", "L"}
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0
-_INCH_MM = 25.4
 
 
-def read_raster(path: Path, options: ReadOptions = DEFAULTS) -> Radiograph:
+def read_raster(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
     """A radiograph from a picture file; colours become luminance, 16 bits stay 16 bits, EXIF rotation is applied.
 
     Raises:
         ImageError: the file is empty, truncated, too large, of several pages, or no picture.
     """
-    with _opened(path, options) as picture:
+    with _opened(path, max_pixels) as picture:
         notes = (
             ("its 16-bit colours are read with 8 bits; export it as 16-bit grey",) if _is_deep_colour(picture) else ()
         )
-        dots = picture.info.get("dpi") if options.resolution_tag else None
-        size = picture.size
         ImageOps.exif_transpose(picture, in_place=True)
-        pixels = _grey(picture)
-        turned = picture.size != size
-    spacing = _spacing_mm(dots[::-1] if dots and turned else dots)
-    return Radiograph(pixels, None, spacing, "resolution tag" if spacing else "", notes)
+        return Radiograph(_grey(picture), warnings=notes)
 
 
-def read_values(path: Path, options: ReadOptions = DEFAULTS) -> NDArray[Any]:
+def read_values(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
     """The numbers (H, W) of a picture as they are: whole ones of 8, 16 or 32 bits, or float32.
 
     Those of a palette of colours are the numbers of the colours, because labels are often written so.
@@ -49,13 +44,13 @@ def read_values(path: Path, options: ReadOptions = DEFAULTS) -> NDArray[Any]:
     Raises:
         ImageError: the file is empty, truncated, too large, of several pages, or no picture.
     """
-    with _opened(path, options) as picture:
+    with _opened(path, max_pixels) as picture:
         ImageOps.exif_transpose(picture, in_place=True)
         return np.asarray(picture) if _is_painted(picture) else _grey(picture)
 
 
 @contextmanager
-def _opened(path: Path, options: ReadOptions) -> Iterator[Image.Image]:
+def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
     """The picture, its size checked; whatever goes wrong in the block, but for the file system, is an `ImageError`."""
     if path.stat().st_size == 0:
         raise ImageError(f"{path}: is empty", "Copy or export the file again.")
@@ -63,7 +58,7 @@ def _opened(path: Path, options: ReadOptions) -> Iterator[Image.Image]:
         with warnings.catch_warnings(), _pillow_without_limit():
             warnings.simplefilter("ignore")  # about what then fails, or works
             with Image.open(path, formats=_FORMATS) as picture:
-                options.check_size(path, *picture.size)
+                check_size(path, *picture.size, max_pixels)
                 pages = getattr(picture, "n_frames", 1)
                 if pages > 1:
                     raise ImageError(f"{path}: has {pages} pages or frames", "Give one picture per file.")
@@ -109,19 +104,9 @@ def _grey(picture: Image.Image) -> NDArray[Any]:
         picture = (picture if picture.mode in _TO_GREY_DIRECTLY else picture.convert("RGB")).convert("L")
     grey = np.asarray(picture, dtype=np.uint8 if picture.mode == "1" else None)
     # Pillow turns WhiteIsZero around for 8 bits alone.
-    return exchanged(grey) if white_is_zero else grey
+    return invert(grey) if white_is_zero else grey
 
 
 def _photometric(picture: Image.Image) -> int | None:
     tags = getattr(picture, "tag_v2", None)
     return None if tags is None else tags.get(_PHOTOMETRIC)
-
-
-def _spacing_mm(dots: Any) -> tuple[float, float] | None:
-    """Row and column spacing from dots per inch, which are given across and down."""
-    if dots is None:
-        return None
-    across, down = (float(value) for value in dots)
-    if not (0 < across < float("inf") and 0 < down < float("inf")):
-        return None
-    return _INCH_MM / down, _INCH_MM / across

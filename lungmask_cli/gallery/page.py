@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from lungmask_cli.files import written_whole
+from lungmask_cli.files import atomic_write
 from lungmask_cli.gallery.picture import Picture
 from lungmask_cli.text import printable
 
@@ -107,7 +107,7 @@ def open_gallery(path: Path, title: str) -> Iterator[GalleryWriter]:
     Raises:
         RuntimeError: the block ended without `finish`.
     """
-    with written_whole(path) as partial, partial.open("wb") as file:
+    with atomic_write(path) as partial, partial.open("wb") as file:
         gallery = GalleryWriter(file, title)
         yield gallery
         if not gallery.finished:

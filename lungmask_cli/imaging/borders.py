@@ -8,7 +8,7 @@ from lungmask_cli.imaging.radiograph import FloatImage
 _UNIFORM = 0.04
 
 
-def within_borders(image: FloatImage) -> tuple[slice, slice]:
+def find_content(image: FloatImage) -> tuple[slice, slice]:
     """The rows and columns of (H, W) in [0, 1] within those at its edges that are nearly of one value.
 
     Never less than a third of a side is left. Meant for small copies, of about 128 pixels.

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lungmask_cli.imaging.radiograph import FloatImage, Mask
+from lungmask_cli.imaging.radiograph import FloatImage, Mask, Spacing
 
 T = TypeVar("T", bound=np.generic)
 
 # Beside lungs that are looked at more closely, as a share of their longer side: what a first look may have missed.
 ZOOM_MARGIN = 0.05
 # Of their height: two lungs are 0.87 and more on the validation images, changed ones among them; one is half that.
-LEAST_WIDTH = 0.75
+MIN_WIDTH = 0.75
 
 
 def resize(image: NDArray[Any], height: int, width: int) -> FloatImage:
@@ -130,12 +130,10 @@ class Letterbox:
         smaller: Mask = np.asarray(share) >= 128
         return smaller
 
-    def spacing_mm(self, spacing_mm: tuple[float, float] | None) -> tuple[float, float] | None:
-        """The pixel spacing (row, column) in the square, from that in the image."""
-        if spacing_mm is None:
-            return None
+    def scale_spacing(self, spacing: Spacing) -> Spacing:
+        """The pixel spacing in the square, from that in the image."""
         rows, columns = self.content
-        return spacing_mm[0] * self.height / rows, spacing_mm[1] * self.width / columns
+        return Spacing(spacing.row_mm * self.height / rows, spacing.column_mm * self.width / columns, spacing.source)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lungmask_cli.imaging.borders import within_borders
+from lungmask_cli.imaging.borders import find_content
 from lungmask_cli.imaging.geometry import Letterbox, resize
 from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.radiograph import FloatImage, Radiograph
@@ -24,7 +24,7 @@ _LEAST_EVIDENCE = 2.0
 _SEARCHED_SIDE = 128
 
 
-def standardized(
+def to_network_input(
     radiograph: Radiograph, correct: bool = True, shape: tuple[int, int] | None = None
 ) -> tuple[FloatImage, tuple[str, ...]]:
     """The radiograph as networks want it, (H, W) in [0, 1] with bright bones, and all that there is to say about it.
@@ -57,7 +57,7 @@ def thumbnail(image: FloatImage) -> NDArray[np.float32]:
     """
     content = Letterbox(image.shape[0], image.shape[1], _SEARCHED_SIDE).content
     small = resize(image, *content)
-    seen = resize(small[within_borders(small)], THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel()
+    seen = resize(small[find_content(small)], THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel()
     seen = seen - seen.mean()
     return seen / (seen.std() + np.float32(1e-3))
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.radiograph import Mask
-from lungmask_cli.inference.signs import Likeness, look_at, measure
+from lungmask_cli.inference.signs import PcaDistance, look_at, measure
 from lungmask_cli.inference.two_pass import Prediction
 
 GOOD, DOUBTFUL = "good", "doubtful"
@@ -26,7 +26,7 @@ GOOD, DOUBTFUL = "good", "doubtful"
 LEAST_SCORE = 0.9
 NO_LUNG, ONE_LUNG = "no lung found", "one lung found"
 # The key of a manifest that has what is usual of its network.
-USUAL = "usual"
+BASELINE = "usual"
 _CERTAINTY = ("inside", "unsure")  # the signs that differ as much between networks as between masks of one
 _MOST_REASONS = 3
 _NEGLIGIBLE = 0.05  # of the logarithm of the odds: 0.90 instead of 0.905
@@ -53,7 +53,7 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Usual:
+class NetworkBaseline:
     """What is usual of a network that the gate was not fitted to, by the validation images of its training.
 
     Args:
@@ -134,12 +134,12 @@ class Model:
     best: float
     tables: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
-    def for_network(self, usual: Usual) -> "Model":
+    def for_network(self, usual: NetworkBaseline) -> "Model":
         """The model for a network whose Dice is no better than that."""
         dice = min(max(usual.dice, 0.001), 0.999)
         return replace(self, best=min(self.best, math.log(dice / (1 - dice))))
 
-    def as_usual(self, values: Mapping[str, float], usual: Usual) -> dict[str, float]:
+    def as_usual(self, values: Mapping[str, float], usual: NetworkBaseline) -> dict[str, float]:
         """The values as if the network were usually as certain as those that the tables were fitted to."""
         free = {name: float(self.tables[name][0][self.tables[name][1].argmin()]) for name in _CERTAINTY}
         changed = {name: SIGNS[name].relative(values[name], getattr(usual, name), free[name]) for name in _CERTAINTY}
@@ -169,12 +169,14 @@ class Gate:
 
     one_look: Model
     several_looks: Model
-    shapes: Likeness
-    pictures: Likeness
+    shapes: PcaDistance
+    pictures: PcaDistance
     usual: Mapping[str, float]
     acceptable: Mapping[str, float]
 
-    def judge(self, measured: Mapping[str, float], usual: Usual | None = None) -> tuple[float, tuple[str, ...]]:
+    def judge(
+        self, measured: Mapping[str, float], usual: NetworkBaseline | None = None
+    ) -> tuple[float, tuple[str, ...]]:
         """The Dice to be expected from all signs' values, and the reasons for doubt, if any.
 
         `usual` is of a network that the gate was not fitted to.
@@ -204,7 +206,7 @@ class Gate:
         return counts and SIGNS[name].is_worse(value, self.usual[name])
 
 
-def assess(prediction: Prediction, right: Mask, left: Mask, usual: Usual | None = None) -> Quality:
+def assess(prediction: Prediction, right: Mask, left: Mask, usual: NetworkBaseline | None = None) -> Quality:
     """The quality of the mask that was made of the prediction, whose lungs are (H, W) bool.
 
     A mask is doubtful if its score is below `LEAST_SCORE`, if it is empty or of one lung, or if the picture is unlike a
@@ -220,7 +222,7 @@ def assess(prediction: Prediction, right: Mask, left: Mask, usual: Usual | None 
     return Quality(score, view.confidence, reasons)
 
 
-def find_usual(drawn: Iterable[tuple[Prediction, Mask, Mask, float]]) -> Usual | None:
+def measure_baseline(drawn: Iterable[tuple[Prediction, Mask, Mask, float]]) -> NetworkBaseline | None:
     """What is usual of a network; None if it has drawn nothing.
 
     Args:
@@ -235,26 +237,28 @@ def find_usual(drawn: Iterable[tuple[Prediction, Mask, Mask, float]]) -> Usual |
             signs.append(measure(view, gate.shapes, gate.pictures))
     if not signs:
         return None
-    return Usual(float(np.mean(dices)), *(float(np.median([values[name] for values in signs])) for name in _CERTAINTY))
+    return NetworkBaseline(
+        float(np.mean(dices)), *(float(np.median([values[name] for values in signs])) for name in _CERTAINTY)
+    )
 
 
-def usual_of(manifests: Sequence[Mapping[str, Any]]) -> Usual | None:
+def read_baseline(manifests: Sequence[Mapping[str, Any]]) -> NetworkBaseline | None:
     """What is usual of the networks of these manifests together; None where one does not say, as those that ship.
 
     Raises:
         UsageError: what it says is not the numbers that it should be.
     """
-    told = [manifest[USUAL] for manifest in manifests if USUAL in manifest]
+    told = [manifest[BASELINE] for manifest in manifests if BASELINE in manifest]
     if len(told) < len(manifests):
         return None
     try:
-        each = [[float(numbers[field.name]) for field in fields(Usual)] for numbers in told]
+        each = [[float(numbers[field.name]) for field in fields(NetworkBaseline)] for numbers in told]
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            f"the weights' manifest has no numbers in {USUAL}: {error}",
+            f"the weights' manifest has no numbers in {BASELINE}: {error}",
             "Copy it again from where the weights came from.",
         ) from error
-    return Usual(*np.mean(each, axis=0).tolist())
+    return NetworkBaseline(*np.mean(each, axis=0).tolist())
 
 
 @functools.cache
@@ -274,9 +278,9 @@ def read_gate(fitted: Mapping[str, Any]) -> Gate:
         }
         return Model(numbers["best"], tables)
 
-    def likeness(numbers: Mapping[str, Any]) -> Likeness:
+    def likeness(numbers: Mapping[str, Any]) -> PcaDistance:
         mean, ways, spread = (np.array(numbers[name], np.float64) for name in ("mean", "ways", "spread"))
-        return Likeness(mean, ways, spread, numbers["rest"])
+        return PcaDistance(mean, ways, spread, numbers["rest"])
 
     return Gate(
         model(fitted["one_look"]),

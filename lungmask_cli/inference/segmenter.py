@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.radiographs import read_radiograph
-from lungmask_cli.formats.read_options import DEFAULTS, ReadOptions
-from lungmask_cli.imaging.polarity import standardized
-from lungmask_cli.imaging.radiograph import FloatImage, Mask, Radiograph
+from lungmask_cli.imaging.polarity import to_network_input
+from lungmask_cli.imaging.radiograph import FloatImage, Mask, Radiograph, Spacing
 from lungmask_cli.imaging.sides import split_sides
-from lungmask_cli.inference.quality import Quality, assess, usual_of
+from lungmask_cli.inference.quality import Quality, assess, read_baseline
 from lungmask_cli.inference.two_pass import Prediction, as_mask, content, predict
-from lungmask_cli.models.load import KERAS, load_network, start
+from lungmask_cli.models.load import KERAS, load_network, start_runtime
 from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights
 from lungmask_cli.models.network import Network
 
@@ -31,8 +31,7 @@ class Segmentation:
         left: the patient's left lung alone.
         prediction: what the networks drew, at their own size.
         quality: how far the mask can be trusted.
-        spacing_mm: row and column spacing in mm; None if unknown.
-        spacing_source: where the spacing came from; empty if unknown.
+        spacing: of the pixels; None if unknown.
         warnings: a sentence for each thing that a user should know about the radiograph.
     """
 
@@ -41,8 +40,7 @@ class Segmentation:
     left: Mask
     prediction: Prediction
     quality: Quality
-    spacing_mm: tuple[float, float] | None
-    spacing_source: str
+    spacing: Spacing | None
     warnings: tuple[str, ...]
 
     @property
@@ -63,7 +61,7 @@ class Segmenter:
         cleanup: fill holes and keep the two largest parts.
         correct_polarity: make dark bones bright, whatever the file says.
         augment: test-time augmentation: look more often, at slightly different parts.
-        read: what readers of files accept.
+        max_pixels: larger images are refused.
         threads: how many threads will call it at the same time: on a CPU the network then takes one core for each, and
             a GPU draws for all that wait at once. None for one caller, to whom all cores are given.
 
@@ -80,19 +78,19 @@ class Segmenter:
         cleanup: bool = True,
         correct_polarity: bool = True,
         augment: bool = False,
-        read: ReadOptions = DEFAULTS,
+        max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
     ) -> None:
         names = [weights] if isinstance(weights, (str, Path)) else list(weights)
         paths = [find_weights(str(name)) for name in names]
-        self.device = start(runtime, device, threads)
+        self.device = start_runtime(runtime, device, threads)
         together = threads if threads and self.device.kind == "gpu" else 1
         self.networks: tuple[Network, ...] = tuple(load_network(path, runtime, threads, together) for path in paths)
-        self._usual = usual_of([network.manifest for network in self.networks])
+        self._usual = read_baseline([network.manifest for network in self.networks])
         self._cleanup = cleanup
         self._correct_polarity = correct_polarity
         self._augment = augment
-        self._read = read
+        self._max_pixels = max_pixels
 
     def segment(self, radiograph: str | Path | NDArray[Any]) -> Segmentation:
         """The lungs in a file, or in an array (H, W) of numbers in any linear unit, bones bright and air dark.
@@ -101,13 +99,13 @@ class Segmenter:
             ImageError: the file cannot be read or is not a radiograph; the array is not (H, W), or is not numbers.
         """
         if isinstance(radiograph, (str, Path)):
-            return self.segment_radiograph(read_radiograph(Path(radiograph), self._read))
+            return self.segment_radiograph(read_radiograph(Path(radiograph), self._max_pixels))
         return self.segment_radiograph(_from_array(radiograph))
 
     def segment_radiograph(self, radiograph: Radiograph) -> Segmentation:
         """The lungs in what `read_radiograph` gave."""
         seen = content(self.networks, *radiograph.shape)
-        image, notes = standardized(radiograph, self._correct_polarity, seen)
+        image, notes = to_network_input(radiograph, self._correct_polarity, seen)
         prediction = predict(self.networks, image, radiograph.shape, self._augment)
         lungs = as_mask(prediction, self._cleanup)
         right, left = split_sides(lungs)
@@ -117,8 +115,7 @@ class Segmenter:
             left=left,
             prediction=prediction,
             quality=assess(prediction, right, left, self._usual),
-            spacing_mm=radiograph.spacing_mm,
-            spacing_source=radiograph.spacing_source,
+            spacing=radiograph.spacing,
             warnings=notes,
         )
 

@@ -100,7 +100,7 @@ def look_at(prediction: Prediction, right: Mask, left: Mask) -> View:
 
 
 @dataclass(frozen=True)
-class Likeness:
+class PcaDistance:
     """How far thumbnails are from those of many chest radiographs, by their main ways to differ.
 
     Args:
@@ -150,7 +150,7 @@ def _ranks(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return ((places - 0.5) * np.sqrt(12)).astype(np.float32)
 
 
-def measure(view: View, shapes: Likeness, pictures: Likeness) -> dict[str, float]:
+def measure(view: View, shapes: PcaDistance, pictures: PcaDistance) -> dict[str, float]:
     """The value of each sign in the view of a mask with at least one pixel.
 
     Args:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lungmask_cli.imaging.borders import within_borders
+from lungmask_cli.imaging.borders import find_content
 from lungmask_cli.imaging.components import clean
-from lungmask_cli.imaging.geometry import LEAST_WIDTH, WHOLE, ZOOM_MARGIN, Letterbox, Window, resize
+from lungmask_cli.imaging.geometry import MIN_WIDTH, WHOLE, ZOOM_MARGIN, Letterbox, Window, resize
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
-from lungmask_cli.models.network import THRESHOLD, Network, draw_one
+from lungmask_cli.models.network import THRESHOLD, Network, predict_one
 
 _SEARCHED_SIDE = 128
 # Test-time augmentation looks at the lungs with more around them as well.
@@ -100,7 +100,7 @@ def _box(networks: Sequence[Network], height: int, width: int) -> Letterbox:
 def _search(network: Network, square: FloatImage) -> tuple[Look, Window]:
     """A drawing of the whole picture, and where the lungs are by it."""
     picture = _picture(square)
-    drawn = draw_one(network, picture.cut(square, network.search_size))
+    drawn = predict_one(network, picture.cut(square, network.localization_size))
     lungs = _both_lungs(drawn)
     return Look(picture, drawn), lungs.within(picture) if lungs else picture
 
@@ -117,14 +117,14 @@ def _looks(network: Network, square: FloatImage, window: Window, augment: bool) 
 
 
 def _look(network: Network, square: FloatImage, window: Window) -> Look:
-    return Look(window, draw_one(network, window.cut(square, network.image_size)))
+    return Look(window, predict_one(network, window.cut(square, network.image_size)))
 
 
 def _picture(square: FloatImage) -> Window:
     """Where there is a picture and not the page, the collimation or the black beside it."""
     small = resize(square, _SEARCHED_SIDE, _SEARCHED_SIDE)
     picture = np.zeros(small.shape, np.bool_)
-    picture[within_borders(small)] = True
+    picture[find_content(small)] = True
     return Window.around(picture, margin=0)
 
 
@@ -132,7 +132,7 @@ def _both_lungs(drawn: FloatImage) -> Window | None:
     """Where to look closely; None where that would cut off a lung that was not found."""
     lungs = clean(drawn > THRESHOLD, most=None)  # the largest parts need not be the lungs
     rows, columns = (np.flatnonzero(lungs.any(axis)) for axis in (1, 0))
-    if not rows.size or np.ptp(columns) < LEAST_WIDTH * np.ptp(rows):
+    if not rows.size or np.ptp(columns) < MIN_WIDTH * np.ptp(rows):
         return None
     return Window.around(lungs)
 

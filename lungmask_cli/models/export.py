@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from lungmask_cli import __version__
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.files import PARTIAL, written_whole
+from lungmask_cli.files import PARTIAL, atomic_write
 from lungmask_cli.formats.find import find_images
 from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.contrast import enhance
-from lungmask_cli.imaging.geometry import LEAST_WIDTH, ZOOM_MARGIN, Letterbox
+from lungmask_cli.imaging.geometry import MIN_WIDTH, ZOOM_MARGIN, Letterbox
 from lungmask_cli.imaging.normalization import HIGH_PERCENTILE, LOW_PERCENTILE
-from lungmask_cli.imaging.polarity import standardized
+from lungmask_cli.imaging.polarity import to_network_input
 from lungmask_cli.imaging.radiograph import FloatImage
 from lungmask_cli.models.manifest import checked_manifest
-from lungmask_cli.models.network import THRESHOLD, Draw, drawn_by_keras
-from lungmask_cli.models.onnx_session import drawn_by_onnx, import_runtime
+from lungmask_cli.models.network import THRESHOLD, Predictor, keras_predictor
+from lungmask_cli.models.onnx_session import import_runtime, onnx_predictor
 from lungmask_cli.networks.backend import Hardware, choose_device, quietly
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Format:
     suffix: str
     packages: tuple[str, ...]
     write: Callable[["keras.Model", Mapping[str, Any], Path], None]
-    load: Callable[[Path], Draw]
+    load: Callable[[Path], Predictor]
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,9 @@ def write_checked(
         with quietly():
             chosen.write(model.generator, described(weights, model.manifest), path)
             difference = _difference(
-                drawn_by_keras(model.generator), chosen.load(path), images or [_made_up(model.generator.input_shape[1])]
+                keras_predictor(model.generator),
+                chosen.load(path),
+                images or [_made_up(model.generator.input_shape[1])],
             )
     if not difference <= TOLERANCE:  # nor where it is not a number
         raise UsageError(
@@ -159,7 +161,7 @@ def write_checked(
 def described(weights: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """All that has to be known to use the network without this package; values are those of JSON."""
     config = TrainConfig().merged(manifest["config"])
-    zoom = {"side": config.detail, "margin": ZOOM_MARGIN, "least_width": LEAST_WIDTH, "how": _ZOOM}
+    zoom = {"side": config.detail, "margin": ZOOM_MARGIN, "least_width": MIN_WIDTH, "how": _ZOOM}
     return {
         "name": weights.name.split(".")[0],
         "lungmask": __version__,
@@ -208,12 +210,12 @@ def _require_place(output: Path, chosen: Format, overwrite: bool) -> None:
 
 
 def _whole(output: Path, chosen: Format) -> AbstractContextManager[Path]:
-    return written_whole(output) if chosen.suffix else _folder_written_whole(output)
+    return atomic_write(output) if chosen.suffix else _atomic_write_folder(output)
 
 
 @contextmanager
-def _folder_written_whole(path: Path) -> Iterator[Path]:
-    """As `written_whole`, for a folder, which must be made."""
+def _atomic_write_folder(path: Path) -> Iterator[Path]:
+    """As `atomic_write`, for a folder, which must be made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=path.parent) as aside:
         partial = Path(aside) / "new"
@@ -241,7 +243,7 @@ def _shown(weights: Path, folder: Path | None) -> list[FloatImage]:
         except ImageError:
             continue
         box = Letterbox(*radiograph.shape, config.image_size)
-        image, _ = standardized(radiograph, shape=box.content)
+        image, _ = to_network_input(radiograph, shape=box.content)
         shown.append(enhance(box.apply(image), config.contrast))
     if len(shown) == 1:
         raise UsageError(f"{folder}: holds no radiograph that can be read", "Give another folder with --check.")
@@ -255,7 +257,7 @@ def _made_up(size: int) -> FloatImage:
     return np.clip((ramp[:, None] + ramp) / 2 + noise, 0, 1)
 
 
-def _difference(one: Draw, other: Draw, images: Sequence[FloatImage]) -> float:
+def _difference(one: Predictor, other: Predictor, images: Sequence[FloatImage]) -> float:
     """The largest of what two networks draw on images of (S, S); not a number where one draws such."""
     pairs = (np.stack(images[first : first + _AT_ONCE]) for first in range(0, len(images), _AT_ONCE))
     return float(np.max([np.abs(one(seen) - other(seen)).max() for seen in pairs]))
@@ -275,8 +277,8 @@ def _write_onnx(generator: "keras.Model", facts: Mapping[str, Any], path: Path) 
     path.write_bytes(model.SerializeToString())
 
 
-def _load_onnx(path: Path) -> Draw:
-    return drawn_by_onnx(path.read_bytes(), threads=1)
+def _load_onnx(path: Path) -> Predictor:
+    return onnx_predictor(path.read_bytes(), threads=1)
 
 
 def _write_saved_model(generator: "keras.Model", facts: Mapping[str, Any], path: Path) -> None:
@@ -290,7 +292,7 @@ def _write_saved_model(generator: "keras.Model", facts: Mapping[str, Any], path:
     beside.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
-def _load_saved_model(path: Path) -> Draw:
+def _load_saved_model(path: Path) -> Predictor:
     import tensorflow as tf
 
     network = tf.saved_model.load(str(path))  # which must live as long as its signatures
@@ -321,7 +323,7 @@ def _write_litert(generator: "keras.Model", facts: Mapping[str, Any], path: Path
     path.write_bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def _load_litert(path: Path) -> Draw:
+def _load_litert(path: Path) -> Predictor:
     run = _interpreter()(str(path), num_threads=1).get_signature_runner(_SIGNATURE)
 
     def draw(seen: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.models.network import Network, drawn_by_keras, in_one_go, made_network
+from lungmask_cli.models.network import Network, batched, build_network, keras_predictor
 from lungmask_cli.networks.backend import Device, Hardware, choose_device
 
 KERAS, ONNX = "keras", "onnx"
 RUNTIMES = (KERAS, ONNX)
 
 
-def start(runtime: str, device: str = "auto", threads: int | None = None) -> Device:
+def start_runtime(runtime: str, device: str = "auto", threads: int | None = None) -> Device:
     """Make the runtime ready for networks that so many threads will ask to draw at once, or one, with all cores.
 
     Raises:
@@ -44,5 +44,5 @@ def load_network(path: Path, runtime: str = KERAS, threads: int | None = None, t
     from lungmask_cli.models.weights import load_model
 
     model = load_model(path)
-    draw = drawn_by_keras(model.generator)
-    return made_network(in_one_go(draw, together) if together > 1 else draw, model.manifest)
+    draw = keras_predictor(model.generator)
+    return build_network(batched(draw, together) if together > 1 else draw, model.manifest)

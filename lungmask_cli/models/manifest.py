@@ -1,12 +1,11 @@
 """Weight files and their manifests, found and read without Keras."""
 
-import difflib
 import json
 from pathlib import Path
 from typing import Any
 
 import lungmask_cli
-from lungmask_cli.errors import UsageError
+from lungmask_cli.errors import UsageError, suggest
 
 BEST = "best"
 DEFAULT_WEIGHTS = "general"
@@ -40,11 +39,8 @@ def find_weights(name: str) -> Path:
     shipped = shipped_weights()
     if name in shipped:
         return shipped[name]
-    near = difflib.get_close_matches(name, shipped, n=1)
-    hint = f"Did you mean {near[0]}? " if near else ""
-    raise UsageError(
-        f"there are no weights at {path}", f"{hint}Shipped: {', '.join(shipped) or 'none'}; or give a run folder."
-    )
+    hint = suggest(name, shipped, "Names of the weights that ship")
+    raise UsageError(f"there are no weights at {path}", f"{hint} Or give a run folder.")
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

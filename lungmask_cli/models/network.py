@@ -17,7 +17,7 @@ from lungmask_cli.imaging.contrast import enhance
 from lungmask_cli.imaging.radiograph import FloatImage
 
 # From (N, S, S) float32 radiographs to (N, S, S) float32 probabilities.
-Draw = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Predictor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 THRESHOLD = 0.5
 _BEFORE_A_GRAPH = 2
 
@@ -29,7 +29,7 @@ class Network:
     Args:
         draw: what computes it, from (N, S, S) float32 in [0, 1] to as many probabilities.
         image_size: S.
-        search_size: what S is as well, where it only looks for the lungs.
+        localization_size: what S is as well, where it only looks for the lungs.
         contrast: what is done to what it sees, as in a training configuration.
         zoom: whether it draws twice, the second time, which counts, on the square around the lungs that it found.
         detail: the side in pixels of the square that holds all that it may look at.
@@ -37,9 +37,9 @@ class Network:
         manifest: what came with the weights.
     """
 
-    draw: Draw
+    draw: Predictor
     image_size: int
-    search_size: int
+    localization_size: int
     contrast: str
     zoom: bool
     detail: int
@@ -47,25 +47,25 @@ class Network:
     manifest: dict[str, Any]
 
 
-def made_network(draw: Draw, manifest: dict[str, Any]) -> Network:
+def build_network(draw: Predictor, manifest: dict[str, Any]) -> Network:
     """What computes the network, with what its manifest says of it."""
     config = TrainConfig().merged(manifest["config"])
-    sizes = config.image_size, config.search_size
+    sizes = config.image_size, config.localization_size
     flips = config.augmentation.flip_probability > 0
     return Network(draw, *sizes, config.contrast, config.zoom, config.detail, flips, manifest)
 
 
-def drawn_by_keras(generator: Any) -> Draw:
+def keras_predictor(generator: Any) -> Predictor:
     """A generator as plain function of arrays, for radiographs of any size that its layers can take."""
     import keras
 
     generator.input_spec = None  # or it takes but the one that it was made for
     if keras.backend.backend() != "tensorflow":
         return _one_at_a_time(lambda seen: np.asarray(generator.predict_on_batch(seen[..., None]))[..., 0])
-    return _TensorFlowDraw(generator)
+    return _TensorFlowPredictor(generator)
 
 
-class _TensorFlowDraw:
+class _TensorFlowPredictor:
     """A generator by TensorFlow, layer by layer and then by a graph, which draws the same.
 
     The graph for a size takes as long to make as several drawings, which a single radiograph need not wait for.
@@ -100,7 +100,7 @@ class _TensorFlowDraw:
         return self._graphs[size](asked)
 
 
-def _one_at_a_time(draw: Draw) -> Draw:
+def _one_at_a_time(draw: Predictor) -> Predictor:
     lock = threading.Lock()
 
     def alone(seen: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -110,7 +110,7 @@ def _one_at_a_time(draw: Draw) -> Draw:
     return alone
 
 
-def in_one_go(draw: Draw, most: int) -> Draw:
+def batched(draw: Predictor, most: int) -> Predictor:
     """The same for single images, up to `most` of which, from as many threads, are drawn together."""
     waiting: queue.SimpleQueue[tuple[NDArray[np.float32], Future[NDArray[np.float32]]]] = queue.SimpleQueue()
 
@@ -137,7 +137,7 @@ def in_one_go(draw: Draw, most: int) -> Draw:
     return ask
 
 
-def draw_one(network: Network, seen: FloatImage) -> FloatImage:
+def predict_one(network: Network, seen: FloatImage) -> FloatImage:
     """What the network draws on one (S, S) image."""
     probability: FloatImage = network.draw(enhance(seen, network.contrast)[None])[0]
     return probability

@@ -15,10 +15,10 @@ from platformdirs import user_cache_path
 from lungmask_cli import __version__
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import UsageError
-from lungmask_cli.files import written_whole
+from lungmask_cli.files import atomic_write
 from lungmask_cli.models.manifest import checked_manifest
-from lungmask_cli.models.network import Network, made_network
-from lungmask_cli.models.onnx_session import drawn_by_onnx, import_runtime
+from lungmask_cli.models.network import Network, build_network
+from lungmask_cli.models.onnx_session import import_runtime, onnx_predictor
 from lungmask_cli.processes import available_cores
 
 FORMAT = 1  # of what is kept
@@ -40,10 +40,10 @@ def load_onnx(path: Path, threads: int | None = None) -> Network:
     manifest = checked_manifest(path)
     cores = 1 if threads else available_cores()
     draws = {
-        size: drawn_by_onnx(_read(place) or _convert(path, size, place), cores)
+        size: onnx_predictor(_read(place) or _convert(path, size, place), cores)
         for size, place in _places(manifest).items()
     }
-    return made_network(lambda seen: draws[seen.shape[1]](seen), manifest)
+    return build_network(lambda seen: draws[seen.shape[1]](seen), manifest)
 
 
 def is_converted(path: Path) -> bool:
@@ -59,7 +59,7 @@ def _places(manifest: dict[str, Any]) -> dict[int, Path]:
     """Where the converted network is kept for each size, named by all that decides what it is."""
     config = TrainConfig().merged(manifest["config"])
     parts = [FORMAT, __version__, manifest["sha256"], dataclasses.asdict(config.generator)]
-    sizes = {config.image_size, config.search_size} if config.zoom else {config.image_size}
+    sizes = {config.image_size, config.localization_size} if config.zoom else {config.image_size}
     names = {size: json.dumps([*parts, size], sort_keys=True).encode() for size in sizes}
     folder = user_cache_path("lungmask")
     return {size: folder / f"network-{hashlib.sha256(name).hexdigest()}" for size, name in names.items()}
@@ -84,7 +84,7 @@ def _convert(path: Path, size: int, place: Path) -> bytes:
         write_checked(path, ONNX, converted, size=size)
         model = converted.read_bytes()
     try:
-        with written_whole(place) as partial:
+        with atomic_write(place) as partial:
             partial.write_bytes(hashlib.sha256(model).digest() + model)
     except OSError as error:
         raise UsageError(

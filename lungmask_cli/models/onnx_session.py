@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.models.network import Draw
+from lungmask_cli.models.network import Predictor
 
 _ERRORS = 3  # and nothing less is said
 
 
-def drawn_by_onnx(model: bytes, threads: int) -> Draw:
+def onnx_predictor(model: bytes, threads: int) -> Predictor:
     """A network in ONNX's format as plain function of arrays, which several threads may call.
 
     Args:

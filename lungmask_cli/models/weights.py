@@ -3,7 +3,6 @@
 The manifest holds everything that rebuilds the network, so loading reads numbers and runs no code.
 """
 
-import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from lungmask_cli import __version__
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import ConfigError, UsageError
-from lungmask_cli.files import file_sha256, write_text, written_whole
+from lungmask_cli.files import atomic_write, file_sha256, write_json
 from lungmask_cli.models.manifest import checked_manifest, manifest_path
 from lungmask_cli.networks.generators import build_generator
 
@@ -37,12 +36,12 @@ def save_weights(generator: keras.Model, path: Path, manifest: dict[str, Any], h
         manifest: what to record; `config` must be the resolved configuration.
         half: store half precision, half the size.
     """
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         generator.save_weights(partial)
         if half:
             _halve(partial)
     record = {**manifest, "file": path.name, "sha256": file_sha256(path), "precision": "float16" if half else "float32"}
-    write_text(manifest_path(path), json.dumps(record, indent=2) + "\n")
+    write_json(manifest_path(path), record)
 
 
 def load_model(path: Path, size: int | None = None) -> LoadedModel:

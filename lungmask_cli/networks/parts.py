@@ -3,14 +3,13 @@
 It imports no Keras, so that listing them costs nothing. A new part is one file and one line here.
 """
 
-import difflib
 import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from lungmask_cli.config import TrainConfig
-from lungmask_cli.errors import ConfigError
+from lungmask_cli.errors import ConfigError, suggest
 
 NO_DISCRIMINATOR = "none"
 
@@ -77,6 +76,4 @@ def with_known_parts(config: TrainConfig) -> TrainConfig:
 
 def unknown_part(kind: str, name: str, known: Iterable[str]) -> ConfigError:
     """The error for a name that is not registered, with the nearest one that is."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
-    return ConfigError(f"there is no {kind} named {name!r}", f"Did you mean {near}? Known: {', '.join(names)}.")
+    return ConfigError(f"there is no {kind} named {name!r}", suggest(name, known))

@@ -3,7 +3,6 @@
 It imports no Keras, so that listing presets costs nothing.
 """
 
-import difflib
 from dataclasses import dataclass, replace
 
 from lungmask_cli.config import (
@@ -15,7 +14,7 @@ from lungmask_cli.config import (
     OptimizerConfig,
     TrainConfig,
 )
-from lungmask_cli.errors import ConfigError
+from lungmask_cli.errors import ConfigError, suggest
 
 
 @dataclass(frozen=True)
@@ -347,5 +346,4 @@ def find_preset(name: str) -> Preset:
     """
     if name in PRESETS:
         return PRESETS[name]
-    near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)[0]
-    raise ConfigError(f"there is no preset named {name!r}", f"Did you mean {near}? Known: {', '.join(PRESETS)}.")
+    raise ConfigError(f"there is no preset named {name!r}", suggest(name, PRESETS))

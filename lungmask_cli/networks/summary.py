@@ -35,7 +35,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class NetworkSummary:
     """A network's layers, each after all whose outputs it takes; `outputs` are places in that list."""
 
     name: str
@@ -69,7 +69,7 @@ def in_short(number: float) -> str:
     return f"{number:g}"
 
 
-def dissect(model: keras.Model) -> Anatomy:
+def summarize_network(model: keras.Model) -> NetworkSummary:
     """All that is known of a functional model without running it.
 
     Only convolutions (plain, depthwise, transposed) and dense layers count as multiply-adds, also inside wrappers such
@@ -83,7 +83,7 @@ def dissect(model: keras.Model) -> Anatomy:
     for node in nodes:
         layers.append(_describe(node, tuple(places[id(parent)] for parent in node.parent_nodes), held))
     makers = {id(tensor): place for place, node in enumerate(nodes) for tensor in node.output_tensors}
-    return Anatomy(
+    return NetworkSummary(
         name=model.name,
         layers=tuple(layers),
         outputs=tuple(makers[id(tensor)] for tensor in model.outputs),

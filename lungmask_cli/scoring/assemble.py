@@ -6,8 +6,7 @@ from pathlib import Path
 
 from lungmask_cli.formats.find import find_images
 from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES
-from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
-from lungmask_cli.scoring.compare import Spacing
+from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, Spacing
 from lungmask_cli.scoring.evaluate import Case, Outcome
 from lungmask_cli.scoring.manifest import Manifest
 from lungmask_cli.scoring.pairing import MaskPair
@@ -56,7 +55,7 @@ def make_cases(
             pair,
             found.get(pair.key) or found.get(pair.key.rsplit("/", 1)[-1]),
             spacing,
-            manifest.spacing_mm(pair.key) if manifest else None,
+            manifest.spacing(pair.key) if manifest else None,
             manifest.side if manifest else None,
         )
         for pair in pairs

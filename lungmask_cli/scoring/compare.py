@@ -7,14 +7,13 @@ from functools import cached_property
 import numpy as np
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask, Mask
+from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask, Mask, Spacing
 from lungmask_cli.scoring.definitions import COMPONENTS, METRICS, SURFACE, Column
 from lungmask_cli.scoring.overlap import Overlap, overlap
 from lungmask_cli.scoring.sides import split_like
 from lungmask_cli.scoring.surface import SurfaceDistances, surface_distances
 
 SCORED, EMPTY, FAILED = "scored", "empty", "failed"
-Spacing = tuple[float, float]
 _MM2_PER_CM2 = 100
 
 
@@ -42,8 +41,7 @@ class Score:
         status: `scored`; `empty` where both masks are; `failed` with a `reason` and a `hint` what to do.
         values: the metrics.
         shape: height and width in pixels, where scored.
-        spacing_mm: row and column spacing, where known.
-        spacing_source: where it came from.
+        spacing: of the pixels, where known.
     """
 
     key: str
@@ -52,8 +50,7 @@ class Score:
     reason: str = ""
     hint: str = ""
     shape: tuple[int, int] | None = None
-    spacing_mm: Spacing | None = None
-    spacing_source: str = ""
+    spacing: Spacing | None = None
 
 
 def failure(key: str, error: ImageError) -> Score:
@@ -61,9 +58,7 @@ def failure(key: str, error: ImageError) -> Score:
     return Score(key, FAILED, reason=error.message, hint=error.hint)
 
 
-def score_masks(
-    key: str, drawn: LungMask, truth: LungMask, measure: Measure, spacing: Spacing | None = None, source: str = ""
-) -> Score:
+def score_masks(key: str, drawn: LungMask, truth: LungMask, measure: Measure, spacing: Spacing | None = None) -> Score:
     """All metrics of two masks of one size.
 
     Args:
@@ -71,11 +66,11 @@ def score_masks(
         drawn: what is judged.
         truth: the hand-made mask; right and left lung are scored where it tells them apart.
         measure: what is measured.
-        spacing: row and column spacing in mm; None if unknown.
-        source: where the spacing came from.
+        spacing: of the pixels; None if unknown.
     """
     values: dict[Column, float] = {}
-    for structure, one, other in _structures(drawn, truth, spacing or (1.0, 1.0)):
+    distances = spacing.mm if spacing else (1.0, 1.0)
+    for structure, one, other in _structures(drawn, truth, distances):
         compared = _Compared(one, other, spacing, measure.tolerance)
         for name in measure.metrics:
             tolerance = measure.tolerance if name == "nsd" else None
@@ -87,12 +82,11 @@ def score_masks(
         EMPTY if both_empty else SCORED,
         values,
         shape=truth.shape,
-        spacing_mm=spacing,
-        spacing_source=source,
+        spacing=spacing,
     )
 
 
-def _structures(drawn: LungMask, truth: LungMask, spacing: Spacing) -> Iterator[tuple[str, Mask, Mask]]:
+def _structures(drawn: LungMask, truth: LungMask, spacing: tuple[float, float]) -> Iterator[tuple[str, Mask, Mask]]:
     yield LUNGS, drawn.lungs, truth.lungs
     if truth.right is None or truth.left is None:
         return
@@ -119,7 +113,7 @@ class _Compared:
 
     @cached_property
     def distances(self) -> SurfaceDistances:
-        return surface_distances(self.drawn, self.truth, self.spacing or (1.0, 1.0))
+        return surface_distances(self.drawn, self.truth, self.spacing.mm if self.spacing else (1.0, 1.0))
 
     def value(self, name: str) -> float:
         if name == "nsd":
@@ -144,7 +138,7 @@ class _Compared:
 
     @property
     def _pixel_area(self) -> float:
-        return 1.0 if self.spacing is None else self.spacing[0] * self.spacing[1] / _MM2_PER_CM2
+        return 1.0 if self.spacing is None else self.spacing.row_mm * self.spacing.column_mm / _MM2_PER_CM2
 
 
 def _components(mask: Mask) -> int:

@@ -13,8 +13,8 @@ from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.masks import MaskOptions
 from lungmask_cli.formats.radiographs import read_radiograph, read_spacing
 from lungmask_cli.imaging.normalization import normalize
-from lungmask_cli.imaging.radiograph import RIGHT_LEFT, LungMask, size_text
-from lungmask_cli.scoring.compare import Measure, Score, Spacing, failure, score_masks
+from lungmask_cli.imaging.radiograph import RIGHT_LEFT, LungMask, Spacing, format_size
+from lungmask_cli.scoring.compare import Measure, Score, failure, score_masks
 from lungmask_cli.scoring.pairing import Files, MaskPair, read_files
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SAMPLE = 4
 _WORTH_SECONDS = 1.0  # processes need about half of it to start
-DRAWN, TRUTH, OTHER = "drawn", "truth", "other"
+PREDICTED, TRUTH, OTHER = "drawn", "truth", "other"
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Case:
     Args:
         pair: the files.
         image: the radiograph itself, if it is at hand.
-        given: row and column spacing in mm that overrule what files say.
-        manifest: row and column spacing in mm, for files that say nothing.
+        given: the pixel spacing that overrules the one in files.
+        manifest: the pixel spacing for files that give none.
         manifest_side: the side of the square masks in pixels that `manifest` holds for; None where it holds for all.
     """
 
@@ -50,7 +50,7 @@ class Evaluation:
 
     Args:
         measure: what is measured.
-        masks: what the numbers in the files mean, for `DRAWN`, `TRUTH` and `OTHER`.
+        masks: what the numbers in the files mean, for `PREDICTED`, `TRUTH` and `OTHER`.
         folders: where the masks are, for messages about those that are not there.
         picture_side: the longer side of the pictures in pixels; None for no pictures.
     """
@@ -124,9 +124,9 @@ def _outcomes(cases: Sequence[Case], how: Evaluation, jobs: int) -> Iterator[Out
         seconds.append(time.perf_counter() - started)
     rest = cases[_SAMPLE:]
     if jobs > 1 and rest and min(seconds) * len(rest) > _WORTH_SECONDS:
-        from lungmask_cli.processes import in_processes
+        from lungmask_cli.processes import map_in_processes
 
-        yield from in_processes(partial(evaluate, how=how), rest, jobs)
+        yield from map_in_processes(partial(evaluate, how=how), rest, jobs)
     else:
         yield from (evaluate(case, how) for case in rest)
 
@@ -134,15 +134,15 @@ def _outcomes(cases: Sequence[Case], how: Evaluation, jobs: int) -> Iterator[Out
 def evaluate(case: Case, how: Evaluation) -> Outcome:
     """Read, compare and draw one case; whatever is wrong with it becomes the reason of its score."""
     pair = case.pair
-    files = {DRAWN: pair.drawn, TRUTH: pair.truth}
+    files = {PREDICTED: pair.drawn, TRUTH: pair.truth}
     if pair.other is not None:
         files[OTHER] = pair.other
     read = {name: _read(name, found, how) for name, found in files.items()}
     truth = read[TRUTH]
-    score = _score(case, read[DRAWN], truth, DRAWN, how)
+    score = _score(case, read[PREDICTED], truth, PREDICTED, how)
     other = _score(case, read[OTHER], truth, OTHER, how) if OTHER in read else None
     masks = {name: mask for name, mask in read.items() if isinstance(mask, LungMask)}
-    picture, note = _picture(case, read[DRAWN], truth, score, how)
+    picture, note = _picture(case, read[PREDICTED], truth, score, how)
     return Outcome(
         case,
         score,
@@ -168,7 +168,7 @@ def _score(
     case: Case, drawn: LungMask | ImageError | None, truth: LungMask | ImageError | None, name: str, how: Evaluation
 ) -> Score:
     key = case.pair.key
-    files = {DRAWN: case.pair.drawn, TRUTH: case.pair.truth, OTHER: case.pair.other or {}}
+    files = {PREDICTED: case.pair.drawn, TRUTH: case.pair.truth, OTHER: case.pair.other or {}}
     for place, mask, partner in ((name, drawn, TRUTH), (TRUTH, truth, name)):
         if isinstance(mask, ImageError):
             if files[place]:
@@ -179,10 +179,9 @@ def _score(
         return failure(key, _alone({}, how.folders[TRUTH], key))
     if pair[0].shape != pair[1].shape:
         paths = " and ".join(str(_first(files[place])) for place in (name, TRUTH))
-        sizes = " and ".join(f"{size_text(mask.lungs)}" for mask in pair)
+        sizes = " and ".join(f"{format_size(mask.lungs)}" for mask in pair)
         return failure(key, ImageError(f"{paths} differ in size: {sizes} pixels", "Scale the masks, not the scores."))
-    spacing, source = _spacing(case, *pair)
-    return score_masks(key, *pair, how.measure, spacing, source)
+    return score_masks(key, *pair, how.measure, _spacing(case, *pair))
 
 
 def _alone(files: Files, folder: Path, key: str) -> ImageError:
@@ -206,20 +205,17 @@ def _empty_like(mask: LungMask) -> LungMask:
     return LungMask(nothing, *(() if mask.right is None else (nothing, nothing)))
 
 
-def _spacing(case: Case, drawn: LungMask, truth: LungMask) -> tuple[Spacing | None, str]:
-    """The spacing of the pixels, from the most certain source that knows it."""
-    known = ((case.given, "--spacing"), *((mask.spacing_mm, mask.spacing_source) for mask in (truth, drawn)))
+def _spacing(case: Case, drawn: LungMask, truth: LungMask) -> Spacing | None:
+    """The pixel spacing from the most reliable source that gives it."""
     fits = case.manifest_side is None or truth.shape == (case.manifest_side, case.manifest_side)
-    for spacing, source in (*known, (case.manifest if fits else None, "manifest")):
-        if spacing:
-            return spacing, source
-    if case.image is None:
-        return None, ""
+    spacing = case.given or truth.spacing or drawn.spacing or (case.manifest if fits else None)
+    if spacing or case.image is None:
+        return spacing
     try:
-        shape, spacing, source = read_spacing(case.image)
+        shape, spacing = read_spacing(case.image)
     except ImageError:  # the pair can be compared without
-        return None, ""
-    return (spacing, source) if shape == truth.shape else (None, "")
+        return None
+    return spacing if shape == truth.shape else None
 
 
 def _picture(
@@ -233,7 +229,7 @@ def _picture(
     image, note = None, ""
     if case.image is not None:
         try:
-            image = normalize(read_radiograph(case.image, how.masks[TRUTH].read), score.shape)
+            image = normalize(read_radiograph(case.image, how.masks[TRUTH].max_pixels), score.shape)
         except ImageError as error:
             note = error.message
     return draw_errors(pair[0].lungs, pair[1].lungs, image, how.picture_side), note

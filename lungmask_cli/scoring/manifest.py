@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from lungmask_cli.errors import UsageError
 from lungmask_cli.files import csv_rows
 from lungmask_cli.formats.masks import MASK_SUFFIXES
 from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES
+from lungmask_cli.imaging.radiograph import Spacing, make_spacing
 
 _NAMES = ("id", "file", "image", "name", "filename")
 _PATIENTS = ("patient", "patient_id", "patientid")
@@ -34,17 +34,11 @@ class Manifest:
         """The row of a pair, by its key or by the last part of that; None where there is none."""
         return self.rows.get(key) or self.rows.get(key.rsplit("/", 1)[-1])
 
-    def spacing_mm(self, key: str) -> tuple[float, float] | None:
-        """Row and column spacing in mm; None where the file does not say, or says 0."""
+    def spacing(self, key: str) -> Spacing | None:
+        """The pixel spacing; None where the file does not give it, or gives 0."""
         row = self.row(key) or {}
-        for names in _SPACINGS:
-            try:
-                rows, columns = (float(row[name]) for name in names)
-            except (KeyError, ValueError):
-                continue
-            if 0 < rows < math.inf and 0 < columns < math.inf:
-                return rows, columns
-        return None
+        known = (make_spacing(row.get(rows), row.get(columns), "manifest") for rows, columns in _SPACINGS)
+        return next(filter(None, known), None)
 
     def patient_column(self, asked: str | None) -> str | None:
         """The column that names the patient: the one asked for, else `patient` or `patient_id`, if there is one.

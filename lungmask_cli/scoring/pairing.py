@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lungmask_cli.errors import ImageError, UsageError, near_path
+from lungmask_cli.errors import ImageError, UsageError, suggest_path
 from lungmask_cli.formats.masks import DEFAULT_MASKS, MASK_SUFFIXES, MaskOptions, read_sides
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask
 
@@ -72,7 +72,7 @@ def find_masks(folder: Path) -> MaskFiles:
         UsageError: there is no such folder, it holds no mask, or two masks differ in nothing but suffix or ending.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder", near_path(folder, "Give a folder of mask files."))
+        raise UsageError(f"{folder}: no such folder", suggest_path(folder, "Give a folder of mask files."))
     found = list(_below(folder))
     if any(side != LUNGS for _, side, _ in found):
         found = [item for item in found if item[1] != LUNGS]

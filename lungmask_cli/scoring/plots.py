@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.files import written_whole
+from lungmask_cli.files import atomic_write
 from lungmask_cli.scoring.compare import Score
 from lungmask_cli.scoring.definitions import Column
 
@@ -57,7 +57,7 @@ def draw_plots(scores: Sequence[Score], folder: Path) -> list[Path]:
     }
     paths = [folder / f"{name}{suffix}" for name in figures for suffix in _SUFFIXES]
     for path in paths:
-        with written_whole(path) as partial:
+        with atomic_write(path) as partial:
             figures[path.stem].savefig(partial, dpi=150)
     return paths
 

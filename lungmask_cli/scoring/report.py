@@ -77,8 +77,8 @@ def to_csv(report: Report) -> str:
 
 def _sizes(score: Score) -> tuple[object, ...]:
     height, width = score.shape or (None, None)
-    rows, columns = score.spacing_mm or (None, None)
-    return width, height, rows, columns, score.spacing_source
+    spacing = (*score.spacing.mm, score.spacing.source) if score.spacing else (None, None, "")
+    return width, height, *spacing
 
 
 def _values(score: Score, columns: Sequence[Column]) -> Iterator[str]:
@@ -87,7 +87,7 @@ def _values(score: Score, columns: Sequence[Column]) -> Iterator[str]:
 
 
 def to_json(report: Report) -> str:
-    """Settings, counts, failures, statistics, groups and comparison; NaN and infinite numbers as texts."""
+    """SegmentOptions, counts, failures, statistics, groups and comparison; NaN and infinite numbers as texts."""
     summaries = {"all": report.summary} | {summary.group: summary for summary in report.groups}
     facts: dict[str, object] = {
         "settings": dict(report.settings),

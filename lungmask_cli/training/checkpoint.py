@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.files import written_whole
+from lungmask_cli.files import atomic_write
 from lungmask_cli.training.plan import CHECKPOINT
 
 _FACTS = "facts"
@@ -52,7 +52,7 @@ class Checkpoint(keras.callbacks.Callback):
         """Write the copy; the last one stays where that fails."""
         facts = json.dumps({"rows": done.rows, "best_epoch": done.best_epoch, "seconds": done.seconds})
         arrays: dict[str, Any] = {**self._state, _FACTS: np.frombuffer(facts.encode(), np.uint8)}
-        with written_whole(self._path) as partial:
+        with atomic_write(self._path) as partial:
             np.savez(partial, allow_pickle=False, **arrays)
 
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lungmask_cli.files import written_whole
+from lungmask_cli.files import atomic_write
 
 _LOSSES = ("segmentation_loss", "generator_adversarial_loss", "discriminator_loss")
 
@@ -24,7 +24,7 @@ def draw_curves(rows: list[dict[str, float]], path: Path) -> None:
     lower.set_yscale("log")
     lower.set_xlabel("epoch")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         figure.savefig(partial, dpi=100)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.datasets.prepared import PreparedSet
 from lungmask_cli.datasets.splits import draw_folds
-from lungmask_cli.files import csv_text, write_text
+from lungmask_cli.files import csv_text, write_json, write_text
 from lungmask_cli.training.plan import CONFIG, RECORD, SPLIT, SUMMARY, TEST_DICE, Record, refuse_other_run, write_record
 from lungmask_cli.training.run import Conditions, train
 
@@ -116,5 +116,5 @@ def _summarize(folder: Path, count: int) -> FoldsResult:
         "test_images": len(dices),
         "seconds": round(seconds, 1),
     }
-    write_text(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
+    write_json(folder / SUMMARY, summary)
     return FoldsResult(float(np.mean(dices)), min(means), max(means), len(dices), seconds)

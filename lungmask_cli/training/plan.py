@@ -4,14 +4,14 @@ import json
 import platform
 import subprocess
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import lungmask_cli
 from lungmask_cli.errors import UsageError
-from lungmask_cli.files import write_text
+from lungmask_cli.files import write_json
 from lungmask_cli.networks.backend import Hardware
+from lungmask_cli.versions import installed_versions
 
 RECORD, CONFIG, SPLIT, CHECKPOINT = "run.json", "config.toml", "split.csv", "checkpoint.npz"
 METRICS, SUMMARY, TEST_DICE = "metrics.csv", "summary.json", "test_dice.csv"
@@ -79,9 +79,9 @@ def write_record(folder: Path, record: Record) -> None:
         "git": _git_state(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+        "packages": installed_versions(_PACKAGES),
     }
-    write_text(folder / RECORD, json.dumps(facts, indent=2) + "\n")
+    write_json(folder / RECORD, facts)
 
 
 def read_record(folder: Path) -> Record:
@@ -99,13 +99,6 @@ def read_record(folder: Path) -> Record:
         return Record(source=source, hardware=hardware, **{name: facts[name] for name in names})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder}: is not the folder of a run that can go on ({error})", "See runs/.") from error
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def _git_state() -> str:

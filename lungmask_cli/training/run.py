@@ -28,10 +28,10 @@ from lungmask_cli.config import OptimizerConfig, TrainConfig
 from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.datasets.splits import TEST, TRAIN, VAL, hold_out_validation
 from lungmask_cli.errors import UsageError
-from lungmask_cli.files import csv_text, write_text
+from lungmask_cli.files import csv_text, write_json, write_text
 from lungmask_cli.imaging.radiograph import Mask
 from lungmask_cli.imaging.sides import split_sides
-from lungmask_cli.inference.quality import USUAL, find_usual
+from lungmask_cli.inference.quality import BASELINE, measure_baseline
 from lungmask_cli.inference.two_pass import Prediction, as_mask, predict
 from lungmask_cli.models.load import load_network
 from lungmask_cli.models.manifest import BEST, FORMAT, manifest_path
@@ -329,10 +329,10 @@ def _add_usual(run: _Run, network: Network) -> None:
     """Have the manifest of the best weights say what is usual of them, on validation images, for the quality gate."""
     every = math.ceil(len(run.choose_on) / _MOST_DRAWN)  # those of one origin stand together
     drawn = (_draw(network, run.prepared, entry) for entry in run.choose_on[::every])
-    usual = find_usual((prediction, *split_sides(lungs), dice) for prediction, lungs, dice in drawn)
+    usual = measure_baseline((prediction, *split_sides(lungs), dice) for prediction, lungs, dice in drawn)
     if usual:
         told = {name: round(value, 5) for name, value in asdict(usual).items()}
-        text = json.dumps({**network.manifest, USUAL: told}, indent=2)
+        text = json.dumps({**network.manifest, BASELINE: told}, indent=2)
         write_text(manifest_path(_best(run.folder)), text + "\n")
 
 
@@ -404,4 +404,4 @@ def _write_summary(result: RunResult, recorder: RunRecorder) -> None:
         "seconds": round(result.seconds, 1),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     }
-    write_text(result.folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
+    write_json(result.folder / SUMMARY, summary)

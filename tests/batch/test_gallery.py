@@ -9,7 +9,7 @@ from PIL import Image
 
 from lungmask_cli.batch.gallery import draw_thumbnail, thumbnail_side, write_gallery
 from lungmask_cli.batch.rows import FAILED, WRITTEN, Row
-from lungmask_cli.formats.read_options import DEFAULTS
+from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.gallery.picture import LEFT_LUNG, RIGHT_LUNG, Picture
 from tests.gallery.cards import tiny_picture
 from tests.gallery.test_page import page_data, parsed
@@ -59,7 +59,7 @@ def files(tmp_path):
 
 
 def test_a_thumbnail_has_the_right_lung_on_the_left_and_the_radiograph_beneath(files):
-    picture = draw_thumbnail(*files, DEFAULTS, True, 100)
+    picture = draw_thumbnail(*files, MAX_PIXELS, True, 100)
     assert (picture.width, picture.height) == (100, 80)
     contours, grey = pixels_of(picture)
     assert centre_of(contours, RIGHT_LUNG) < 0.4
@@ -70,16 +70,16 @@ def test_a_thumbnail_has_the_right_lung_on_the_left_and_the_radiograph_beneath(f
 
 def test_labels_in_the_mask_say_which_lung_is_which(files, tmp_path):
     phantom = draw_phantom(160, 200)
-    exchanged = phantom.right * np.uint8(2) + phantom.left * np.uint8(1)
-    Image.fromarray(exchanged).save(tmp_path / "labels.png")
-    contours, _ = pixels_of(draw_thumbnail(files[0], tmp_path / "labels.png", DEFAULTS, True, 100))
+    invert = phantom.right * np.uint8(2) + phantom.left * np.uint8(1)
+    Image.fromarray(invert).save(tmp_path / "labels.png")
+    contours, _ = pixels_of(draw_thumbnail(files[0], tmp_path / "labels.png", MAX_PIXELS, True, 100))
     assert centre_of(contours, LEFT_LUNG) < 0.4
     assert centre_of(contours, RIGHT_LUNG) > 0.6
 
 
 def test_an_empty_mask_is_a_radiograph_without_contours(files, tmp_path):
     save_mask(tmp_path / "empty.png", np.zeros((160, 200), bool))
-    contours, grey = pixels_of(draw_thumbnail(files[0], tmp_path / "empty.png", DEFAULTS, True, 100))
+    contours, grey = pixels_of(draw_thumbnail(files[0], tmp_path / "empty.png", MAX_PIXELS, True, 100))
     assert not contours[..., 3].any()
     assert np.ptp(grey) > 100
 
@@ -89,7 +89,7 @@ def test_dark_bones_are_made_bright_where_that_is_asked_for(files, tmp_path, mon
     # Whether phantoms look like chests to the classifier is not the question here.
     monkeypatch.setattr("lungmask_cli.imaging.polarity.bones_are_dark", lambda image: image[40, 50] < image[40, 30])
     inverted = save_grey(tmp_path / "inverted.png", 1 - draw_phantom(160, 200).image)
-    _, grey = pixels_of(draw_thumbnail(inverted, files[1], DEFAULTS, correct, 100))
+    _, grey = pixels_of(draw_thumbnail(inverted, files[1], MAX_PIXELS, correct, 100))
     assert (grey[40, 50] > grey[40, 30]) == correct
 
 
@@ -102,7 +102,7 @@ def test_files_that_cannot_be_shown_any_more_give_no_thumbnail(files, tmp_path, 
         (tmp_path / lost).write_bytes((tmp_path / lost).read_bytes()[:200])
     else:
         save_grey(tmp_path / lost, np.eye(50, dtype=np.float32))
-    assert draw_thumbnail(*files, DEFAULTS, True, 100) is None
+    assert draw_thumbnail(*files, MAX_PIXELS, True, 100) is None
 
 
 def test_the_more_radiographs_the_smaller_their_thumbnails():

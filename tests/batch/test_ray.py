@@ -7,7 +7,7 @@ import pytest
 
 from lungmask_cli.batch.engines import make_engine
 from lungmask_cli.batch.jobs import plan
-from lungmask_cli.batch.options import Settings
+from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.outputs import Outputs
 from lungmask_cli.batch.ray_engine import _Crew
 from lungmask_cli.batch.rows import WRITTEN, Row
@@ -19,7 +19,7 @@ COUNT = 24
 
 def segmented(folder, out, engine, address=None, after=None):
     """The masks and rows of a batch; `after` is called after the first rows."""
-    settings = Settings(Outputs(out), ("tiny",), "cpu")
+    settings = SegmentOptions(Outputs(out), ("tiny",), "cpu")
     rows = []
     for row in make_engine(engine, settings, None, address).run(plan(find_images([folder]), out)):
         rows.append(row)
@@ -94,7 +94,7 @@ def test_a_radiograph_that_ends_every_worker_fails_and_no_other_does(workers, pl
     names = [f"{number}.png" for number in range(10)]
     names[place] = "deadly.png"
     jobs = plan([(Path(name), Path(name)) for name in names], Path("out"))
-    rows = list(_Crew(DeadlyRay(), Settings(Outputs(Path("out"))), workers, gpu=False).rows(jobs))
+    rows = list(_Crew(DeadlyRay(), SegmentOptions(Outputs(Path("out"))), workers, gpu=False).rows(jobs))
     assert [row.file for row in rows] == names
     assert [row.file for row in rows if row.status != WRITTEN] == ["deadly.png"]
     assert "3 workers were lost" in rows[place].reason

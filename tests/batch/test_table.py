@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lungmask_cli.batch.jobs import plan, read_list
 from lungmask_cli.batch.journal import Journal, read_journal
-from lungmask_cli.batch.options import Settings
+from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.outputs import Outputs
 from lungmask_cli.batch.rows import COLUMNS, WRITTEN, Row
 from lungmask_cli.batch.table import (
@@ -33,7 +33,7 @@ def batch(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     images = [(tmp_path / f"{name}.png", tmp_path.relative_to(tmp_path) / f"{name}.png") for name in "abc"]
-    return Settings(Outputs(out, extras=frozenset({"overlays"}))), plan(images, out)
+    return SegmentOptions(Outputs(out, extras=frozenset({"overlays"}))), plan(images, out)
 
 
 def write_files(settings, job):

@@ -4,7 +4,7 @@ import pytest
 from typer.main import get_command
 
 from lungmask_cli.cli.app import app
-from lungmask_cli.errors import near_path
+from lungmask_cli.errors import suggest_path
 from tests.phantoms import write_plain_set
 
 
@@ -85,5 +85,5 @@ def test_a_path_that_is_nearly_right_is_offered(lungmask, masks):
 
 def test_the_nearest_path_is_sought_where_the_path_ends(tmp_path):
     (tmp_path / "xrays").mkdir()
-    assert near_path(tmp_path / "xryas" / "a" / "b", "?") == f"Did you mean {tmp_path / 'xrays'}?"
-    assert near_path(tmp_path / "masks", "Look again.") == "Look again."
+    assert suggest_path(tmp_path / "xryas" / "a" / "b", "?") == f"Did you mean {tmp_path / 'xrays'}?"
+    assert suggest_path(tmp_path / "masks", "Look again.") == "Look again."

@@ -14,7 +14,7 @@ from PIL import Image
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import Preparation, prepare
 from lungmask_cli.datasets.prepared import read_prepared
-from lungmask_cli.files import hashed_name
+from lungmask_cli.files import hash_file_name
 from lungmask_cli.formats.masks import read_mask
 from tests.phantoms import draw_phantom, save_grey, save_mask, write_plain_set
 
@@ -122,7 +122,9 @@ def test_hashed_names_leave_no_name_in_any_file(tmp_path):
     assert "cannot be used" in problems
     assert "1 file without a partner" in problems
     assert "1 radiographs are copies of others" in problems
-    first = next(entry for entry in prepared.entries if entry.id == hashed_name(source / "images" / "DOE_JANE_0.png"))
+    first = next(
+        entry for entry in prepared.entries if entry.id == hash_file_name(source / "images" / "DOE_JANE_0.png")
+    )
     assert np.array_equal(read_mask(tmp_path / "dst" / first.mask), draw_phantom(64, 64, seed=0).lungs)
 
 

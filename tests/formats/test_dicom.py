@@ -14,7 +14,6 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Exp
 
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.dicom.pixels import is_dicom, read_dicom
-from lungmask_cli.formats.read_options import ReadOptions
 from tests.dicoms import make_dicom, write_dicom
 
 STORED = np.array([[0, 100], [200, 300]], np.uint16)
@@ -138,9 +137,9 @@ def test_negative_padding_that_was_written_as_unsigned_is_found(tmp_path):
 
 def test_spacing_is_row_first_and_zero_is_unknown(tmp_path):
     known = read_dicom(write_dicom(tmp_path / "a.dcm", STORED, ImagerPixelSpacing=[0.2, 0.1], PixelSpacing=[0, 0]))
-    assert known.spacing_mm == (0.2, 0.1)
-    assert known.spacing_source == "ImagerPixelSpacing"
-    assert read_dicom(write_dicom(tmp_path / "b.dcm", STORED)).spacing_mm is None
+    assert known.spacing.mm == (0.2, 0.1)
+    assert known.spacing.source == "ImagerPixelSpacing"
+    assert read_dicom(write_dicom(tmp_path / "b.dcm", STORED)).spacing is None
 
 
 @pytest.mark.parametrize(
@@ -234,7 +233,7 @@ def test_too_large_a_header_is_refused_before_memory_is_taken(tmp_path):
     with pytest.raises(ImageError, match=r"60000 x 60000 pixels are more than --max-pixels allows \(100000000\)"):
         read_dicom(path)
     with pytest.raises(ImageError, match="--max-pixels"):
-        read_dicom(write_dicom(tmp_path / "b.dcm", STORED), ReadOptions(max_pixels=3))
+        read_dicom(write_dicom(tmp_path / "b.dcm", STORED), max_pixels=3)
 
 
 def test_a_deflated_file_that_inflates_without_end_is_refused(tmp_path):
@@ -246,7 +245,7 @@ def test_a_deflated_file_that_inflates_without_end_is_refused(tmp_path):
     inflated = [squeezer.compress(bytes(2**20)) for _ in range(200)]
     path.write_bytes(content[:start] + b"".join(inflated) + squeezer.flush())
     with pytest.raises(ImageError, match="inflates to more"):
-        read_dicom(path, ReadOptions(max_pixels=1000))
+        read_dicom(path, max_pixels=1000)
 
 
 def test_a_syntax_without_decoder_is_named_with_the_extra_that_has_one(tmp_path):

@@ -11,7 +11,7 @@ def test_big_endian_and_air_bright_become_air_dark(tmp_path):
     stored.tofile(tmp_path / "a.IMG")
     radiograph = read_jsrt(tmp_path / "a.IMG")
     assert radiograph.pixels[0, :3].tolist() == [0, 4095 - 256, 4095]
-    assert radiograph.spacing_mm == (0.175, 0.175)
+    assert radiograph.spacing.mm == (0.175, 0.175)
 
 
 def test_a_wrong_size_is_said_in_bytes(tmp_path):

@@ -6,7 +6,6 @@ from PIL import Image
 
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.masks import MaskOptions, read_lung_mask, read_mask, read_masks, read_sides
-from lungmask_cli.formats.read_options import ReadOptions
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
 from tests.phantoms import draw_phantom, save_mask
 
@@ -29,7 +28,7 @@ def row(folder, *values, kind=np.uint8, name="mask.png", **options):
 def test_masks_of_any_scale_are_read_alike(tmp_path, largest, kind):
     mask = read_lung_mask(saved(tmp_path, CROSS * largest, kind))
     assert np.array_equal(mask.lungs, CROSS)
-    assert mask.right is mask.left is mask.spacing_mm is None
+    assert mask.right is mask.left is mask.spacing is None
     assert not mask.labelled
 
 
@@ -209,9 +208,9 @@ def test_a_truncated_picture_is_an_error(tmp_path):
 
 def test_masks_have_to_keep_to_max_pixels(tmp_path):
     path = saved(tmp_path, np.zeros((3, 4)))
-    assert read_mask(path, ReadOptions(max_pixels=12)).shape == (3, 4)
+    assert read_mask(path, max_pixels=12).shape == (3, 4)
     with pytest.raises(ImageError, match="--max-pixels"):
-        read_mask(path, ReadOptions(max_pixels=11))
+        read_mask(path, max_pixels=11)
 
 
 def test_masks_of_two_sizes_are_an_error_that_names_both(tmp_path):

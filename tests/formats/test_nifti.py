@@ -8,7 +8,6 @@ import pytest
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.formats.masks import MaskOptions, read_lung_mask, read_sides
 from lungmask_cli.formats.nifti import read_nifti
-from lungmask_cli.formats.read_options import ReadOptions
 from lungmask_cli.imaging.radiograph import LEFT, RIGHT
 
 nibabel = pytest.importorskip("nibabel", reason="the extra [nifti] is not installed")
@@ -84,15 +83,14 @@ def test_numbers_are_scaled_as_the_header_says(tmp_path):
 
 def test_the_spacing_is_that_of_rows_and_then_of_columns(tmp_path):
     mask = read_lung_mask(write_nifti(tmp_path / "a.nii", LABELS, zooms=(0.25, 0.5)))
-    assert mask.spacing_mm == (0.5, 0.25)  # columns are 0.25 mm apart
-    assert mask.spacing_source == "NIfTI"
+    assert mask.spacing.mm == (0.5, 0.25)  # columns are 0.25 mm apart
+    assert mask.spacing.source == "NIfTI"
 
 
 @pytest.mark.parametrize(("zooms", "known"), [((1, 1), None), ((1, 2), (2.0, 1.0)), ((0.5, 0.5), (0.5, 0.5))])
 def test_one_by_one_is_no_spacing(tmp_path, zooms, known):
     mask = read_lung_mask(write_nifti(tmp_path / "a.nii", LABELS, zooms=zooms))
-    assert mask.spacing_mm == known
-    assert bool(mask.spacing_source) == (known is not None)
+    assert (mask.spacing and mask.spacing.mm) == known
 
 
 @pytest.mark.parametrize(
@@ -141,10 +139,10 @@ def test_too_large_a_header_is_refused_before_memory_is_taken(tmp_path):
 
 def test_max_pixels_is_the_last_size_that_is_read(tmp_path):
     path = write_nifti(tmp_path / "a.nii", LABELS)
-    values, _ = read_nifti(path, ReadOptions(max_pixels=6))
+    values, _ = read_nifti(path, max_pixels=6)
     assert np.array_equal(values, LABELS)
     with pytest.raises(ImageError, match="2 x 3 pixels are more than --max-pixels"):
-        read_nifti(path, ReadOptions(max_pixels=5))
+        read_nifti(path, max_pixels=5)
 
 
 def test_without_nibabel_the_extra_that_has_it_is_named(tmp_path, monkeypatch):
@@ -165,7 +163,7 @@ def test_masks_that_itk_wrote_are_read(tmp_path, name, volume):
     mask = read_lung_mask(tmp_path / name)
     assert rows_of(mask.right) == [[0, 1], [1, 1], [0, 0]]
     assert rows_of(mask.left) == [[0, 0], [0, 0], [1, 0]]
-    assert mask.spacing_mm == (0.5, 0.25)
+    assert mask.spacing.mm == (0.5, 0.25)
 
 
 def test_binary_floats_may_be_a_right_lung_alone(tmp_path):
@@ -209,11 +207,11 @@ def test_the_spacing_is_in_mm_whatever_the_unit_of_the_file(tmp_path, unit, zoom
     image.header.set_zooms((zoom, zoom))
     image.header.set_xyzt_units(unit)
     nibabel.save(image, tmp_path / "a.nii")
-    assert read_lung_mask(tmp_path / "a.nii").spacing_mm == pytest.approx((0.2, 0.2))
+    assert read_lung_mask(tmp_path / "a.nii").spacing.mm == pytest.approx((0.2, 0.2))
 
 
 def test_an_infinite_spacing_is_unknown(tmp_path):
-    assert read_lung_mask(write_nifti(tmp_path / "a.nii", LABELS, zooms=(np.inf, 2))).spacing_mm is None
+    assert read_lung_mask(write_nifti(tmp_path / "a.nii", LABELS, zooms=(np.inf, 2))).spacing is None
 
 
 def test_nibabel_says_nothing_of_odd_headers(tmp_path):
@@ -230,4 +228,4 @@ def test_nibabel_says_nothing_of_odd_headers(tmp_path):
 def test_the_spacing_of_the_left_lung_counts_where_the_right_has_none(tmp_path):
     write_nifti(tmp_path / "r.nii", LABELS > 0)
     write_nifti(tmp_path / "l.nii", LABELS > 0, zooms=(0.25, 0.5))
-    assert read_sides({RIGHT: tmp_path / "r.nii", LEFT: tmp_path / "l.nii"}).spacing_mm == (0.5, 0.25)
+    assert read_sides({RIGHT: tmp_path / "r.nii", LEFT: tmp_path / "l.nii"}).spacing.mm == (0.5, 0.25)

@@ -21,7 +21,6 @@ from pydicom.uid import (
 
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.masks import MaskOptions, read_lung_mask
-from lungmask_cli.formats.read_options import ReadOptions
 from tests.dicoms import make_dicom, write_dicom
 from tests.phantoms import draw_phantom
 from tests.segmentations import LABEL_MAP, SECRET, code, item, make_seg, of_segment, segment
@@ -196,20 +195,19 @@ def test_the_spacing_is_that_of_the_pixel_measures(tmp_path, place):
         group.PixelMeasuresSequence = Sequence([item(PixelSpacing=[0.2, 0.1])])
     dataset.save_as(tmp_path / "a.dcm")
     mask = read_lung_mask(tmp_path / "a.dcm")
-    assert mask.spacing_mm == (0.2, 0.1)  # rows first
-    assert mask.spacing_source == "PixelSpacing"
+    assert mask.spacing.mm == (0.2, 0.1)  # rows first
+    assert mask.spacing.source == "PixelSpacing"
 
 
 def test_the_spacing_of_a_whole_file_counts_where_there_are_no_pixel_measures(tmp_path):
     mask = read(tmp_path, [RIGHT, LEFT], BOTH_SIDES, ImagerPixelSpacing=[0.2, 0.1])
-    assert mask.spacing_mm == (0.2, 0.1)
-    assert mask.spacing_source == "ImagerPixelSpacing"
+    assert mask.spacing.mm == (0.2, 0.1)
+    assert mask.spacing.source == "ImagerPixelSpacing"
 
 
 def test_without_pixel_measures_there_is_no_spacing(tmp_path):
     mask = read(tmp_path, [RIGHT, LEFT], BOTH_SIDES)
-    assert mask.spacing_mm is None
-    assert mask.spacing_source == ""
+    assert mask.spacing is None
 
 
 @pytest.mark.parametrize("changes", [{}, {"SegmentationType": "FRACTIONAL", "MaximumFractionalValue": 1}])
@@ -231,9 +229,9 @@ def test_a_segmentation_is_known_by_its_content(tmp_path):
 
 def test_max_pixels_is_the_last_size_that_is_read(tmp_path):
     path = write_seg(tmp_path / "a.dcm", [RIGHT, LEFT], BOTH_SIDES)
-    assert read_lung_mask(path, MaskOptions(read=ReadOptions(max_pixels=15))).shape == (3, 5)
+    assert read_lung_mask(path, MaskOptions(max_pixels=15)).shape == (3, 5)
     with pytest.raises(ImageError, match="5 x 3 pixels are more than --max-pixels"):
-        read_lung_mask(path, MaskOptions(read=ReadOptions(max_pixels=14)))
+        read_lung_mask(path, MaskOptions(max_pixels=14))
 
 
 def test_too_large_a_header_is_refused_before_memory_is_taken(tmp_path):
@@ -367,7 +365,7 @@ def test_segmentations_that_highdicom_wrote_are_read(tmp_path, kind):
     phantom = written_by_highdicom(tmp_path / "a.dcm", kind)
     mask = read_lung_mask(tmp_path / "a.dcm")
     assert_sides(mask, phantom.right, phantom.left)
-    assert mask.spacing_mm == (0.2, 0.1)
+    assert mask.spacing.mm == (0.2, 0.1)
     frames = dcmread(tmp_path / "a.dcm").NumberOfFrames
     assert frames == (1 if kind == "LABELMAP" else 2)
 

@@ -24,6 +24,7 @@ from pydicom.uid import (
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.formats.dicom.segmentation_read import read_segmentation
 from lungmask_cli.formats.dicom.segmentation_write import write_segmentation
+from lungmask_cli.imaging.radiograph import Spacing
 from tests.dicoms import make_dicom, write_dicom
 from tests.phantoms import draw_phantom
 
@@ -96,7 +97,7 @@ def test_lungs_of_any_size_are_read_back(tmp_path_factory, labels):
 )
 def test_empty_lungs_are_read_back_as_empty(tmp_path, right, left, frames, own):
     source = None if own else radiograph(tmp_path / "a.dcm", **PATIENT)
-    made = write(tmp_path / "seg.dcm", source, right, left, spacing=(0.2, 0.1) if own else None)
+    made = write(tmp_path / "seg.dcm", source, right, left, spacing=Spacing(0.2, 0.1, "") if own else None)
     assert_holds(tmp_path / "seg.dcm", right, left)
     assert made.NumberOfFrames == frames
     assert len(made.SegmentSequence) == 2
@@ -175,26 +176,26 @@ def test_only_patient_and_study_are_taken_from_the_header(tmp_path):
 
 def test_the_spacing_is_that_which_is_given(tmp_path):
     source = radiograph(tmp_path / "a.dcm", **PATIENT, PixelSpacing=[7, 7])
-    write(tmp_path / "seg.dcm", source, spacing=(0.2, 1 / 7))
+    write(tmp_path / "seg.dcm", source, spacing=Spacing(0.2, 1 / 7, ""))
     mask = read_segmentation(tmp_path / "seg.dcm")
-    assert mask.spacing_mm == pytest.approx((0.2, 1 / 7))
+    assert mask.spacing.mm == pytest.approx((0.2, 1 / 7))
     hd.seg.segread(tmp_path / "seg.dcm")
     write(tmp_path / "seg.dcm", source)
-    assert read_segmentation(tmp_path / "seg.dcm").spacing_mm is None
+    assert read_segmentation(tmp_path / "seg.dcm").spacing is None
 
 
 @pytest.mark.parametrize("own", [False, True])
 def test_the_same_input_makes_the_same_bytes_and_no_date_of_today(tmp_path, own):
     source = None if own else radiograph(tmp_path / "a.dcm", **PATIENT)
     for name in ("1.dcm", "2.dcm"):
-        write(tmp_path / name, source, spacing=(0.2, 0.1))
+        write(tmp_path / name, source, spacing=Spacing(0.2, 0.1, ""))
     content = (tmp_path / "1.dcm").read_bytes()
     assert content == (tmp_path / "2.dcm").read_bytes()
     assert f"{datetime.datetime.now():%Y%m%d}".encode() not in content
 
 
 @pytest.mark.parametrize(
-    "other", [{"identity": "two"}, {"right": PHANTOM.left, "left": PHANTOM.right}, {"spacing": (1.0, 1.0)}]
+    "other", [{"identity": "two"}, {"right": PHANTOM.left, "left": PHANTOM.right}, {"spacing": Spacing(1.0, 1.0, "")}]
 )
 def test_another_segmentation_of_the_radiograph_is_another_object(tmp_path, other):
     source = radiograph(tmp_path / "a.dcm", **PATIENT)
@@ -205,7 +206,7 @@ def test_another_segmentation_of_the_radiograph_is_another_object(tmp_path, othe
 
 
 def test_without_a_source_it_stands_on_its_own(tmp_path):
-    made, other = write(tmp_path / "1.dcm", spacing=(0.2, 0.1)), write(tmp_path / "2.dcm", identity="two")
+    made, other = write(tmp_path / "1.dcm", spacing=Spacing(0.2, 0.1, "")), write(tmp_path / "2.dcm", identity="two")
     assert made.PatientName == other.PatientName == "Anonymous^"
     for name in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID"):
         assert made[name].value
@@ -214,8 +215,8 @@ def test_without_a_source_it_stands_on_its_own(tmp_path):
         elements = {element.keyword for element in either.iterall()}
         assert not elements & {"SourceImageSequence", "ReferencedSOPInstanceUID", "ReferencedSeriesSequence"}
         assert not either.StudyDate
-    assert read_segmentation(tmp_path / "1.dcm").spacing_mm == (0.2, 0.1)
-    assert read_segmentation(tmp_path / "2.dcm").spacing_mm is None
+    assert read_segmentation(tmp_path / "1.dcm").spacing.mm == (0.2, 0.1)
+    assert read_segmentation(tmp_path / "2.dcm").spacing is None
     (plane,) = made.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence
     assert plane.ImageOrientationPatient == [1, 0, 0, 0, 0, -1]
 

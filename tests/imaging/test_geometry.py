@@ -6,6 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from lungmask_cli.imaging.geometry import Letterbox, Window, resize
+from lungmask_cli.imaging.radiograph import Spacing
 
 sides = st.integers(8, 200)
 
@@ -68,8 +69,7 @@ def test_what_the_image_does_not_cover_is_black():
 
 
 def test_the_spacing_grows_as_the_image_shrinks():
-    assert Letterbox(2048, 2048, 512).spacing_mm((0.175, 0.175)) == (0.7, 0.7)
-    assert Letterbox(2048, 2048, 512).spacing_mm(None) is None
+    assert Letterbox(2048, 2048, 512).scale_spacing(Spacing(0.175, 0.175, "JSRT")) == Spacing(0.7, 0.7, "JSRT")
 
 
 def test_shrinking_averages_all_covered_pixels():

@@ -10,7 +10,7 @@ from PIL import Image
 
 from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.normalization import normalize
-from lungmask_cli.imaging.polarity import DARK_BONES, polarity_score, standardized
+from lungmask_cli.imaging.polarity import DARK_BONES, polarity_score, to_network_input
 from lungmask_cli.imaging.radiograph import Radiograph
 from tests.phantoms import draw_phantom
 
@@ -28,8 +28,8 @@ def test_the_two_polarities_have_opposite_scores(seed, shape):
 def test_an_inverted_radiograph_is_made_bright_and_reported():
     image = draw_phantom().image
     right = Radiograph(np.round(image * 4095).astype(np.uint16))
-    straight, notes = standardized(right)
-    turned, inverted_notes = standardized(right.inverted())
+    straight, notes = to_network_input(right)
+    turned, inverted_notes = to_network_input(right.inverted())
     assert notes == ()
     assert inverted_notes == (DARK_BONES,)
     assert np.allclose(straight, turned, atol=0.01)
@@ -37,7 +37,7 @@ def test_an_inverted_radiograph_is_made_bright_and_reported():
 
 def test_the_file_is_believed_if_asked_for():
     inverted = Radiograph(1 - draw_phantom().image)
-    image, notes = standardized(inverted, correct=False)
+    image, notes = to_network_input(inverted, correct=False)
     assert notes == ()
     assert np.array_equal(image, normalize(inverted))
 
@@ -45,7 +45,7 @@ def test_the_file_is_believed_if_asked_for():
 def test_padding_stays_black_when_the_rest_is_inverted():
     inverted = np.hstack([1 - draw_phantom().image, np.full((128, 30), 5, np.float32)])
     valid = np.hstack([np.ones((128, 128), bool), np.zeros((128, 30), bool)])
-    image, notes = standardized(Radiograph(inverted, valid))
+    image, notes = to_network_input(Radiograph(inverted, valid))
     assert notes == (DARK_BONES,)
     assert image[:, 128:].max() == 0
 
@@ -57,7 +57,7 @@ def test_black_bands_beside_a_picture_do_not_decide():
 
 
 def test_an_image_without_contrast_is_left_alone():
-    assert standardized(Radiograph(np.full((50, 50), 7, np.uint8)))[1] == ()
+    assert to_network_input(Radiograph(np.full((50, 50), 7, np.uint8)))[1] == ()
 
 
 @pytest.mark.skipif(not (DATA / "montgomery").is_dir(), reason="the radiographs are not at hand (set LUNGMASK_DATA)")
@@ -65,8 +65,8 @@ def test_an_image_without_contrast_is_left_alone():
 def test_real_radiographs_are_told_apart(name):
     for path in sorted((DATA / name / "images").glob("*.png"))[::5]:
         radiograph = read_radiograph(path)
-        assert DARK_BONES not in standardized(radiograph)[1], path
-        assert DARK_BONES in standardized(replace(radiograph, pixels=255 - radiograph.pixels))[1], path
+        assert DARK_BONES not in to_network_input(radiograph)[1], path
+        assert DARK_BONES in to_network_input(replace(radiograph, pixels=255 - radiograph.pixels))[1], path
 
 
 def test_the_classifier_says_what_it_was_fitted_to():
@@ -80,5 +80,5 @@ def test_masks_do_not_depend_on_the_scale_of_the_pixels(tmp_path):
     image = draw_phantom(100, 90).image
     Image.fromarray(np.round(image * 65535).astype(np.uint16)).save(tmp_path / "deep.png")
     Image.fromarray(np.round(image * 255).astype(np.uint8)).save(tmp_path / "shallow.png")
-    deep, shallow = (standardized(read_radiograph(tmp_path / f"{name}.png"))[0] for name in ("deep", "shallow"))
+    deep, shallow = (to_network_input(read_radiograph(tmp_path / f"{name}.png"))[0] for name in ("deep", "shallow"))
     assert np.abs(deep - shallow).max() < 0.01

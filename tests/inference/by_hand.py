@@ -16,7 +16,7 @@ def draw(seen):
 
 
 NETWORK = Network(
-    draw, image_size=64, search_size=64, contrast="none", zoom=True, detail=128, flips=False, manifest=MANIFEST
+    draw, image_size=64, localization_size=64, contrast="none", zoom=True, detail=128, flips=False, manifest=MANIFEST
 )
 
 

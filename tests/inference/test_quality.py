@@ -17,11 +17,11 @@ from lungmask_cli.inference.quality import (
     NO_LUNG,
     ONE_LUNG,
     SIGNS,
-    Usual,
+    NetworkBaseline,
     assess,
-    find_usual,
     load_gate,
-    usual_of,
+    measure_baseline,
+    read_baseline,
 )
 from lungmask_cli.inference.signs import THUMBNAIL_SIDE
 from lungmask_cli.inference.two_pass import Look, Prediction, as_mask
@@ -178,7 +178,7 @@ def test_the_gate_says_what_it_was_fitted_to():
     assert "/" not in json.loads(text)["train"]
 
 
-HESITANT = Usual(dice=0.96, inside=0.94, unsure=0.3)
+HESITANT = NetworkBaseline(dice=0.96, inside=0.94, unsure=0.3)
 
 
 def test_certainty_is_judged_by_what_is_usual_of_the_network():
@@ -197,7 +197,7 @@ def test_certainty_is_judged_by_what_is_usual_of_the_network():
 def test_a_network_that_is_surer_than_others_gets_no_more_doubt():
     signs = usual_values() | {"inside": 0.97, "unsure": 0.2}
     gate = load_gate()
-    assert gate.judge(signs, Usual(0.99, inside=0.999, unsure=0.01)) == gate.judge(signs)
+    assert gate.judge(signs, NetworkBaseline(0.99, inside=0.999, unsure=0.01)) == gate.judge(signs)
 
 
 def test_no_more_is_expected_of_a_network_than_it_reached():
@@ -213,15 +213,15 @@ def test_what_is_usual_is_found_by_what_was_drawn():
     seen, drawn = radiograph()
     box, lungs = Letterbox(SIZE, SIZE, SIZE), drawn > 0.5
     made = [(Prediction(box, seen, (Look(WHOLE, drawn * p),)), lungs, ~lungs & lungs, p) for p in (0.7, 0.8, 0.9)]
-    usual = find_usual(made)
+    usual = measure_baseline(made)
     assert (usual.dice, usual.inside) == pytest.approx((0.8, 0.8), abs=0.02)  # the grid has soft boundaries
-    assert find_usual([(made[0][0], ~lungs & lungs, ~lungs & lungs, 0.0)]) is None
+    assert measure_baseline([(made[0][0], ~lungs & lungs, ~lungs & lungs, 0.0)]) is None
 
 
 def test_several_networks_have_the_mean_and_those_that_ship_are_known():
     one, other = ({"usual": {"dice": dice, "inside": 0.9, "unsure": 0.3}} for dice in (0.8, 0.9))
-    assert usual_of([one, other]) == Usual(pytest.approx(0.85), pytest.approx(0.9), pytest.approx(0.3))
-    assert usual_of([one, {}]) is None
+    assert read_baseline([one, other]) == NetworkBaseline(pytest.approx(0.85), pytest.approx(0.9), pytest.approx(0.3))
+    assert read_baseline([one, {}]) is None
     for broken in ({"usual": {"dice": 1}}, {"usual": 3}, {"usual": {"dice": "x", "inside": 1, "unsure": 1}}):
         with pytest.raises(UsageError, match="has no numbers in usual"):
-            usual_of([broken])
+            read_baseline([broken])

@@ -10,8 +10,8 @@ import lungmask_cli
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.inference.segmenter import Segmenter
 from lungmask_cli.inference.two_pass import predict
-from lungmask_cli.models.load import start
-from lungmask_cli.models.network import in_one_go
+from lungmask_cli.models.load import start_runtime
+from lungmask_cli.models.network import batched
 from tests.inference.by_hand import NETWORK, by_hand
 from tests.phantoms import draw_phantom, save_grey
 
@@ -82,7 +82,7 @@ def test_what_waits_is_drawn_in_one_go_and_each_gets_its_own():
         sizes.append(len(seen))
         return seen + 1
 
-    ask = in_one_go(draw, most=4)
+    ask = batched(draw, most=4)
     with ThreadPoolExecutor(9) as pool:
         answers = [pool.submit(ask, np.full((1, 2, 2), float(number), np.float32)) for number in range(9)]
         begun.set()
@@ -96,7 +96,7 @@ def test_who_waits_hears_of_errors():
     def draw(seen):
         raise ValueError("no memory left")
 
-    ask = in_one_go(draw, most=4)
+    ask = batched(draw, most=4)
     for _ in range(2):
         with pytest.raises(ValueError, match="no memory left"):
             ask(np.zeros((1, 2, 2), np.float32))
@@ -104,6 +104,6 @@ def test_who_waits_hears_of_errors():
 
 def test_unknown_runtimes_are_refused():
     with pytest.raises(UsageError, match="no runtime named 'tenserflow'"):
-        start("tenserflow")
+        start_runtime("tenserflow")
     with pytest.raises(UsageError, match="computes on the CPU"):
-        start("onnx", "gpu")
+        start_runtime("onnx", "gpu")

@@ -18,7 +18,7 @@ from lungmask_cli.imaging.geometry import ZOOM_MARGIN
 from lungmask_cli.inference.two_pass import as_mask, predict
 from lungmask_cli.models import export as exporting
 from lungmask_cli.models.export import FORMATS, LITERT, ONNX, SAVEDMODEL, described, export, find_format
-from lungmask_cli.models.network import drawn_by_keras, made_network
+from lungmask_cli.models.network import build_network, keras_predictor
 from lungmask_cli.models.weights import load_model, save_weights
 from lungmask_cli.networks.generators import build_generator
 from tests.phantoms import draw_phantom, save_grey
@@ -92,7 +92,7 @@ def test_each_format_draws_what_keras_draws_and_says_how_it_is_used(kind, weight
     assert [path.name for path in tmp_path.iterdir()] == [output.name]
     seen = np.stack([draw_phantom(64, 64, seed).image for seed in range(3)])
     model = load_model(weights)
-    expected = drawn_by_keras(model.generator)(seen)
+    expected = keras_predictor(model.generator)(seen)
     assert np.ptp(expected) > 0.2  # or any network would do
     drawn, facts = by_runtime(kind, output, seen)
     assert np.abs(drawn[..., 0] - expected).max() < 1e-4
@@ -143,7 +143,7 @@ def test_a_file_that_draws_something_else_is_not_left_behind(wrong, refused, wei
         ".tflite", (), lambda _, facts, path: path.write_text("a network"), lambda _: lambda seen: seen + wrong
     )
     monkeypatch.setitem(FORMATS, LITERT, written)
-    monkeypatch.setattr(exporting, "drawn_by_keras", lambda _: lambda seen: seen)
+    monkeypatch.setattr(exporting, "keras_predictor", lambda _: lambda seen: seen)
     output = tmp_path / "tiny.tflite"
     if refused:
         with pytest.raises(UsageError, match="as litert differs from Keras by"):
@@ -218,7 +218,7 @@ def test_the_script_of_the_how_to_draws_what_lungmask_draws(zoom, tmp_path, monk
     )
     told = runpy.run_path(str(script))
     mask = np.asarray(Image.open(tmp_path / "mask.png")) > 0
-    network = made_network(between, manifest)
+    network = build_network(between, manifest)
     expected = as_mask(predict([network], told["normalised"](np.asarray(Image.open(source), np.float32))))
     for truth, least in ((expected, 0.98), (phantom.lungs, 0.96)):
         assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > least

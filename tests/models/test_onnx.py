@@ -135,10 +135,10 @@ def test_a_network_that_draws_twice_is_converted_for_both_sizes(weights, cache, 
     assert not is_converted(path)
     network = load_onnx(path)
     assert is_converted(path)
-    for size in (network.search_size, network.image_size):
+    for size in (network.localization_size, network.image_size):
         seen = draw_phantom(size, size).image[None]
         assert np.abs(network.draw(seen) - load_network(path).draw(seen)).max() < 1e-4
-    assert (network.search_size, network.image_size) == (64, 96)
+    assert (network.localization_size, network.image_size) == (64, 96)
 
 
 def test_damaged_weights_are_refused_though_a_copy_is_kept(network, weights, tmp_path):

@@ -18,18 +18,20 @@ from lungmask_cli.networks.diagram.text import draw_text
 from lungmask_cli.networks.discriminators import build_discriminator
 from lungmask_cli.networks.generators import build_generator
 from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS
-from lungmask_cli.networks.summary import TIMES, dissect
+from lungmask_cli.networks.summary import TIMES, summarize_network
 
 SHAPE = (64, 64)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def generator(name):
-    return dissect(build_generator(GeneratorConfig(name, filters=2, max_filters=8, normalization="batch"), SHAPE))
+    return summarize_network(
+        build_generator(GeneratorConfig(name, filters=2, max_filters=8, normalization="batch"), SHAPE)
+    )
 
 
 def discriminator(name, shape=SHAPE):
-    return dissect(build_discriminator(DiscriminatorConfig(name, filters=2), shape))
+    return summarize_network(build_discriminator(DiscriminatorConfig(name, filters=2), shape))
 
 
 def two_heads():
@@ -40,7 +42,7 @@ def two_heads():
     up = layers.UpSampling2D(2)(middle)
     drawn = layers.Conv2D(1, 3, padding="same")(layers.Concatenate()([up, top]))
     heads = [layers.Dense(1)(layers.GlobalAveragePooling2D()(middle)) for _ in range(2)]
-    return dissect(keras.Model(inputs, [drawn, *heads]))
+    return summarize_network(keras.Model(inputs, [drawn, *heads]))
 
 
 def pyramid():
@@ -49,7 +51,7 @@ def pyramid():
     for level in range(3):
         x = layers.Conv2D(4, 3, 2, padding="same")(x)
         x = layers.Concatenate()([x, layers.AveragePooling2D(2 ** (level + 1))(inputs)])
-    return dissect(keras.Model(inputs, x))
+    return summarize_network(keras.Model(inputs, x))
 
 
 def two_hourglasses():
@@ -62,12 +64,12 @@ def two_hourglasses():
             x = layers.MaxPooling2D()(skips[-1])
         for width, skip in ((4, skips[1]), (2, skips[0])):
             x = layers.Add()([layers.Conv2DTranspose(width, 2, 2)(x), skip])
-    return dissect(keras.Model(inputs, x))
+    return summarize_network(keras.Model(inputs, x))
 
 
 def one_layer():
     inputs = keras.Input((8, 8, 1), name="radiograph")
-    return dissect(keras.Model(inputs, layers.Conv2D(1, 3, padding="same")(inputs)))
+    return summarize_network(keras.Model(inputs, layers.Conv2D(1, 3, padding="same")(inputs)))
 
 
 NETWORKS = {

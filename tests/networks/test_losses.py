@@ -10,10 +10,10 @@ from lungmask_cli.networks.losses.adversarial import adversarial_loss
 from lungmask_cli.networks.parts import LOSSES
 
 TRUTH = tf.reshape(tf.constant([1.0, 1.0, 0.0, 0.0]), (1, 2, 2, 1))
-DRAWN = tf.reshape(tf.constant([0.9, 0.5, 0.5, 0.1]), (1, 2, 2, 1))
+PREDICTED = tf.reshape(tf.constant([0.9, 0.5, 0.5, 0.1]), (1, 2, 2, 1))
 
 
-def loss(name, truth=TRUTH, drawn=DRAWN):
+def loss(name, truth=TRUTH, drawn=PREDICTED):
     return float(LOSSES[name].load()(truth, drawn))
 
 
@@ -52,9 +52,9 @@ def test_every_loss_is_least_where_the_masks_agree_and_has_a_slope_there(name):
 
 def test_terms_are_added_with_their_weights():
     terms = {"l1": 2.0, "dice": 0.5}
-    assert float(segmentation_loss(terms, TRUTH, DRAWN)) == pytest.approx(2 * loss("l1") + 0.5 * loss("dice"))
+    assert float(segmentation_loss(terms, TRUTH, PREDICTED)) == pytest.approx(2 * loss("l1") + 0.5 * loss("dice"))
     with pytest.raises(ConfigError) as caught:
-        segmentation_loss({"dise": 1.0}, TRUTH, DRAWN)
+        segmentation_loss({"dise": 1.0}, TRUTH, PREDICTED)
     assert "Did you mean dice?" in caught.value.hint
 
 

@@ -9,7 +9,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from lungmask_cli.config import DiscriminatorConfig, GeneratorConfig
 from lungmask_cli.networks.discriminators import build_discriminator
 from lungmask_cli.networks.generators import build_generator
-from lungmask_cli.networks.summary import dissect, in_short
+from lungmask_cli.networks.summary import in_short, summarize_network
 
 
 def network_of(*made, shape=(8, 6, 3)):
@@ -33,7 +33,7 @@ def network_of(*made, shape=(8, 6, 3)):
     ],
 )
 def test_one_layer_counts_as_by_hand(layer, shape, parameters, multiply_adds):
-    anatomy = dissect(network_of(layer))
+    anatomy = summarize_network(network_of(layer))
     row = anatomy.layers[-1]
     assert (row.shape, row.parameters, row.multiply_adds) == (shape, parameters, multiply_adds)
     assert row.kind == type(layer).__name__
@@ -41,7 +41,7 @@ def test_one_layer_counts_as_by_hand(layer, shape, parameters, multiply_adds):
 
 
 def test_a_wrapper_counts_as_the_layer_inside_and_holds_its_own_numbers():
-    row = dissect(network_of(layers.SpectralNormalization(layers.Conv2D(4, 3, padding="same")))).layers[-1]
+    row = summarize_network(network_of(layers.SpectralNormalization(layers.Conv2D(4, 3, padding="same")))).layers[-1]
     assert row.kind == "Conv2D"
     assert row.detail == "3×3"  # noqa: RUF001
     assert row.multiply_adds == 8 * 6 * 3 * 3 * 3 * 4
@@ -49,13 +49,13 @@ def test_a_wrapper_counts_as_the_layer_inside_and_holds_its_own_numbers():
 
 
 def test_trainable_and_other_parameters_are_told_apart():
-    anatomy = dissect(network_of(layers.BatchNormalization()))
+    anatomy = summarize_network(network_of(layers.BatchNormalization()))
     assert (anatomy.trainable, anatomy.not_trainable, anatomy.parameters) == (6, 6, 12)
 
 
 def test_a_layer_that_is_called_twice_works_twice_and_is_held_once():
     shared = layers.Conv2D(3, 3, padding="same")
-    anatomy = dissect(network_of(shared, shared))
+    anatomy = summarize_network(network_of(shared, shared))
     assert [row.parameters for row in anatomy.layers] == [0, 84, 0]
     assert [row.multiply_adds for row in anatomy.layers] == [0, 3888, 3888]
     assert anatomy.parameters == 84
@@ -63,15 +63,15 @@ def test_a_layer_that_is_called_twice_works_twice_and_is_held_once():
 
 def test_a_model_inside_a_model_counts_with_all_its_layers():
     inner = network_of(layers.Conv2D(4, 3), layers.Conv2D(2, 1))
-    anatomy = dissect(network_of(inner))
-    assert anatomy.multiply_adds == dissect(inner).multiply_adds > 0
+    anatomy = summarize_network(network_of(inner))
+    assert anatomy.multiply_adds == summarize_network(inner).multiply_adds > 0
     assert anatomy.parameters == inner.count_params()
 
 
 def test_inputs_are_places_of_earlier_layers():
     radiograph, mask = keras.Input((8, 8, 1), name="radiograph"), keras.Input((8, 8, 1), name="mask")
     joined = layers.Concatenate(name="joined")([radiograph, mask])
-    anatomy = dissect(keras.Model([radiograph, mask], [joined, layers.ReLU(name="second")(joined)]))
+    anatomy = summarize_network(keras.Model([radiograph, mask], [joined, layers.ReLU(name="second")(joined)]))
     by_name = {row.name: row for row in anatomy.layers}
     assert [anatomy.layers[place].name for place in by_name["joined"].inputs] == ["radiograph", "mask"]
     assert [anatomy.layers[place].name for place in anatomy.outputs] == ["joined", "second"]
@@ -93,7 +93,7 @@ def test_inputs_are_places_of_earlier_layers():
     ],
 )
 def test_details_are_kernel_stride_and_activation(layer, detail):
-    assert dissect(network_of(layer)).layers[-1].detail == detail
+    assert summarize_network(network_of(layer)).layers[-1].detail == detail
 
 
 SHAPE = (64, 64)
@@ -111,7 +111,7 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_multiply_adds_are_those_of_tensorflows_profiler(name):
     model = NETWORKS[name]()
-    anatomy = dissect(model)
+    anatomy = summarize_network(model)
     assert anatomy.flops == profiled_flops(model) > 0
     assert anatomy.parameters == model.count_params() == sum(row.parameters for row in anatomy.layers)
 

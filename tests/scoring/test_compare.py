@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.imaging.radiograph import LEFT, RIGHT, LungMask
+from lungmask_cli.imaging.radiograph import LEFT, RIGHT, LungMask, Spacing
 from lungmask_cli.scoring.compare import EMPTY, SCORED, Measure, score_masks
 from lungmask_cli.scoring.definitions import METRICS, Column, chosen_metrics, explanation, in_order
 
@@ -33,12 +33,12 @@ def test_areas_and_components_by_hand():
 
 
 def test_every_column_says_its_unit():
-    score = score_masks("a", LungMask(BOTH), LungMask(BOTH), Measure(tolerance=1.5), (10.0, 5.0), "PixelSpacing")
+    score = score_masks("a", LungMask(BOTH), LungMask(BOTH), Measure(tolerance=1.5), Spacing(10.0, 5.0, "PixelSpacing"))
     values = names(score)
     assert values["area_drawn_cm2"] == 24 * 50 / 100
     assert {"hd95_mm", "hd_mm", "assd_mm", "nsd_1.5mm", "dice"} <= set(values)
     assert not any(name.endswith("px") for name in values)
-    assert (score.spacing_mm, score.spacing_source) == ((10.0, 5.0), "PixelSpacing")
+    assert score.spacing == Spacing(10.0, 5.0, "PixelSpacing")
     unknown = names(score_masks("a", LungMask(BOTH), LungMask(BOTH), Measure(tolerance=1.5)))
     assert {"hd95_px", "area_drawn_px", "nsd_1.5px"} <= set(unknown)
 
@@ -46,7 +46,7 @@ def test_every_column_says_its_unit():
 def test_distances_are_in_mm():
     one, other = np.zeros((1, 9), bool), np.zeros((1, 9), bool)
     one[0, 0] = other[0, 8] = True
-    values = names(score_masks("a", LungMask(one), LungMask(other), Measure(), (1.0, 0.5)))
+    values = names(score_masks("a", LungMask(one), LungMask(other), Measure(), Spacing(1.0, 0.5, "")))
     assert values["hd95_mm"] == values["assd_mm"] == 4
     assert values["nsd_2mm"] == 0
 

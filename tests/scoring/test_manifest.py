@@ -1,6 +1,7 @@
 import pytest
 
 from lungmask_cli.errors import UsageError
+from lungmask_cli.imaging.radiograph import Spacing
 from lungmask_cli.scoring.manifest import read_manifest
 
 
@@ -24,9 +25,9 @@ def test_spacings_are_rows_then_columns_and_0_is_unknown(tmp_path):
     manifest = read_manifest(
         write(tmp_path, "id,spacing_row_mm,spacing_column_mm\na,0.3,0.4\nb,0,0\nc,x,0.4\nd,inf,1\n")
     )
-    assert manifest.spacing_mm("a") == (0.3, 0.4)
-    assert [manifest.spacing_mm(key) for key in "bcde"] == [None] * 4
-    assert read_manifest(write(tmp_path, "id,spacing_mm\na,0.5\n")).spacing_mm("a") == (0.5, 0.5)
+    assert manifest.spacing("a") == Spacing(0.3, 0.4, "manifest")
+    assert [manifest.spacing(key) for key in "bcde"] == [None] * 4
+    assert read_manifest(write(tmp_path, "id,spacing_mm\na,0.5\n")).spacing("a") == Spacing(0.5, 0.5, "manifest")
 
 
 def test_the_spacings_of_a_prepared_set_are_those_of_its_squares(tmp_path):

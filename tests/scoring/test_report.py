@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.imaging.radiograph import LEFT, RIGHT
+from lungmask_cli.imaging.radiograph import LEFT, RIGHT, Spacing
 from lungmask_cli.scoring.assemble import Grouping, group, make_report, sides_seem_exchanged
 from lungmask_cli.scoring.cards import gallery_cards, gallery_columns, picture_side
 from lungmask_cli.scoring.compare import EMPTY, FAILED, SCORED, Score
@@ -24,7 +24,7 @@ UNGROUPED = Grouping({}, None, {}, None)
 
 
 def scored(key, dice, hd95=3.0):
-    return Score(key, SCORED, {DICE: dice, HD95: hd95}, shape=(20, 10), spacing_mm=(0.5, 0.25), spacing_source="given")
+    return Score(key, SCORED, {DICE: dice, HD95: hd95}, shape=(20, 10), spacing=Spacing(0.5, 0.25, "given"))
 
 
 SCORES = [

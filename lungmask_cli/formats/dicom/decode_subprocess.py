@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lungmask_cli.processes import end_now, live_as_long_as_parent
+from lungmask_cli.processes import exit_with_parent, kill_pool
 
 _SECONDS = 4.0
 _BYTES_PER_SECOND = 2_000_000  # far less than any machine decodes
 _processes: list[ProcessPoolExecutor] = []
 
 
-def decode_apart(path: Path, plugin: str) -> tuple[NDArray[Any], dict[str, Any]]:
+def decode_in_subprocess(path: Path, plugin: str) -> tuple[NDArray[Any], dict[str, Any]]:
     """What pydicom's `Decoder.as_array` gives for the pixels of `path` with that plugin.
 
     Raises:
@@ -38,12 +38,12 @@ def decode_apart(path: Path, plugin: str) -> tuple[NDArray[Any], dict[str, Any]]
         decoded = _processes[0].submit(_decode, path, plugin)
         return decoded.result(timeout=_SECONDS + path.stat().st_size / _BYTES_PER_SECOND)
     except (BrokenProcessPool, TimeoutError):
-        end_now(_processes.pop())
+        kill_pool(_processes.pop())
         raise RuntimeError("the decoder died or hung") from None
 
 
 def _start() -> None:
-    live_as_long_as_parent()
+    exit_with_parent()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where decoders write what they think of the data
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lungmask_cli.errors import ImageError
+from lungmask_cli.imaging.radiograph import Spacing, make_spacing
 
 _RADIOGRAPHS = frozenset({"CR", "DX", "RG"})  # RG: digitised film
 _UNSPECIFIC = frozenset({"", "OT", "SC", "RF"})
@@ -110,13 +111,13 @@ def _is_child(dataset: Any) -> bool:
     return 0 <= int(taken) - int(born) < _ADULT_YEARS * 10_000  # dates are written YYYYMMDD
 
 
-def spacing_mm(dataset: Any) -> tuple[tuple[float, float] | None, str]:
-    """Row and column spacing in mm, and the element it came from; None and an empty text where it is unknown."""
+def find_spacing(dataset: Any) -> Spacing | None:
+    """The pixel spacing from the first element that gives it; None where it is unknown."""
     for name in _SPACINGS:
         try:
-            rows, columns = (float(value) for value in dataset.get(name) or ())
-        except (TypeError, ValueError):  # absent, empty, or not two numbers
+            row_mm, column_mm = dataset.get(name)
+        except (TypeError, ValueError):  # absent, empty, or not two values
             continue
-        if 0 < rows < float("inf") and 0 < columns < float("inf"):
-            return (rows, columns), name
-    return None, ""
+        if spacing := make_spacing(row_mm, column_mm, name):
+            return spacing
+    return None

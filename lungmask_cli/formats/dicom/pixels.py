@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
-from lungmask_cli.formats.dicom.header import header_warnings, refuse_other_than_radiographs, spacing_mm
-from lungmask_cli.formats.read_options import DEFAULTS, ReadOptions
-from lungmask_cli.imaging.radiograph import Mask, Radiograph, exchanged
+from lungmask_cli.formats.dicom.header import find_spacing, header_warnings, refuse_other_than_radiographs
+from lungmask_cli.formats.limits import check_size
+from lungmask_cli.imaging.radiograph import Mask, Radiograph, Spacing, invert
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _LARGEST_HEADER = 64 * 2**20  # bytes, of all elements before the pixels
@@ -31,7 +32,7 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 _GDCM, _LIBJPEG = "gdcm", "pylibjpeg"  # pydicom's names; for JPEG 2000 pylibjpeg is openjpeg, which is harmless
 _EXTENDED = "1.2.840.10008.1.2.4.51"
 # 12-bit and lossless JPEG, which only decoders can decode that do not survive damaged data.
-APART = (_EXTENDED, "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
+SUBPROCESS_SYNTAXES = (_EXTENDED, "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 _JPEG = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.[578]\d")  # JPEG and JPEG-LS, not JPEG 2000
 _LEAST_SHOWN = 0.1
 _VALUE_TYPES = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT OB OW PN SH SL SQ SS ST TM UI UL UN US UT".split())
@@ -54,31 +55,31 @@ def _begins_with_element(head: bytes) -> bool:
     return little and (element == b"\x00\x00" or group == b"\x08\x00") and element[1] == 0 and 0 < length <= 64
 
 
-def read_dicom(path: Path, options: ReadOptions = DEFAULTS) -> Radiograph:
+def read_dicom(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
     """A single-frame DICOM radiograph.
 
     Raises:
         ImageError: the file is not readable DICOM, holds no or several frames, is of another modality, is too large, or
             is compressed in a way that no installed decoder handles.
     """
-    with interpreting(path):
-        return _read(path, options)
+    with pydicom_errors(path):
+        return _read(path, max_pixels)
 
 
-def read_dicom_spacing(path: Path) -> tuple[tuple[int, int], tuple[float, float] | None, str]:
-    """Height and width, row and column spacing in mm (None if unknown), and the element the spacing came from.
+def read_dicom_spacing(path: Path) -> tuple[tuple[int, int], Spacing | None]:
+    """Height and width, and the pixel spacing (None if unknown).
 
     Raises:
         ImageError: the file is not readable DICOM, or holds no picture.
     """
-    with interpreting(path):
-        dataset = read_dataset(path, DEFAULTS)
+    with pydicom_errors(path):
+        dataset = read_dataset(path)
         refuse_other_than_radiographs(dataset, path)
-        return (int(dataset.Rows), int(dataset.Columns)), *spacing_mm(dataset)
+        return (int(dataset.Rows), int(dataset.Columns)), find_spacing(dataset)
 
 
 @contextlib.contextmanager
-def interpreting(path: Path) -> Iterator[None]:
+def pydicom_errors(path: Path) -> Iterator[None]:
     """Keeps pydicom silent, and makes whatever it raises an `ImageError`.
 
     What pydicom says of odd elements quotes them; none of it may reach a terminal or a log.
@@ -100,10 +101,10 @@ def interpreting(path: Path) -> Iterator[None]:
             ) from None
 
 
-def _read(path: Path, options: ReadOptions) -> Radiograph:
-    dataset = read_dataset(path, options)
+def _read(path: Path, max_pixels: int) -> Radiograph:
+    dataset = read_dataset(path, max_pixels)
     refuse_other_than_radiographs(dataset, path)
-    options.check_size(path, int(dataset.Columns), int(dataset.Rows))
+    check_size(path, int(dataset.Columns), int(dataset.Rows), max_pixels)
     stored, photometric = _stored_values(dataset, path)
     notes = header_warnings(dataset)
     if stored.ndim == 3:  # colour: screenshots and scans, which have neither LUT nor window
@@ -111,11 +112,10 @@ def _read(path: Path, options: ReadOptions) -> Radiograph:
     else:
         pixels, note = _displayed(dataset, stored, photometric)
         notes = (*notes, *note)
-    spacing, source = spacing_mm(dataset)
-    return Radiograph(_compact(pixels), _not_padding(dataset, stored), spacing, source, notes)
+    return Radiograph(_compact(pixels), _not_padding(dataset, stored), find_spacing(dataset), notes)
 
 
-def read_dataset(path: Path, options: ReadOptions) -> Any:
+def read_dataset(path: Path, max_pixels: int = MAX_PIXELS) -> Any:
     """The elements of a DICOM file, large ones still on disk.
 
     Raises:
@@ -125,7 +125,7 @@ def read_dataset(path: Path, options: ReadOptions) -> Any:
 
     if not is_dicom(path):
         raise ImageError(f"{path}: is not readable as DICOM", "Is the file complete, and what its name says?")
-    _refuse_inflation(path, options)
+    _refuse_inflation(path, max_pixels)
     try:
         # Large elements stay on disk until they are asked for: a file of many frames is refused by its header alone.
         return dcmread(path, force=True, defer_size="1 MB")
@@ -135,7 +135,7 @@ def read_dataset(path: Path, options: ReadOptions) -> Any:
         raise ImageError(f"{path}: is not readable as DICOM", "Is the file complete?") from None
 
 
-def _refuse_inflation(path: Path, options: ReadOptions) -> None:
+def _refuse_inflation(path: Path, max_pixels: int) -> None:
     """Refuse a deflated file that grows beyond what a radiograph needs, before pydicom inflates it in memory."""
     from pydicom import filereader
 
@@ -148,7 +148,7 @@ def _refuse_inflation(path: Path, options: ReadOptions) -> None:
         except Exception:  # pydicom's error then says that the file is damaged
             return
         rest = file.read()
-    limit = _LARGEST_HEADER + 6 * options.max_pixels
+    limit = _LARGEST_HEADER + 6 * max_pixels
     inflater, grown = zlib.decompressobj(-zlib.MAX_WBITS), 0
     while rest and not inflater.eof and grown <= limit:
         try:
@@ -201,7 +201,7 @@ def _decoder_hint(syntax: Any) -> str:
         return "Export it again, uncompressed or as JPEG 2000."
     if syntax == _EXTENDED and _LIBJPEG not in available:
         return 'Install a decoder for 12 bits: pip install "lungmask-cli[gpl]".'
-    if syntax in APART and not {_GDCM, _LIBJPEG} & set(available):
+    if syntax in SUBPROCESS_SYNTAXES and not {_GDCM, _LIBJPEG} & set(available):
         return 'Install a decoder: pip install "lungmask-cli[dicom]".'
     return "The file is damaged; copy or export it again."
 
@@ -213,13 +213,13 @@ def _decode(decoder: Any, dataset: Any, path: Path) -> tuple[NDArray[Any], Any]:
         for plugin in decoder.available_plugins
         if plugin not in risky
     ]
-    if decoder.UID in APART:
+    if decoder.UID in SUBPROCESS_SYNTAXES:
         plugins = (plugin for plugin in (_GDCM, _LIBJPEG) if plugin in decoder.available_plugins)
         from lungmask_cli.formats.dicom.decode_subprocess import (
-            decode_apart,  # what few files need, and takes time to import
+            decode_in_subprocess,  # what few files need, and takes time to import
         )
 
-        ways += [partial(decode_apart, path, plugin) for plugin in plugins]
+        ways += [partial(decode_in_subprocess, path, plugin) for plugin in plugins]
     for way in ways[:-1]:
         with contextlib.suppress(RuntimeError, NotImplementedError):
             return way()
@@ -246,7 +246,7 @@ def _displayed(dataset: Any, stored: NDArray[Any], photometric: str) -> tuple[ND
     pixels, notes = _values_of_interest(dataset, values)
     shape = str(dataset.get("PresentationLUTShape", ""))
     inverted = photometric == "MONOCHROME1" or shape == "INVERSE"
-    return exchanged(pixels) if inverted else pixels, notes
+    return invert(pixels) if inverted else pixels, notes
 
 
 def _compact(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -11,11 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
-from lungmask_cli.formats.dicom.header import spacing_mm
-from lungmask_cli.formats.dicom.pixels import APART, decoded, interpreting, read_dataset, transfer_syntax
-from lungmask_cli.formats.read_options import DEFAULTS, ReadOptions
-from lungmask_cli.imaging.radiograph import LungMask, Mask
+from lungmask_cli.formats.dicom.header import find_spacing
+from lungmask_cli.formats.dicom.pixels import (
+    SUBPROCESS_SYNTAXES,
+    decoded,
+    pydicom_errors,
+    read_dataset,
+    transfer_syntax,
+)
+from lungmask_cli.formats.limits import check_size
+from lungmask_cli.imaging.radiograph import LungMask, Mask, Spacing
 
 _SEGMENTATION, _LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
 # Codes of SNOMED CT and of the older SNOMED RT: organ, and the side in a code of its own.
@@ -34,34 +41,34 @@ _HALF = 0.5
 _MOST_FRAMES = 4  # of the largest size
 
 
-def read_segmentation(path: Path, threshold: float | None = None, options: ReadOptions = DEFAULTS) -> LungMask:
+def read_segmentation(path: Path, threshold: float | None = None, max_pixels: int = MAX_PIXELS) -> LungMask:
     """The lungs in a DICOM segmentation of one radiograph: binary, fractional or a label map.
 
     Args:
         path: the file.
         threshold: what share of the largest fraction is lung, in a fractional segmentation; half by default.
-        options: what is accepted.
+        max_pixels: larger images are refused.
 
     Raises:
         ImageError: the file is no segmentation, has no lung among its segments, or several planes of one.
     """
-    with interpreting(path):
-        return _read(path, _HALF if threshold is None else threshold, options)
+    with pydicom_errors(path):
+        return _read(path, _HALF if threshold is None else threshold, max_pixels)
 
 
-def _read(path: Path, threshold: float, options: ReadOptions) -> LungMask:
-    dataset = read_dataset(path, options)
+def _read(path: Path, threshold: float, max_pixels: int) -> LungMask:
+    dataset = read_dataset(path, max_pixels)
     storage = str(dataset.get("SOPClassUID", ""))
     if storage not in (_SEGMENTATION, _LABEL_MAP):
         raise ImageError(f"{path}: is DICOM, but no segmentation", "Give masks, not radiographs.")
     frames = int(dataset.get("NumberOfFrames") or 1)
     height, width = int(dataset.Rows), int(dataset.Columns)
-    options.check_size(path, width, height)
-    if height * width * frames > _MOST_FRAMES * options.max_pixels:
+    check_size(path, width, height, max_pixels)
+    if height * width * frames > _MOST_FRAMES * max_pixels:
         raise ImageError(f"{path}: {frames} frames of {width} x {height} pixels are too large", "Raise --max-pixels.")
     if frames > (1 if storage == _LABEL_MAP else max(1, len(dataset.SegmentSequence))):
         raise ImageError(f"{path}: segments {frames} planes", "Give segmentations of one radiograph each.")
-    if transfer_syntax(dataset) in APART:
+    if transfer_syntax(dataset) in SUBPROCESS_SYNTAXES:
         raise ImageError(f"{path}: is compressed with lossless or 12-bit JPEG", "Export it uncompressed.")
     sides = _sides(dataset, path)
     masks: dict[str, Mask] = {}
@@ -70,11 +77,11 @@ def _read(path: Path, threshold: float, options: ReadOptions) -> LungMask:
             side = sides[number]
             masks[side] = masks[side] | mask if side in masks else mask
     empty = np.zeros((height, width), bool)
-    spacing, source = _spacing(dataset)
+    spacing = _spacing(dataset)
     if _BOTH in sides.values():
-        return LungMask(np.logical_or.reduce([empty, *masks.values()]), None, None, spacing, source)
+        return LungMask(np.logical_or.reduce([empty, *masks.values()]), None, None, spacing)
     right, left = masks.get(_RIGHT_SIDE, empty), masks.get(_LEFT_SIDE, empty)
-    return LungMask(right | left, right, left, spacing, source)
+    return LungMask(right | left, right, left, spacing)
 
 
 def _sides(dataset: Any, path: Path) -> dict[int, str]:
@@ -150,14 +157,10 @@ def _numbers(dataset: Any, count: int) -> list[int]:
     return numbers
 
 
-def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, str]:
+def _spacing(dataset: Any) -> Spacing | None:
     groups = [
         *(dataset.get("SharedFunctionalGroupsSequence") or []),
         *(dataset.get("PerFrameFunctionalGroupsSequence") or [])[:1],
     ]
     measures = [item for group in groups for item in group.get("PixelMeasuresSequence") or []]
-    for holder in (*measures, dataset):
-        spacing, source = spacing_mm(holder)
-        if spacing:
-            return spacing, source
-    return None, ""
+    return next(filter(None, map(find_spacing, (*measures, dataset))), None)

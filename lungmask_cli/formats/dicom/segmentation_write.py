@@ -18,10 +18,9 @@ import numpy as np
 
 from lungmask_cli import __version__
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.files import written_whole
-from lungmask_cli.formats.dicom.pixels import interpreting, read_dataset
-from lungmask_cli.formats.read_options import ReadOptions
-from lungmask_cli.imaging.radiograph import Mask, size_text
+from lungmask_cli.files import atomic_write
+from lungmask_cli.formats.dicom.pixels import pydicom_errors, read_dataset
+from lungmask_cli.imaging.radiograph import Mask, Spacing, format_size
 
 _NAME = "lungmask"
 _COMPUTED_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"
@@ -41,7 +40,7 @@ _OF_PATIENT = (
 
 
 def write_segmentation(
-    path: Path, right: Mask, left: Mask, source: Path | None, identity: str, spacing_mm: tuple[float, float] | None
+    path: Path, right: Mask, left: Mask, source: Path | None, identity: str, spacing: Spacing | None
 ) -> None:
     """Write the lungs as a binary DICOM segmentation: segment 1 is the right lung, segment 2 the left one.
 
@@ -55,7 +54,7 @@ def write_segmentation(
             the radiograph is of another kind: the segmentation then refers to nothing, and belongs to a patient and a
             study that are made up.
         identity: a text that tells radiograph and weights from all others; unique identifiers are made of it.
-        spacing_mm: row and column spacing of pixels in mm; None if unknown.
+        spacing: of the pixels; None if unknown.
 
     Raises:
         UsageError: highdicom is not installed.
@@ -68,23 +67,23 @@ def write_segmentation(
             f"{path}: DICOM segmentations need highdicom", 'Install it: pip install "lungmask-cli[dicom]"'
         ) from None
     logging.getLogger(highdicom.__name__).setLevel(logging.CRITICAL + 1)  # it names identifiers
-    unique = _Identifiers(right, left, identity, spacing_mm)
-    with interpreting(source) if source else contextlib.nullcontext():
+    unique = _Identifiers(right, left, identity, spacing)
+    with pydicom_errors(source) if source else contextlib.nullcontext():
         if source:
-            made = _on_radiograph(source, right, left, unique, spacing_mm)
+            made = _on_radiograph(source, right, left, unique, spacing)
         else:
-            made = _on_its_own(right, left, unique, spacing_mm)
-        with written_whole(path) as partial:
+            made = _on_its_own(right, left, unique, spacing)
+        with atomic_write(path) as partial:
             made.save_as(partial)
 
 
 class _Identifiers:
     """Makes unique identifiers that are the same for the same segmentation."""
 
-    def __init__(self, right: Mask, left: Mask, identity: str, spacing_mm: tuple[float, float] | None) -> None:
+    def __init__(self, right: Mask, left: Mask, identity: str, spacing: Spacing | None) -> None:
         self.identity = identity
         lungs = hashlib.sha256(np.packbits([right, left]).tobytes()).hexdigest()
-        self._content = f"{__version__} {right.shape} {spacing_mm} {lungs}"
+        self._content = f"{__version__} {right.shape} {spacing.mm if spacing else None} {lungs}"
 
     def of_radiograph(self, what: str) -> str:
         """One that all segmentations of the radiograph have in common, if drawn by the same weights."""
@@ -100,13 +99,11 @@ class _Identifiers:
         return str(generate_uid(entropy_srcs=[_NAME, self.identity, *sources]))
 
 
-def _on_radiograph(
-    source: Path, right: Mask, left: Mask, unique: _Identifiers, spacing_mm: tuple[float, float] | None
-) -> Any:
-    radiograph = read_dataset(source, ReadOptions(max_pixels=right.size))
+def _on_radiograph(source: Path, right: Mask, left: Mask, unique: _Identifiers, spacing: Spacing | None) -> Any:
+    radiograph = read_dataset(source, max_pixels=right.size)
     size = int(radiograph.Rows), int(radiograph.Columns)
     if size != right.shape:
-        raise ImageError(f"{source}: is of {size[1]} x {size[0]} pixels, its mask of {size_text(right)}")
+        raise ImageError(f"{source}: is of {size[1]} x {size[0]} pixels, its mask of {format_size(right)}")
     meta = getattr(radiograph, "file_meta", {})
     reference = _reference(
         right,
@@ -120,7 +117,7 @@ def _on_radiograph(
         raise ImageError(
             f"{source}: has no SOP class or instance UID, which a segmentation refers to", "Export the file again."
         )
-    made = _segmentation(reference, right, left, unique, spacing_mm)
+    made = _segmentation(reference, right, left, unique, spacing)
     radiograph.SOPClassUID, radiograph.SOPInstanceUID = reference.SOPClassUID, reference.SOPInstanceUID
     made.copy_patient_and_study_information(radiograph)
     made.StudyInstanceUID = reference.StudyInstanceUID
@@ -133,7 +130,7 @@ def _on_radiograph(
     return made
 
 
-def _on_its_own(right: Mask, left: Mask, unique: _Identifiers, spacing_mm: tuple[float, float] | None) -> Any:
+def _on_its_own(right: Mask, left: Mask, unique: _Identifiers, spacing: Spacing | None) -> Any:
     """A segmentation that refers to no image, but to a frame of reference (A.51.3), which is made up as well.
 
     Where the spacing is known it lies in that frame as a patient would stand who is seen from the front.
@@ -149,12 +146,12 @@ def _on_its_own(right: Mask, left: Mask, unique: _Identifiers, spacing_mm: tuple
         PatientID=f"{_NAME}-{patient}",
         PatientName="Anonymous^",
     )
-    if spacing_mm:
+    if spacing:
         reference.ImagePositionPatient = [0, 0, 0]
         reference.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]  # rows run to the patient's left, columns to the feet
-        reference.PixelSpacing = list(spacing_mm)
+        reference.PixelSpacing = list(spacing.mm)
         reference.SliceThickness = _THICKNESS_MM
-    made = _segmentation(reference, right, left, unique, spacing_mm)
+    made = _segmentation(reference, right, left, unique, spacing)
     del made.SourceImageSequence, made.ReferencedSeriesSequence
     for frame in made.PerFrameFunctionalGroupsSequence:
         del frame.DerivationImageSequence
@@ -173,9 +170,7 @@ def _reference(mask: Mask, **elements: Any) -> Any:
     return made
 
 
-def _segmentation(
-    reference: Any, right: Mask, left: Mask, unique: _Identifiers, spacing_mm: tuple[float, float] | None
-) -> Any:
+def _segmentation(reference: Any, right: Mask, left: Mask, unique: _Identifiers, spacing: Spacing | None) -> Any:
     import highdicom
 
     made = highdicom.seg.Segmentation(
@@ -193,7 +188,7 @@ def _segmentation(
         device_serial_number=__version__,  # a program has none, but there must be one (C.7.5.2)
         content_label="LUNGS",
         content_description="Lung fields",
-        pixel_measures=highdicom.PixelMeasuresSequence(spacing_mm, _THICKNESS_MM) if spacing_mm else None,
+        pixel_measures=highdicom.PixelMeasuresSequence(spacing.mm, _THICKNESS_MM) if spacing else None,
     )
     made.SeriesDescription = "Lung fields"
     made.ContentCreatorName = ""  # type 2

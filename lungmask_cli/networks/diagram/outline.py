@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from lungmask_cli.networks.summary import TIMES, Anatomy, Layer
+from lungmask_cli.networks.summary import TIMES, Layer, NetworkSummary
 
 _INPUT = "InputLayer"
 
@@ -77,7 +77,7 @@ class _Side:
     sources: frozenset[int]
 
 
-def outline(anatomy: Anatomy) -> Outline:
+def outline(anatomy: NetworkSummary) -> Outline:
     """The network's blocks, chains and branches.
 
     Chains are the paths of most multiply-adds from the inputs to each output. What the main chain merges from an
@@ -98,7 +98,7 @@ def find_legs(areas: Sequence[int]) -> tuple[int, ...]:
 
 
 class _Outliner:
-    def __init__(self, anatomy: Anatomy) -> None:
+    def __init__(self, anatomy: NetworkSummary) -> None:
         self.layers = anatomy.layers
         self.outputs = anatomy.outputs
         self.main = self._main_inputs()
