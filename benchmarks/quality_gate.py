@@ -158,7 +158,7 @@ def cross_validate(once: list[Row], often: list[Row], likenesses: Numbers) -> li
         kept = ([row for row in rows if fold[row.group] != number] for rows in (once, often))
         gate = read_gate({**fit_gate(*kept), **likenesses})
         for row in (row for row in often if fold[row.group] == number):
-            kind = (AS_IT_IS if row.case == AS_IT_IS else "changed") if row.chest else NOT_CHEST
+            kind = ("unchanged" if row.case == AS_IT_IS else "corrupted") if row.chest else NOT_CHEST
             judged.append(Judged(kind, row.chest, row.dice, *gate.judge(row.signs)))
     return judged
 
@@ -197,12 +197,12 @@ def names_of(pairs: list[Pair]) -> str:
 def testing_cases(as_is: list[Pair], to_change: list[Pair], count: int, seed: int) -> Iterator[tuple[str, Case]]:
     """What the gate is tested with, each with the row of the table that it counts in."""
     for pair in as_is:
-        yield f"{pair.origin}, as they are", read(pair)
+        yield f"{pair.origin}, unchanged", read(pair)
     for number, pair in enumerate(to_change):
         rng = np.random.default_rng((seed, 2, number))
         for case in changed(read(pair), number, TEST, count, rng):
-            how = "as they are" if case.name == AS_IT_IS else "changed"
-            yield f"{pair.origin}, {how}{' otherwise' if case.name in UNSEEN else ''}", case
+            how = "unchanged" if case.name == AS_IT_IS else "corrupted"
+            yield f"{pair.origin}, {how}{' in other ways' if case.name in UNSEEN else ''}", case
     rng = np.random.default_rng((seed, 3))
     drawn = (case for _ in range(10) for case in (*noise(rng), *synthetic(rng)))
     yield from ((case.name, case) for case in (*photographs(TEST), *drawn))
@@ -267,7 +267,7 @@ def all_figures(judged: list[Judged]) -> dict[str, dict[str, float]]:
 
 
 def table(judged: list[Judged]) -> str:
-    head = "| | masks | mean Dice | mean score | mean difference | rank correlation | AUROC, Dice < 0.9 |"
+    head = "| | masks | mean Dice | mean score | mean absolute difference | rank correlation | AUROC, Dice < 0.9 |"
     lines = [f"{head} Dice < 0.9: flagged | others: flagged |", f"|{'---|' * 9}"]
     for kind, found in all_figures(judged).items():
         others = found["masks"] - found["below"]

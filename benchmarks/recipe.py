@@ -132,8 +132,8 @@ def changed_by_image(dices: dict[str, list[float]]) -> list[float]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    heads = ["trial", "what is tried", "epochs", "parameters", "val Dice", "changed", "against", "gain [95 %]"]
-    heads += ["gain, changed [95 %]"]
+    heads = ["trial", "change", "epochs", "parameters", "val Dice", "corrupted", "against", "gain [95 %]"]
+    heads += ["gain, corrupted [95 %]"]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in rows:
         gains = ["", ""]

@@ -37,10 +37,10 @@ Change = Callable[[Picture, NDArray[np.bool_], float, np.random.Generator], Pict
 
 @dataclass(frozen=True)
 class Corruption:
-    """What is done, how much of it, and whether the lungs move with it."""
+    """What is done, the label of its row in the table, how much is done, and whether the lungs move with it."""
 
     name: str
-    unit: str
+    label: str
     severities: tuple[float, ...]
     change: Change
     moves: bool = False
@@ -120,18 +120,18 @@ def compress(picture: Picture, lungs: NDArray[np.bool_], quality: float, rng: np
 
 
 CORRUPTIONS = (
-    Corruption("contrast", "of it left", (0.5, 0.25, 0.1), fade),
-    Corruption("darker", "gamma", (1.5, 2.0, 3.0), change_gamma),
-    Corruption("brighter", "gamma", (0.7, 0.5, 0.33), change_gamma),
-    Corruption("inverted", "contrast left", (1.0, 0.5, 0.25), invert),
-    Corruption("noise", "standard deviation", (0.02, 0.05, 0.1), add_noise),
-    Corruption("black collimation", "of the way to the lungs", (0.3, 0.6, 0.9), collimate),
-    Corruption("white border", "of the side, each", (0.05, 0.1, 0.2), add_border, moves=True),
-    Corruption("rotation", "degrees", (5.0, 10.0, 15.0), rotate, moves=True),
-    Corruption("rotation back", "degrees", (-5.0, -10.0, -15.0), rotate, moves=True),
-    Corruption("text labels", "labels", (1.0, 3.0, 6.0), label),
-    Corruption("low resolution", "pixels on the long side", (256.0, 128.0, 64.0), lower_resolution),
-    Corruption("JPEG", "quality", (30.0, 10.0, 5.0), compress),
+    Corruption("contrast", "contrast, remaining fraction", (0.5, 0.25, 0.1), fade),
+    Corruption("darker", "darkening, gamma", (1.5, 2.0, 3.0), change_gamma),
+    Corruption("brighter", "brightening, gamma", (0.7, 0.5, 0.33), change_gamma),
+    Corruption("inverted", "inversion, remaining contrast", (1.0, 0.5, 0.25), invert),
+    Corruption("noise", "noise, standard deviation", (0.02, 0.05, 0.1), add_noise),
+    Corruption("black collimation", "black collimation, fraction of the way to the lungs", (0.3, 0.6, 0.9), collimate),
+    Corruption("white border", "white border, fraction of the image side", (0.05, 0.1, 0.2), add_border, moves=True),
+    Corruption("rotation", "rotation, degrees", (5.0, 10.0, 15.0), rotate, moves=True),
+    Corruption("rotation back", "rotation in the other direction, degrees", (-5.0, -10.0, -15.0), rotate, moves=True),
+    Corruption("text labels", "text labels, number", (1.0, 3.0, 6.0), label),
+    Corruption("low resolution", "low resolution, pixels on the long side", (256.0, 128.0, 64.0), lower_resolution),
+    Corruption("JPEG", "JPEG compression, quality", (30.0, 10.0, 5.0), compress),
 )
 
 
@@ -184,12 +184,12 @@ def table(dices: dict[str, list[float]]) -> str:
         return f"{statistics.mean(dices[name]):.4f} ({min(dices[name]):.3f})"
 
     lines = ["| | mild | | medium | | severe | |", "|---|---|---|---|---|---|---|"]
-    lines.append(f"| as it is | | {cell('as it is')} | | | | |")
+    lines.append(f"| unchanged | | {cell('as it is')} | | | | |")
     for corruption in CORRUPTIONS:
         cells = (f"{severity:g} | {cell(folder_of(corruption, severity))}" for severity in corruption.severities)
-        lines.append(f"| {corruption.name}, {corruption.unit} | {' | '.join(cells)} |")
+        lines.append(f"| {corruption.label} | {' | '.join(cells)} |")
     changed = [statistics.mean(values) for name, values in dices.items() if name != "as it is"]
-    return "\n".join([*lines, "", f"Mean of all that was changed: {statistics.mean(changed):.4f}."])
+    return "\n".join([*lines, "", f"Mean over all corruptions: {statistics.mean(changed):.4f}."])
 
 
 def main() -> None:

@@ -175,7 +175,8 @@ def measure_speed(images: Sequence[Path], root: Path, options: argparse.Namespac
         settings := SegmentOptions(Outputs(root), (options.weights,), "cpu", options.runtime),
         settings.segmenter(options.jobs),
     )
-    heads = ["images", "command", "first to last", "network alone", "decode + encode", "slower of both", "ratio"]
+    heads = ["images", "whole command", "first to last mask", "network alone", "decoding + encoding alone"]
+    heads += ["slower of the two", "ratio"]
     print("| " + " | ".join([*heads, "plain loop"]) + " |")
     print("|" + "---|" * 8)
     for name in SETS:

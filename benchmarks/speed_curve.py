@@ -68,7 +68,7 @@ def milliseconds(weights: str, radiograph: Path, calls: int, runtime: str) -> di
         times.append(stopwatch.seconds)
     return {
         "weights": Path(weights).name,
-        "drawn": "twice" if network.zoom else "once",
+        "passes": "two" if network.zoom else "one",
         "size": network.image_size,
         "parameters": load_model(path).generator.count_params(),
         "milliseconds": statistics.median(times[WARM_UP:]) * 1000,
@@ -118,10 +118,10 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    lines = ["| weights | px | drawn | parameters | network ms | whole ms | Dice | worst image |", "|" + "---|" * 8]
+    lines = ["| weights | px | passes | parameters | network ms | total ms | Dice | worst image |", "|" + "---|" * 8]
     for row in rows:
-        cells = [row["weights"], str(row["size"]), row["drawn"], f"{row['parameters']:,}", f"{row['milliseconds']:.0f}"]
-        cells.append(f"{row['whole_milliseconds']:.0f}")
+        cells = [row["weights"], str(row["size"]), row["passes"], f"{row['parameters']:,}"]
+        cells += [f"{row['milliseconds']:.0f}", f"{row['whole_milliseconds']:.0f}"]
         cells += [f"{row['dice']:.4f}", f"{row['worst_dice']:.4f} ({row['worst_image']})"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -276,7 +276,7 @@ def span(limits: Sequence[float], digits: int = 4) -> str:
 
 def table(rows: list[dict[str, Any]], unseen: Sequence[str]) -> str:
     """Markdown."""
-    heads = ["system", "px", "reported", "Dice [95 %]", "IoU", "HD95 mm", "worst image", "to `paper` [95 %]"]
+    heads = ["system", "px", "reported", "Dice [95 %]", "IoU", "HD95 mm", "worst image", "minus `paper` [95 %]"]
     heads += [f"{name}, unseen" for name in unseen] + ["parameters", "training s", "ms per image"]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in rows:
