@@ -130,7 +130,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """Maximum strength of each augmentation. Lengths are fractions of the image side; zero switches one off.
+    """Maximum strength of each augmentation. Lengths are fractions of the image side; zero disables it.
 
     `scale` 0.2 scales by a factor from 1/1.2 to 1.2, and `gamma` and `contrast` work in the same way. `brightness` is
     added to values in [0, 1], `noise` is a standard deviation in the same units, and `blur` is the standard deviation
@@ -214,8 +214,8 @@ class TrainConfig:
     def search_size(self) -> int:
         """The side in pixels of the input of the localization pass.
 
-        Two thirds of `image_size` if that is a whole number, which can then be halved as often: equally accurate, in
-        half the time.
+        Two thirds of `image_size` if that is a whole number, which can be halved just as often, else `image_size`. The
+        smaller size is as accurate and takes half the time.
         """
         return self.image_size if self.image_size % 3 else self.image_size * 2 // 3
 

@@ -145,7 +145,7 @@ PRESETS: dict[str, Preset] = {
             "on five levels, two 3 x 3 convolutions on each, no normalisation, cross-entropy, and augmentation by "
             "shifts, rotations, grey values and elastic deformation. Our choices: the padding; no loss weights for "
             "borders between touching cells, which do not occur in lungs; the strength of the augmentation; "
-            f"{_OUR_OPTIMIZER.format(batch=4)} instead of SGD with momentum 0.99 and batch 1."
+            f"{_OUR_OPTIMIZER.format(batch=4)}, instead of SGD with momentum 0.99 and batch 1."
         ),
         config=TrainConfig(
             preset="unet",
@@ -166,7 +166,7 @@ PRESETS: dict[str, Preset] = {
             "VGG16, two convolutions of 4096 filters, and the sum of the scores at strides 32, 16 and 8. The paper's "
             "reference [20] reports a Dice of 0.96. Our choices: training from scratch, with batch normalisation "
             "instead of pre-trained weights and dropout; bilinear upsampling throughout; "
-            f"{_OUR_OPTIMIZER.format(batch=8)} instead of SGD."
+            f"{_OUR_OPTIMIZER.format(batch=8)}, instead of SGD."
         ),
         config=TrainConfig(
             preset="fcn",
