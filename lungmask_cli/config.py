@@ -1,7 +1,7 @@
 """The configuration of a training run: frozen dataclasses, validated, read from and written to TOML.
 
-A configuration is resolved as defaults < preset < TOML file < flags. The resolved one is written into every run
-folder and into every weights manifest, and rebuilds the network from there.
+A configuration is resolved as defaults < preset < TOML file < flags. The resolved configuration is written into every
+run folder and into every weights manifest, from which the network is rebuilt.
 """
 
 import dataclasses
@@ -24,11 +24,11 @@ else:
 
 ConfigT = typing.TypeVar("ConfigT")
 
-# The largest image that commands read. Digitised film at 50 micrometres has 60 million pixels; what is far above that
+# The largest image that commands read. Digitised film at 50 micrometres has 60 million pixels; an image far above that
 # is a mistake or an attack.
 MAX_PIXELS = 100_000_000
 NO_CONTRAST, CLAHE = "none", "clahe"
-# How many times finer than the network's input an image is kept, a part of which it is to see.
+# An image is kept at this multiple of the network's input size where the refinement pass sees a crop of it.
 ZOOM_DETAIL = 2
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -40,9 +40,10 @@ def _require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """Which generator is built.
+    """The generator.
 
-    `filters` at the first of `levels` levels, doubled from each to the next up to `max_filters`.
+    `filters` is the number of filters at the first of `levels` levels. It doubles from each level to the next, up to
+    `max_filters`.
     """
 
     name: str = "unet"
@@ -59,10 +60,10 @@ class GeneratorConfig:
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """Which discriminator plays against the generator; `none` trains the generator alone.
+    """The discriminator that the generator is trained against; `none` trains the generator alone.
 
-    `spectral` divides each of its kernels by its largest singular value (Miyato et al. 2018, arXiv:1802.05957), which
-    keeps it from running ahead of the generator.
+    `spectral` divides each kernel of the discriminator by its largest singular value (Miyato et al. 2018,
+    arXiv:1802.05957), which keeps the discriminator from overpowering the generator.
     """
 
     name: str = "patch"
@@ -76,12 +77,12 @@ class DiscriminatorConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What the generator is asked to make small, and how the game is played.
+    """The losses of the generator and the settings of adversarial training.
 
-    `terms` are the losses that compare the drawn mask with the hand-made one, and their weights; a TOML file or flag
-    that gives any gives all. `adversarial` is the weight of fooling the discriminator, where there is one; the first
-    `pretraining` share of the epochs is played without it. `real_label` is what the discriminator is shown for
-    hand-made masks.
+    `terms` are the losses that compare the predicted mask with the reference mask, with their weights; a TOML file or
+    flag that gives any of them replaces all of them. `adversarial` is the weight of the adversarial loss, if there is
+    a discriminator. `pretraining` is the fraction of the epochs, at the start, in which the generator is trained
+    without the discriminator. `real_label` is the target of the discriminator for reference masks.
     """
 
     terms: dict[str, float] = field(default_factory=lambda: {"cross_entropy": 1.0})
@@ -100,11 +101,12 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Adam, its learning rate over time, and what steadies it.
+    """Adam, its learning-rate schedule, gradient clipping and weight averaging.
 
-    `ema` is the momentum of the weight average that is validated and saved (0: none), less in runs so short that it
-    would average over more than a sixteenth of the steps; `clip_norm` bounds the norm of each weight's gradient
-    (0: none); `schedule` is `constant` or `cosine` (with `warmup_epochs` of linear rise).
+    `ema` is the momentum of the exponential moving average of the weights, which is validated and saved (0: none). It
+    is reduced in runs so short that the average would span more than a sixteenth of the steps. `clip_norm` limits the
+    gradient norm of each weight tensor (0: none). `schedule` is `constant` or `cosine`, which begins with
+    `warmup_epochs` of linear increase.
     """
 
     learning_rate: float = 1e-3
@@ -127,12 +129,13 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """Largest changes made to a training image. Lengths are fractions of the image's side; zero switches a change off.
+    """Maximum strength of each augmentation. Lengths are fractions of the image side; zero disables it.
 
-    `scale` 0.2 zooms by 1/1.2 to 1.2; `gamma`, `contrast` likewise; `brightness` is added to values in [0, 1];
-    `noise` is a standard deviation in the same units; `blur` a Gaussian's standard deviation as a fraction of the side.
-    The probabilities are of a horizontal flip, of inverted grey values, of collimation borders, of a burnt-in label,
-    of opacities such as disease paints into lungs, and of fluid that fills one from below; both stay lung in the mask.
+    `scale` 0.2 scales by a factor from 1/1.2 to 1.2, and `gamma` and `contrast` work in the same way. `brightness` is
+    added to values in [0, 1], `noise` is a standard deviation in the same units, and `blur` is the standard deviation
+    of a Gaussian as a fraction of the image side. The probabilities are those of a horizontal flip, of inverted grey
+    values, of collimation borders, of a burnt-in label, of painted opacities that imitate disease, and of fluid that
+    fills one lung from below. Opacities and fluid remain lung in the mask.
     """
 
     rotation_degrees: float = 0.0
@@ -162,13 +165,14 @@ class AugmentationConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides what a training run does, apart from the data.
+    """All settings of a training run, apart from the data.
 
-    `patience` ends a run after so many epochs without a better validation Dice (0: never). `precision` is `float32`, or
-    `mixed_bfloat16` or `mixed_float16` for GPUs that compute faster with 16 bits; weights are always of 32. `contrast`
-    is done to what the network sees: `none`, or `clahe`, which needs the extra `[clahe]`. With `zoom` the network draws
-    twice: on the whole radiograph, at two thirds of `image_size`, and then on the square around the lungs that it
-    found, which counts; training is the same.
+    `patience` ends a run after this many epochs without a better validation Dice (0: never). `precision` is `float32`,
+    or `mixed_bfloat16` or `mixed_float16` for GPUs that compute faster with 16 bits; weights always have 32 bits.
+    `contrast` is the contrast enhancement of the network's input: `none`, or `clahe`, which needs the extra `[clahe]`.
+    With `zoom` the network predicts in two passes: the localization pass finds the lungs on the whole radiograph, at
+    two thirds of `image_size`, and the refinement pass predicts the mask on the square around them. Training is the
+    same.
     """
 
     preset: str = "compact"
@@ -202,22 +206,24 @@ class TrainConfig:
 
     @property
     def detail(self) -> int:
-        """The side in pixels of the square image that holds all that the network may look at, be it from close by."""
+        """The side in pixels of the square image from which the input of every pass is taken."""
         return self.image_size * ZOOM_DETAIL if self.zoom else self.image_size
 
     @property
     def localization_size(self) -> int:
-        """The side in pixels of what a network that zooms is shown of the whole radiograph, to find the lungs in.
+        """The side in pixels of the input of the localization pass.
 
-        Two thirds of the usual where that is whole, which can then be halved as often: as good, in half the time.
+        Two thirds of `image_size` if that is a whole number, which can be halved just as often, else `image_size`. The
+        smaller size is as accurate and takes half the time.
         """
         return self.image_size if self.image_size % 3 else self.image_size * 2 // 3
 
     def merged(self, changes: Mapping[str, Any]) -> Self:
-        """A copy with `changes` (nested mapping of key to value) laid over it.
+        """A copy in which `changes`, a nested mapping of key to value, replace the present values.
 
         Raises:
-            ConfigError: a key is unknown (the nearest known one is named) or a value has the wrong type or range.
+            ConfigError: a key is unknown (the message names the nearest known one), or a value has the wrong type or
+                range.
         """
         return _merge(self, changes, "")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from lungmask_cli.errors import UsageError
 from lungmask_cli.text import printable
 
+_SEPARATOR = "; "
 PARTIAL = ".partial-"  # how files begin that are being written
 # What spreadsheets take for the beginning of a formula.
 _FORMULA = re.compile(r"[=+\-@]")
@@ -83,7 +84,8 @@ def write_json(path: Path, document: object) -> None:
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     """Rows as CSV with a header, one line each; None becomes an empty cell.
 
-    Text is made `printable`, and has an apostrophe before it where a spreadsheet would run it as a formula.
+    Tuples of texts are joined by `; `, as `split_cell` reads them. Text is made `printable`, and gets a leading
+    apostrophe where a spreadsheet would run it as a formula.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -99,7 +101,14 @@ def csv_rows(lines: Iterable[str]) -> Iterator[dict[str, str]]:
         yield {name: value[1:] if value and _is_guarded(value) else value for name, value in cells}
 
 
+def split_cell(cell: str) -> tuple[str, ...]:
+    """The texts that `csv_text` has joined in one cell."""
+    return tuple(filter(None, cell.split(_SEPARATOR)))
+
+
 def _cell(value: object) -> object:
+    if isinstance(value, tuple):
+        value = _SEPARATOR.join(value)
     if not isinstance(value, str):
         return value
     text = printable(value)

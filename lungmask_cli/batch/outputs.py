@@ -10,7 +10,6 @@ from lungmask_cli.formats.coco import coco_image, join_coco
 from lungmask_cli.formats.png import write_grey16, write_labels, write_mask, write_picture
 from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.overlay import draw_overlay
-from lungmask_cli.imaging.polarity import DARK_BONES
 from lungmask_cli.imaging.radiograph import Mask, Radiograph
 from lungmask_cli.inference.segmenter import Segmentation
 from lungmask_cli.scoring.pairing import DICOM_SEG, OVERLAYS, PROBABILITIES
@@ -52,7 +51,7 @@ class Outputs:
             if extra == PROBABILITIES:
                 write_grey16(path, found.probability)
             elif extra == OVERLAYS:
-                shown = radiograph.inverted() if DARK_BONES in found.warnings else radiograph
+                shown = radiograph.inverted() if found.inverted else radiograph
                 write_picture(path, draw_overlay(normalize(shown), found.lungs, subject.truth))
             elif extra == CONTOURS:
                 write_text(path, json.dumps(coco_image(subject.name, found.right, found.left)))

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+from lungmask_cli.files import split_cell
+
 WRITTEN, FAILED = "written", "failed"
 
 
@@ -60,15 +62,13 @@ _KINDS = get_type_hints(Row)
 
 def _value(cell: str, kind: Any) -> Any:
     if kind == tuple[str, ...]:
-        return tuple(filter(None, cell.split("; ")))
+        return split_cell(cell)
     if kind is str:
         return cell
     return (int if kind == int | None else float)(cell) if cell else None
 
 
 def _cell(name: str, value: object) -> object:
-    if isinstance(value, tuple):
-        return "; ".join(value)
     if isinstance(value, float):
         form = ".2f" if name.endswith("_cm2") else _FORMS.get(name, ".6g")
         return f"{value:{form}}"

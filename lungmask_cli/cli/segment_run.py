@@ -154,12 +154,12 @@ class _Tally:
     def __init__(self) -> None:
         self.written = self.failed = self.doubtful = 0
         self._dices: list[float] = []
-        self._warnings: list[tuple[str, str]] = []
+        self._warnings: list[tuple[str, tuple[str, ...]]] = []
         self._hints = {""}
 
     def count(self, row: "Row") -> None:
         """Count the row, and say what is wrong with it."""
-        self._warnings.append((row.file, "; ".join(row.warnings)))
+        self._warnings.append((row.file, row.warnings))
         if not row.mask:
             self.failed += 1
             complain(ImageError(row.reason, "" if row.hint in self._hints else row.hint))  # each piece of advice once

@@ -66,15 +66,15 @@ def list_some(lines: Sequence[str], rest: str) -> None:
         warn(f"and {len(lines) - _SHOWN} more; {rest}")
 
 
-def warn_of_all(named: Iterable[tuple[str, str]]) -> None:
+def warn_of_all(named: Iterable[tuple[str, Iterable[str]]]) -> None:
     """One warning for each kind of sentence, with how many files it holds for and the first of them.
 
     Args:
-        named: a file and its sentences, joined by semicolons; empty where there is nothing to say.
+        named: each file and its sentences.
     """
     files: dict[str, list[str]] = {}
     for name, sentences in named:
-        for sentence in filter(None, sentences.split("; ")):
+        for sentence in sentences:
             files.setdefault(sentence, []).append(name)
     for sentence, names in files.items():
         others = f" and {len(names) - 1} more" if len(names) > 1 else ""

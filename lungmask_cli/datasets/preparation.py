@@ -22,7 +22,7 @@ from lungmask_cli.formats.masks import read_masks
 from lungmask_cli.formats.png import write_grey16, write_mask
 from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.geometry import Letterbox
-from lungmask_cli.imaging.polarity import to_network_input
+from lungmask_cli.imaging.polarity import DARK_BONES, to_network_input
 from lungmask_cli.imaging.radiograph import Mask, Radiograph, Spacing, format_size
 from lungmask_cli.processes import map_in_processes
 
@@ -211,7 +211,7 @@ def _write_pair(pair: Pair, name: str, destination: Path, how: Preparation) -> E
     mask, notes = _read_truth(pair, radiograph, how.max_pixels)
     height, width = radiograph.shape
     box = Letterbox(height, width, how.size)
-    image, known = to_network_input(radiograph, how.correct_polarity, box.content)
+    image, inverted = to_network_input(radiograph, how.correct_polarity, box.content)
     image_path, mask_path = destination / "images" / f"{name}.png", destination / "masks" / f"{name}.png"
     write_grey16(image_path, box.apply(image))
     write_mask(mask_path, Letterbox(mask.shape[0], mask.shape[1], how.size).apply_mask(mask))
@@ -230,7 +230,7 @@ def _write_pair(pair: Pair, name: str, destination: Path, how: Preparation) -> E
         spacing_source=spacing.source,
         height=height,
         width=width,
-        warnings="; ".join([*known, *notes]),
+        warnings=(*radiograph.warnings, *([DARK_BONES] if inverted else []), *notes),
     )
 
 
@@ -266,7 +266,7 @@ def _read_journal(destination: Path) -> dict[str, Entry]:
     for line in lines:
         try:
             record = json.loads(line)
-            done[str(record["key"])] = Entry(**record["entry"])
+            done[str(record["key"])] = Entry(**{**record["entry"], "warnings": tuple(record["entry"]["warnings"])})
         except (ValueError, KeyError, TypeError):  # the line during which a run was killed
             continue
     return done

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.files import csv_rows, csv_text, write_json, write_text
+from lungmask_cli.files import csv_rows, csv_text, split_cell, write_json, write_text
 
 MANIFEST = "manifest.csv"
 
@@ -43,7 +43,7 @@ class Entry:
     spacing_source: str
     height: int
     width: int
-    warnings: str
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -128,5 +128,5 @@ def read_prepared(folder: Path) -> PreparedSet:
 def _entries(rows: Iterable[dict[str, str]]) -> Iterator[Entry]:
     types = get_type_hints(Entry)
     for row in rows:
-        values: dict[str, Any] = {name: types[name](row[name]) for name in types}
-        yield Entry(**values)
+        values: dict[str, Any] = {name: types[name](row[name]) for name in types if name != "warnings"}
+        yield Entry(**values, warnings=split_cell(row["warnings"]))

@@ -26,8 +26,8 @@ _SEARCHED_SIDE = 128
 
 def to_network_input(
     radiograph: Radiograph, correct: bool = True, shape: tuple[int, int] | None = None
-) -> tuple[FloatImage, tuple[str, ...]]:
-    """The radiograph as networks want it, (H, W) in [0, 1] with bright bones, and all that there is to say about it.
+) -> tuple[FloatImage, bool]:
+    """The radiograph as input for a network, (H, W) float32 in [0, 1] with bright bones, and whether it was inverted.
 
     Args:
         radiograph: as a reader gave it.
@@ -36,8 +36,8 @@ def to_network_input(
     """
     image = normalize(radiograph, shape)
     if not correct or not bones_are_dark(image):
-        return image, radiograph.warnings
-    return normalize(radiograph.inverted(), shape), (*radiograph.warnings, DARK_BONES)
+        return image, False
+    return normalize(radiograph.inverted(), shape), True
 
 
 def bones_are_dark(image: FloatImage) -> bool:

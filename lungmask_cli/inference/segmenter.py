@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.radiographs import read_radiograph
-from lungmask_cli.imaging.polarity import to_network_input
+from lungmask_cli.imaging.polarity import DARK_BONES, to_network_input
 from lungmask_cli.imaging.radiograph import FloatImage, Mask, Radiograph, Spacing
 from lungmask_cli.imaging.sides import split_sides
 from lungmask_cli.inference.quality import Quality, assess, read_baseline
@@ -32,6 +32,7 @@ class Segmentation:
         prediction: what the networks drew, at their own size.
         quality: how far the mask can be trusted.
         spacing: of the pixels; None if unknown.
+        inverted: whether the radiograph was inverted, because its bones were dark.
         warnings: a sentence for each thing that a user should know about the radiograph.
     """
 
@@ -41,6 +42,7 @@ class Segmentation:
     prediction: Prediction
     quality: Quality
     spacing: Spacing | None
+    inverted: bool
     warnings: tuple[str, ...]
 
     @property
@@ -105,7 +107,7 @@ class Segmenter:
     def segment_radiograph(self, radiograph: Radiograph) -> Segmentation:
         """The lungs in what `read_radiograph` gave."""
         seen = content(self.networks, *radiograph.shape)
-        image, notes = to_network_input(radiograph, self._correct_polarity, seen)
+        image, inverted = to_network_input(radiograph, self._correct_polarity, seen)
         prediction = predict(self.networks, image, radiograph.shape, self._augment)
         lungs = as_mask(prediction, self._cleanup)
         right, left = split_sides(lungs)
@@ -116,7 +118,8 @@ class Segmenter:
             prediction=prediction,
             quality=assess(prediction, right, left, self._usual),
             spacing=radiograph.spacing,
-            warnings=notes,
+            inverted=inverted,
+            warnings=(*radiograph.warnings, *([DARK_BONES] if inverted else [])),
         )
 
 

@@ -1,6 +1,6 @@
-"""The presets of `lungmask train`: one registry that feeds the command line, the docs and the benchmarks.
+"""The presets of `lungmask train`: one registry for the command line, the docs and the benchmarks.
 
-It imports no Keras, so that listing presets costs nothing.
+This module does not import Keras, so listing the presets is fast.
 """
 
 from dataclasses import dataclass, replace
@@ -23,9 +23,9 @@ class Preset:
 
     Args:
         config: the complete configuration.
-        summary: one line for `--help`.
-        source: where the recipe comes from, and what in it is our own choice.
-        reported_dice: of the lungs on JSRT, as the paper's table gives it; None for what is not in it.
+        summary: one line for `lungmask info presets`.
+        source: the publication or reasoning behind the recipe, and which parts are our own choice.
+        reported_dice: the lung Dice on JSRT in the paper's table; None if the system is not in it.
     """
 
     config: TrainConfig
@@ -34,8 +34,8 @@ class Preset:
     reported_dice: float | None = None
 
 
-# For published systems whose optimiser is not known, or is one of its time: what trains any of these networks well, so
-# that none is compared by its learning rate.
+# For published systems whose optimiser is unknown or outdated: settings that train each of these networks well, so that
+# the comparison does not depend on the choice of optimiser.
 _STEADY = OptimizerConfig(learning_rate=1e-3, beta_1=0.9, schedule="cosine", warmup_epochs=1.0, clip_norm=1.0, ema=0.99)
 _OUR_OPTIMIZER = "Adam with a cosine learning rate, clipping and averaged weights, batch {batch}"
 
@@ -141,10 +141,10 @@ PRESETS: dict[str, Preset] = {
         summary="U-Net of 31 million parameters, no adversary (Ronneberger et al. 2015)",
         source=(
             "Ronneberger et al. 2015 (arXiv:1505.04597). Assumed, not checked against the source: 64 to 1024 filters "
-            "on five levels, two 3 x 3 convolutions on each, no normalisation, cross-entropy, shifts, rotations, grey "
-            "values and elastic deformation. Ours: the "
-            "padding; no weights for borders between touching cells, which lungs do not have; the sizes of the "
-            f"changes; {_OUR_OPTIMIZER.format(batch=4)} in place of SGD with momentum 0.99 and batch 1."
+            "on five levels, two 3 x 3 convolutions on each, no normalisation, cross-entropy, and augmentation by "
+            "shifts, rotations, grey values and elastic deformation. Our choices: the padding; no loss weights for "
+            "borders between touching cells, which do not occur in lungs; the strength of the augmentation; "
+            f"{_OUR_OPTIMIZER.format(batch=4)}, instead of SGD with momentum 0.99 and batch 1."
         ),
         config=TrainConfig(
             preset="unet",
@@ -162,10 +162,10 @@ PRESETS: dict[str, Preset] = {
         summary="FCN-8s on VGG16, 134 million parameters, from scratch (Long et al. 2015)",
         source=(
             "Long et al. 2015 (arXiv:1411.4038). Assumed, not checked against the source: the thirteen convolutions of "
-            "VGG16, two of 4096 filters, scores of "
-            "strides 32, 16 and 8 added. Reported by the paper's reference [20] as 0.96. Ours: training from scratch, "
-            "with batch normalisation in place of pre-trained weights and dropout; bilinear enlarging throughout; "
-            f"{_OUR_OPTIMIZER.format(batch=8)} in place of SGD."
+            "VGG16, two convolutions of 4096 filters, and the sum of the scores at strides 32, 16 and 8. The paper's "
+            "reference [20] reports a Dice of 0.96. Our choices: training from scratch, with batch normalisation "
+            "instead of pre-trained weights and dropout; bilinear upsampling throughout; "
+            f"{_OUR_OPTIMIZER.format(batch=8)}, instead of SGD."
         ),
         config=TrainConfig(
             preset="fcn",
@@ -182,11 +182,11 @@ PRESETS: dict[str, Preset] = {
     "scan": Preset(
         summary="Structure Correcting Adversarial Network, 0.27 million parameters (Dai et al. 2018)",
         source=(
-            "Dai et al. 2018 (arXiv:1703.08770), by two re-implementations that agree on the layers: residual blocks, "
-            "a critic of the same blocks, the generator first trained alone. Assumed: cross-entropy and a hundredth of "
-            "the adversarial loss, average pooling. Ours: one class, the lungs, in place of both lungs, heart and "
-            "background; 512 px, not 400; the generator alone for three quarters of the epochs, in place of about 350 "
-            f"of an unknown number; {_OUR_OPTIMIZER.format(batch=8)}."
+            "Dai et al. 2018 (arXiv:1703.08770), following two re-implementations that agree on the layers: residual "
+            "blocks, a critic of the same blocks, and a generator that is first trained alone. Assumed: cross-entropy "
+            "plus a hundredth of the adversarial loss, and average pooling. Our choices: one class, the lungs, instead "
+            "of both lungs, heart and background; 512 px instead of 400; the generator alone for three quarters of the "
+            f"epochs, instead of about 350 of an unknown number; {_OUR_OPTIMIZER.format(batch=8)}."
         ),
         config=TrainConfig(
             preset="scan",
@@ -201,23 +201,23 @@ PRESETS: dict[str, Preset] = {
         reported_dice=0.97,
     ),
     "slgan": Preset(
-        summary="the paper's generator against four discriminators, after an idea of Munawar et al. 2020",
+        summary="the paper's generator with four discriminators, based on an idea of Munawar et al. 2020",
         source=(
-            "Munawar et al. 2020 (arXiv:2009.05752), of which only the abstract is known here: a generator and four "
-            "discriminators, D1 to D4. All else is our own design of that idea: the generator, losses and optimiser "
-            "of the preset paper, and four patch discriminators that look at four scales, from the whole image to an "
-            "eighth of it, and have one vote each."
+            "Munawar et al. 2020 (arXiv:2009.05752), of which we know only the abstract: a generator and four "
+            "discriminators, D1 to D4. The rest is our own design: the generator, losses and optimiser of the preset "
+            "paper, and four patch discriminators with equal weight that see the image at four scales, from full size "
+            "to an eighth of it."
         ),
         config=_PAPER.merged({"preset": "slgan", "discriminator": {"name": "four-scales"}}),
         reported_dice=0.974,
     ),
     "adv-attn": Preset(
-        summary="attention U-Net against SCAN's critic, on images after CLAHE (Gaal et al. 2020)",
+        summary="attention U-Net with SCAN's critic, on images enhanced by CLAHE (Gaal et al. 2020)",
         source=(
             "Gaal et al. 2020 (arXiv:2003.10304): an attention U-Net (Oktay et al. 2018) and an adversarial critic. "
-            "Assumed: CLAHE, 512 px, focal Tversky loss, a critic like SCAN's. Ours: 32 filters at the first of five "
-            "levels, batch normalisation, alpha 0.7 and gamma 4/3 of the loss as its authors have them, the critic's "
-            f"weight of a hundredth; {_OUR_OPTIMIZER.format(batch=8)}."
+            "Assumed: CLAHE, 512 px, focal Tversky loss, a critic like SCAN's. Our choices: 32 filters at the first of "
+            "five levels; batch normalisation; alpha 0.7 and gamma 4/3 in the loss, as its authors use; a weight of a "
+            f"hundredth for the adversarial loss; {_OUR_OPTIMIZER.format(batch=8)}."
         ),
         config=TrainConfig(
             preset="adv-attn",
@@ -238,24 +238,25 @@ PRESETS: dict[str, Preset] = {
         summary="the published GAN U-Net: 512 px, batch 3, 40 epochs, Adam 2e-4 / 0.5, batch normalisation",
         source=(
             "Lung segmentation of chest radiographs with a GAN U-Net (reported Dice 0.9778 on JSRT, 160/40/40). "
-            "Stated there: U-Net generator without noise, patch discriminator of six layers on (radiograph, "
+            "Stated in the paper: U-Net generator without noise, patch discriminator of six layers on (radiograph, "
             "mask), 4 x 4 kernels, stride 2, batch normalisation, ReLU, binary cross-entropy, Adam 2e-4 with "
-            "decay 0.5, 40 epochs, batch 3, 512 x 512. Not stated, so ours: the generator is pix2pix's (eight "
-            "levels, 4 x 4 kernels, stride 2, LeakyReLU 0.2 down and ReLU up) without dropout, since dropout is "
-            "pix2pix's noise; 32 filters at the first level of both networks, half of pix2pix's, so that a laptop"
-            " can train them; 100 x L1 beside the adversarial loss, as in pix2pix; weights from N(0, 0.02); "
-            "moving statistics of momentum 0.9; no augmentation."
+            "decay 0.5, 40 epochs, batch 3, 512 x 512. Not stated, so our choices: the generator is that of pix2pix "
+            "(eight levels, 4 x 4 kernels, stride 2, LeakyReLU 0.2 in the encoder and ReLU in the decoder) without "
+            "dropout, because dropout is the noise of pix2pix; 32 filters at the first level of both networks, half "
+            "of pix2pix's, so that a laptop can train them; 100 x L1 in addition to the adversarial loss, as in "
+            "pix2pix; initial weights from N(0, 0.02); moving statistics with momentum 0.9; no augmentation."
         ),
         config=_PAPER,
         reported_dice=0.9778,
     ),
     "paper-stable": Preset(
-        summary="paper, made to stop swinging: smoothed labels, falling learning rate, clipping, averaged weights",
+        summary="paper, stabilised: smoothed labels, decaying learning rate, gradient clipping, averaged weights",
         source=(
-            "The preset paper with what keeps its validation Dice from swinging (docs/explanation/results.md): the "
-            "real label smoothed to 0.9, one epoch of warm-up and a cosine learning rate, gradients clipped at norm 1, "
-            "and an exponential average of the weights (momentum 0.99), which is validated and saved. Networks, losses "
-            "and batch normalisation are unchanged; with group normalisation it fell into empty masks."
+            "The preset paper with four changes that keep its validation Dice from fluctuating "
+            "(docs/explanation/results.md): the real label smoothed to 0.9, one epoch of warm-up and a cosine learning "
+            "rate, gradients clipped at norm 1, and an exponential moving average of the weights (momentum 0.99), "
+            "which is validated and saved. Networks, losses and batch normalisation are unchanged; with group "
+            "normalisation the generator collapsed to empty masks."
         ),
         config=_PAPER.merged(
             {
@@ -266,21 +267,21 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
     "compact": Preset(
-        summary="2.7 million parameters, 256 px, made for two CPU cores: group normalisation, augmentation",
+        summary="2.7 million parameters, 256 px, designed for two CPU cores: group normalisation, augmentation",
         source=(
-            "This project. A U-Net with two 3 x 3 convolutions a level, six levels, so that it sees the whole "
-            "chest, and group normalisation, which does not depend on the batch; Dice and cross-entropy, with the"
-            " adversary at a hundredth of their weight and its real label smoothed to 0.9; cosine learning rate; "
-            "an exponential average of the weights is validated and saved."
+            "This project. A U-Net with two 3 x 3 convolutions per level, six levels, so that it sees the whole chest, "
+            "and group normalisation, which does not depend on the batch; Dice and cross-entropy, with the adversarial "
+            "loss at a hundredth of their weight and the real label smoothed to 0.9; cosine learning rate; an "
+            "exponential moving average of the weights, which is validated and saved."
         ),
         config=_COMPACT,
     ),
     "compact-mild": Preset(
-        summary="compact with small changes to its training images, for radiographs like those it is trained on",
+        summary="compact with mild augmentation, for radiographs similar to the training images",
         source=(
-            "This project. The preset compact with batch 4 and changes to its training images about a third as large, "
-            "without painted opacities, borders and labels: better on radiographs of the same origin in half the "
-            "epochs, worse on Montgomery's (docs/explanation/table-1.md)."
+            "This project. The preset compact with batch 4 and augmentation about a third as strong, without painted "
+            "opacities, borders and labels. Better on radiographs from the same source in half the epochs, worse on "
+            "Montgomery (docs/explanation/table-1.md)."
         ),
         config=replace(
             _COMPACT,
@@ -302,36 +303,36 @@ PRESETS: dict[str, Preset] = {
         ),
     ),
     "compact-robust": Preset(
-        summary="compact without an adversary, batch 4 and half its changes, trained longer",
+        summary="compact without an adversary, batch 4, weaker augmentation, more training steps",
         source=(
-            "This project. The preset compact with batch 4, no adversary, which brought nothing, and changes to its "
-            "training images about two thirds as large, without flips: what 60 epochs on validation images, as they "
-            "are and changed, were best with (docs/explanation/recipe.md)."
+            "This project. The preset compact with batch 4, without an adversary, which brought no improvement, and "
+            "with augmentation about two thirds as strong, without flips. After 60 epochs this was best on the "
+            "validation images, both original and corrupted (docs/explanation/recipe.md)."
         ),
         config=_COMPACT_ROBUST,
     ),
     "compact-fast": Preset(
-        summary="compact-robust with residual blocks: 2.2 million parameters, a third of the time a step and a mask",
+        summary="compact-robust with residual blocks: 2.2 million parameters, a third of the time per step and mask",
         source=(
-            "This project. The recipe of compact-robust for the generator residual-unet: residual blocks from half the "
-            "resolution down, so that the costly convolutions of the full resolution are left out."
+            "This project. The recipe of compact-robust with the generator residual-unet: its residual blocks start at "
+            "half the resolution, which avoids the costly convolutions at full resolution."
         ),
         config=_COMPACT_FAST,
     ),
     "compact-zoom": Preset(
-        summary="draws twice, at 384 px: on the whole radiograph, then on the square around the lungs that it found",
+        summary="two passes at 384 px: localization on the whole radiograph, refinement on the square around the lungs",
         source=(
-            "This project. Trained as compact-fast, but at 384 px, image by image, which learns more from each, and "
-            "with fluid painted into lungs. However much is beside the lungs, the second drawing sees them at one "
-            "size, with more detail (docs/explanation/recipe.md)."
+            "This project. Trained like compact-fast, but at 384 px, with single images instead of batches, which "
+            "learns more from each image, and with fluid painted into the lungs. However much surrounds the lungs, the "
+            "refinement pass sees them at the same size and in more detail (docs/explanation/recipe.md)."
         ),
         config=_COMPACT_ZOOM,
     ),
     "compact-tiny": Preset(
-        summary="draws twice, at 192 px, with half the filters: 0.5 million parameters, where speed is all",
+        summary="two passes at 192 px, with half the filters: 0.5 million parameters, for speed",
         source=(
-            "This project. Trained as compact-zoom, but without painted fluid, for a network of 8 filters at the first "
-            "level and 192 px."
+            "This project. Trained like compact-zoom, but without painted fluid, for a network with 8 filters at the "
+            "first level and an input of 192 px."
         ),
         config=_COMPACT_TINY,
     ),
@@ -339,10 +340,10 @@ PRESETS: dict[str, Preset] = {
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of that name.
+    """The preset with this name.
 
     Raises:
-        ConfigError: there is none; the nearest name is given.
+        ConfigError: no preset has this name; the message suggests the nearest one.
     """
     if name in PRESETS:
         return PRESETS[name]

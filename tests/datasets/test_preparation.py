@@ -86,10 +86,10 @@ def test_odd_masks_are_reported_with_their_pair(tmp_path):
         save_mask(tmp_path / "src" / "right_lung" / f"{name}.png", right)
     warnings = {entry.id: entry.warnings for entry in prepare_all(tmp_path / "src", tmp_path / "dst").entries}
     assert warnings == {
-        "overlap": "left and right lung overlap",
-        "small": "mask of 32 x 32 for a radiograph of 64 x 64 pixels",
-        "empty": "the mask is empty",
-        "fine": "",
+        "overlap": ("left and right lung overlap",),
+        "small": ("mask of 32 x 32 for a radiograph of 64 x 64 pixels",),
+        "empty": ("the mask is empty",),
+        "fine": (),
     }
 
 
@@ -98,7 +98,7 @@ def test_inverted_radiographs_are_made_alike_and_said(tmp_path):
     image = np.asarray(Image.open(source / "images" / "p000.png"))
     Image.fromarray(255 - image).save(source / "images" / "p001.png")
     first, second = prepare_all(source, tmp_path / "dst").entries
-    assert (first.warnings, second.warnings) == ("", "bones were dark and were made bright")
+    assert (first.warnings, second.warnings) == ((), ("bones were dark and were made bright",))
     one, other = (np.asarray(Image.open(tmp_path / "dst" / entry.image)).astype(int) for entry in (first, second))
     assert np.abs(one - other).max() < 65535 * 0.01
 
