@@ -14,7 +14,7 @@ trap 'rm -rf "$work"' EXIT
 cmp "$work"/dist/*.whl "$work"/checkout/*.whl
 "$python" -m twine check --strict "$work"/dist/*
 megabytes=$((($(wc -c <"$work/dist/"*.whl) + 500000) / 1000000))
-grep -q "wheel has $megabytes MB" README.md || { echo "README.md: the wheel has $megabytes MB" >&2; exit 1; }
+grep -q "wheel is $megabytes MB" README.md || { echo "README.md: the wheel is $megabytes MB" >&2; exit 1; }
 # A release has no other source than its sdist, so nothing that is tracked may be missing there.
 if [ -e .git ]; then
 	tar -tzf "$work"/dist/*.tar.gz | sed 's|^[^/]*/||' | sort >"$work/packed"
