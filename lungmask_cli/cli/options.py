@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-READING, COMPUTES = "How radiographs are read", "What computes"
+READING, HARDWARE, OUTPUT = "Reading", "Hardware", "Output"
 
 MaxPixels = Annotated[
     int, typer.Option(help="Refuse larger images, before memory is taken for them.", min=1, rich_help_panel=READING)
@@ -24,9 +24,9 @@ HashNames = Annotated[
         help="Write no file names, which may identify patients, but the first 16 digits of each file's SHA-256.",
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:N.", rich_help_panel=COMPUTES)]
+Device = Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:N.", rich_help_panel=HARDWARE)]
 Jobs = Annotated[
     int | None,
-    typer.Option(help="Processes that work at it. Default: one per core.", min=1, rich_help_panel=COMPUTES),
+    typer.Option(help="Processes that work at it. Default: one per core.", min=1, rich_help_panel=HARDWARE),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on standard output.")]

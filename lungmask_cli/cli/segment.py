@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lungmask_cli.cli.options import COMPUTES, Device, HashNames, MaxPixels, Polarity
+from lungmask_cli.cli.options import HARDWARE, Device, HashNames, MaxPixels, Polarity
 from lungmask_cli.cli.segment_run import Pages, Where, run_batch, show_plan
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import UsageError
@@ -84,21 +84,21 @@ Strict = Annotated[bool, _flag("--strict", "A doubtful mask is a failure, and is
 Runtime = Annotated[
     str,
     typer.Option(
-        help="keras, or onnx, which is faster on CPUs and needs the extra \\[fast].", rich_help_panel=COMPUTES
+        help="keras, or onnx, which is faster on CPUs and needs the extra \\[fast].", rich_help_panel=HARDWARE
     ),
 ]
 EngineName = Annotated[
-    str, typer.Option(help="local, or ray: a cluster; needs the extra \\[ray].", rich_help_panel=COMPUTES)
+    str, typer.Option(help="local, or ray: a cluster; needs the extra \\[ray].", rich_help_panel=HARDWARE)
 ]
 Address = Annotated[
     str | None,
     typer.Option(
-        help="Of the Ray cluster to join, or auto. Without it, one is started here.", rich_help_panel=COMPUTES
+        help="Of the Ray cluster to join, or auto. Without it, one is started here.", rich_help_panel=HARDWARE
     ),
 ]
 AtOnce = Annotated[
     int | None,
-    typer.Option(help="Radiographs worked at at once. Default: one per core.", min=1, rich_help_panel=COMPUTES),
+    typer.Option(help="Radiographs worked at at once. Default: one per core.", min=1, rich_help_panel=HARDWARE),
 ]
 
 

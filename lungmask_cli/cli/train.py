@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lungmask_cli.cli.options import COMPUTES, Device, Jobs, MaxPixels, Polarity
+from lungmask_cli.cli.options import HARDWARE, Device, Jobs, MaxPixels, Polarity
 from lungmask_cli.cli.train_run import (
     beginning,
     open_data,
@@ -133,7 +133,7 @@ Patience = Annotated[
 ]
 Precision = Annotated[
     str | None,
-    typer.Option(help="float32, mixed_bfloat16 or mixed_float16. Default: float32.", rich_help_panel=COMPUTES),
+    typer.Option(help="float32, mixed_bfloat16 or mixed_float16. Default: float32.", rich_help_panel=HARDWARE),
 ]
 Split = Annotated[
     str | None,
@@ -145,19 +145,19 @@ Split = Annotated[
 Devices = Annotated[
     int,
     typer.Option(
-        help="GPUs of this machine that share each batch. Of several machines: see TF_CONFIG.", rich_help_panel=COMPUTES
+        help="GPUs of this machine that share each batch. Of several machines: see TF_CONFIG.", rich_help_panel=HARDWARE
     ),
 ]
 Deterministic = Annotated[
     bool,
     typer.Option(
-        "--deterministic", help="The same weights each time on a GPU, too, if more slowly.", rich_help_panel=COMPUTES
+        "--deterministic", help="The same weights each time on a GPU, too, if more slowly.", rich_help_panel=HARDWARE
     ),
 ]
 Memory = Annotated[
     float,
     typer.Option(
-        help="Images that would take more are read in each epoch.", metavar="GB", min=0, rich_help_panel=COMPUTES
+        help="Images that would take more are read in each epoch.", metavar="GB", min=0, rich_help_panel=HARDWARE
     ),
 ]
 
