@@ -6,35 +6,174 @@ Exit codes: 0 all done, 1 some images failed and the others were written, 2 wron
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
-
-import lungmask_cli
-from lungmask_cli.cli.everywhere import Debug, Quiet, Verbose, read_settings, with_common_options
-from lungmask_cli.cli.export import export
-from lungmask_cli.cli.info import info_app
-from lungmask_cli.cli.preprocess import preprocess
-from lungmask_cli.cli.runs import runs
-from lungmask_cli.cli.score import score
-from lungmask_cli.cli.segment import segment
-from lungmask_cli.cli.terminal import complain, set_verbosity, verbosity
-from lungmask_cli.cli.train import train
-from lungmask_cli.errors import LungmaskError
-
-USAGE = 2
-
+from typing import Annotated, Any, NamedTuple
 
 # Newer versions of Typer validate through pydantic, which would search all packages for plugins at each start.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+import lungmask_cli
+from lungmask_cli.cli.options import Debug, Quiet, Verbose, add_common_options
+from lungmask_cli.cli.terminal import print_error, say, verbosity
+from lungmask_cli.config import read_toml
+from lungmask_cli.errors import ConfigError, LungmaskError, suggest
+
+USAGE = 2
+SETTINGS = Path("lungmask.toml")
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+class Command(TyperCommand):
+    """A command whose help lists its options in the sections that they name.
+
+    Typer's own sections are boxes, which take half of an 80-column terminal, and twice the time of the rest of the
+    program to import.
+    """
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options, one section after the other."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            default = "Options" if parameter.param_type_name == "option" else "Arguments"
+            if record:
+                sections.setdefault(getattr(parameter, "rich_help_panel", None) or default, []).append(record)
+        for name, records in sections.items():
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples, one on each line."""
+        if self.epilog:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {line}\n" for line in self.epilog.splitlines()))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, once it is known how much to print."""
+        if verbosity.settings:
+            say(f"settings: {verbosity.settings}")
+        return super().invoke(ctx)
+
+
+class _Entry(NamedTuple):
+    """A command: its module and function or Typer app, imported when it is called, a summary, and examples."""
+
+    location: str
+    summary: str
+    examples: tuple[str, ...] = ()
+
+
+COMMANDS = {
+    "preprocess": _Entry(
+        "preprocess:preprocess",
+        "Prepare a data set for training.",
+        (
+            "lungmask preprocess ./jsrt ./shenzhen -o ./set",
+            "lungmask preprocess ./jsrt -o ./set --split 160/40/40",
+        ),
+    ),
+    "train": _Entry(
+        "train:train",
+        "Train a network.",
+        (
+            "lungmask train ./jsrt",
+            "lungmask train ./set --preset compact-zoom -o ./run",
+            "lungmask train ./mine --init general --epochs 10",
+            "lungmask train --resume ./run",
+        ),
+    ),
+    "runs": _Entry("runs:runs", "List training runs.", ("lungmask runs", "lungmask runs ./runs --json")),
+    "segment": _Entry(
+        "segment:segment",
+        "Segment the lungs in radiographs.",
+        (
+            "lungmask segment ./xrays -o ./masks --overlay",
+            "lungmask segment ./pacs -o ./masks --labels --gallery masks.html",
+            "lungmask segment ./xrays -o ./masks --skip-existing",
+        ),
+    ),
+    "score": _Entry(
+        "score:score",
+        "Compare masks with reference masks.",
+        (
+            "lungmask score ./masks ./truth -o scores.csv",
+            "lungmask score ./masks ./truth --gallery errors.html --spacing 0.7",
+            "lungmask score ./masks ./truth --compare ./others --summary table.tex",
+        ),
+    ),
+    "export": _Entry(
+        "export:export",
+        "Export a network to ONNX, SavedModel or LiteRT.",
+        ("lungmask export -o general.onnx", "lungmask export --weights ./run -o run.tflite --format litert"),
+    ),
+    "info": _Entry("info:info_app", "Show versions, devices, presets, weights and networks."),
+}
+
+
+class Commands(TyperGroup):
+    """The commands of `COMMANDS`, each imported when it is called, so that help and errors appear at once."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options before the name of a command.
+
+        Typer imports pydantic to convert any value but a bool, also that of an option that was not given. It need not
+        here, or the help of each command would wait for it.
+        """
+        parameters = super().get_params(ctx)
+        for parameter in parameters:
+            if "process_value" not in vars(parameter):
+                vars(parameter)["process_value"] = partial(_process_given, parameter.process_value)
+        return parameters
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name, built from its function or Typer app; None if there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        if cmd_name not in self.commands:
+            self.commands[cmd_name] = _load(cmd_name, COMMANDS[cmd_name])
+        return self.commands[cmd_name]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the names and summaries."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+
+def _process_given(process: Callable[[Any, Any], Any], ctx: Any, value: Any) -> Any:
+    return None if value is None else process(ctx, value)
+
+
+def _load(name: str, entry: _Entry) -> Any:
+    module, _, attribute = entry.location.partition(":")
+    function = getattr(import_module(f"lungmask_cli.cli.{module}"), attribute)
+    if isinstance(function, typer.Typer):
+        command = get_command(function)
+    else:
+        single = typer.Typer(add_completion=False, context_settings=_HELP, rich_markup_mode=None)
+        single.command(name, cls=Command, epilog="\n".join(entry.examples))(function)
+        command = get_command(single)
+        add_common_options(command)
+    command.name = name
+    return command
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="rich",
+    context_settings=_HELP,
+    rich_markup_mode=None,
 )
 
 
@@ -51,7 +190,7 @@ def lungmask(
         Path | None,
         typer.Option(
             "--settings",
-            help="A TOML file with a table of options for each command. Default: lungmask.toml, if it is there.",
+            help="A TOML file with a table of options for each command. Default: lungmask.toml, if it exists.",
             metavar="FILE.toml",
         ),
     ] = None,
@@ -62,41 +201,44 @@ def lungmask(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Find the lung fields in frontal chest radiographs. Research software, not a medical device."""
-    set_verbosity(quiet, verbose, debug)
-    commands: Any = getattr(context.command, "commands", {})
-    context.default_map = read_settings(settings, commands)
+    """Segment the lung fields in frontal chest radiographs. Research software, not a medical device."""
+    context.default_map = _read_settings(context, settings)
 
 
-_EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
-    preprocess: (
-        "lungmask preprocess ./jsrt ./shenzhen -o ./set",
-        "lungmask preprocess ./jsrt -o ./set --split 160/40/40",
-    ),
-    train: (
-        "lungmask train ./jsrt",
-        "lungmask train ./set --preset compact-zoom -o ./run",
-        "lungmask train ./mine --init general --epochs 10",
-        "lungmask train --resume ./run",
-    ),
-    runs: ("lungmask runs", "lungmask runs ./runs --json"),
-    segment: (
-        "lungmask segment ./xrays -o ./masks --overlay",
-        "lungmask segment ./pacs -o ./masks --labels --gallery masks.html",
-        "lungmask segment ./xrays -o ./masks --skip-existing",
-    ),
-    score: (
-        "lungmask score ./masks ./truth -o scores.csv",
-        "lungmask score ./masks ./truth --gallery errors.html --spacing 0.7",
-        "lungmask score ./masks ./truth --compare ./others --summary table.tex",
-    ),
-    export: ("lungmask export -o general.onnx", "lungmask export --weights ./run -o run.tflite --format litert"),
-}
-for command, examples in _EXAMPLES.items():
-    # Paragraphs, or they would be joined into one line.
-    epilog = "\n\n".join(("[bold]Examples[/bold]", *examples))
-    app.command(epilog=epilog)(with_common_options(command))
-app.add_typer(info_app, name="info")
+def _read_settings(context: Any, path: Path | None) -> dict[str, dict[str, Any]]:
+    """Defaults for the options of commands, from a TOML file with a table for each command.
+
+    Args:
+        context: of the group of commands.
+        path: the file; None for `lungmask.toml` in the working folder, if it exists.
+
+    Returns:
+        For each command the values by the names of its parameters.
+
+    Raises:
+        ConfigError: the file does not exist or is not TOML, or it names an unknown command or option.
+    """
+    if path is None and not SETTINGS.is_file():
+        return {}
+    verbosity.settings = path or SETTINGS
+    tables = read_toml(verbosity.settings)
+    return {name: _read_table(context, name, table) for name, table in tables.items()}
+
+
+def _read_table(context: Any, name: str, table: object) -> dict[str, Any]:
+    command = context.command.get_command(context, name)
+    if command is None or not isinstance(table, Mapping):
+        raise ConfigError(f"{verbosity.settings}: {name} is no table of a command", suggest(name, COMMANDS))
+    options = {
+        flag.lstrip("-"): parameter.name
+        for parameter in command.params
+        for flag in parameter.opts
+        if flag.startswith("--")
+    }
+    unknown = next((key for key in table if key not in options), None)
+    if unknown is not None:
+        raise ConfigError(f"{verbosity.settings}: lungmask {name} has no option --{unknown}", suggest(unknown, options))
+    return {options[key]: value for key, value in table.items()}
 
 
 def main() -> None:
@@ -106,11 +248,11 @@ def main() -> None:
     except (LungmaskError, OSError) as error:
         if verbosity.debug:
             raise
-        complain(error if isinstance(error, LungmaskError) else _file_error(error))
+        print_error(error if isinstance(error, LungmaskError) else _file_error(error))
         sys.exit(USAGE)
 
 
 def _file_error(error: OSError) -> LungmaskError:
-    """What the file system says, such as a full disk, where it stops a whole command."""
-    place = f"{error.filename}: " if error.filename else ""
-    return LungmaskError(f"{place}{error.strerror or error}", "Check the free space and the permissions.")
+    """An error of the file system, such as a full disk, that ends a whole command."""
+    path = f"{error.filename}: " if error.filename else ""
+    return LungmaskError(f"{path}{error.strerror or error}", "Check the free space and the permissions.")

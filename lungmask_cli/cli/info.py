@@ -57,7 +57,7 @@ _EXTRAS = {  # what brings those that are not always installed
 }
 _SHORT_SUM = 12
 
-info_app = typer.Typer(invoke_without_command=True)
+info_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
 
 @info_app.callback()

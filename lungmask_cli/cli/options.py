@@ -1,19 +1,36 @@
-"""Options that several commands have, and the panels of their help."""
+"""Options that several commands have, and the sections of their help."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
-READING, HARDWARE, OUTPUT = "Reading", "Hardware", "Output"
+from lungmask_cli.cli.terminal import set_verbosity
 
+READING, HARDWARE, OUTPUT, MESSAGES = "Reading", "Hardware", "Output", "Messages"
+
+
+def _message_option(*flags: str, text: str) -> Any:
+    name = flags[0].lstrip("-")
+    return typer.Option(
+        *flags, help=text, rich_help_panel=MESSAGES, callback=lambda value: set_verbosity(**{name: value})
+    )
+
+
+Quiet = Annotated[bool, _message_option("--quiet", "-q", text="Print warnings and errors only.")]
+Verbose = Annotated[bool, _message_option("--verbose", "-v", text="Also print what is done for each file.")]
+Debug = Annotated[bool, _message_option("--debug", text="Show the traceback of an error.")]
 MaxPixels = Annotated[
-    int, typer.Option(help="Refuse larger images, before memory is taken for them.", min=1, rich_help_panel=READING)
+    int,
+    typer.Option(
+        help="Refuse images with more pixels, before memory is allocated for them.", min=1, rich_help_panel=READING
+    ),
 ]
 Polarity = Annotated[
     bool,
     typer.Option(
         "--polarity/--no-polarity",
-        help="Detect and correct radiographs whose bones are dark, whatever their file says.",
+        help="Detect radiographs with dark bones and invert them, whatever the file header says.",
         rich_help_panel=READING,
     ),
 ]
@@ -27,6 +44,19 @@ HashNames = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:N.", rich_help_panel=HARDWARE)]
 Jobs = Annotated[
     int | None,
-    typer.Option(help="Processes that work at it. Default: one per core.", min=1, rich_help_panel=HARDWARE),
+    typer.Option(help="Number of processes. Default: one per core.", min=1, rich_help_panel=HARDWARE),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on standard output.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
+
+
+def add_common_options(command: Any) -> None:
+    """Give a command --quiet, --verbose and --debug, so that they may stand before or after its name."""
+
+    def common(quiet: Quiet = False, verbose: Verbose = False, debug: Debug = False) -> None:
+        """Their values go to their callbacks, not to the function of the command."""
+
+    app = typer.Typer(add_completion=False)
+    app.command()(common)
+    for parameter in get_command(app).params:
+        parameter.expose_value = False
+        command.params.append(parameter)

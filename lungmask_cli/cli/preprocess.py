@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lungmask_cli.cli.options import HashNames, Jobs, MaxPixels, Polarity
-from lungmask_cli.cli.terminal import list_some, mention, progress, say, warn_of_all
+from lungmask_cli.cli.terminal import progress, say, say_details, warn_first, warn_grouped
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.text import pluralize
 
@@ -46,8 +46,8 @@ def preprocess(
     parts, method = resolve_split([pair.id for pair in pairing.pairs], split, seed)
     how = Preparation(size, max_pixels, polarity, hash_names, jobs or available_cores())
     prepared = prepare(pairing, output, parts, method, how, progress("preparing"))
-    list_some(prepared.problems, f"see problems in {output / 'dataset.json'}")
-    warn_of_all((entry.id, entry.warnings) for entry in prepared.entries)
+    warn_first(prepared.problems, f"see problems in {output / 'dataset.json'}")
+    warn_grouped((entry.id, entry.warnings) for entry in prepared.entries)
     counts = ", ".join(f"{count} {name}" for name, count in prepared.counts().items())
     say(f"{len(prepared.entries)} pairs from {pairing.layout} ({counts}; split {method})")
     failed = len(pairing.pairs) - len(prepared.entries)
@@ -56,7 +56,7 @@ def preprocess(
         f"{pluralize(failed, 'pair')} that could not be prepared"
     )
     for entry in prepared.entries:
-        mention(f"{entry.id}: {entry.split}")
+        say_details(f"{entry.id}: {entry.split}")
     typer.echo(output)
     say(f"Next: lungmask train {output}")
     if failed:

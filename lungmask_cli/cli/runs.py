@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lungmask_cli.cli.options import Json
-from lungmask_cli.cli.terminal import say, show
+from lungmask_cli.cli.terminal import say, show_table
 
 
 def runs(
@@ -36,7 +36,7 @@ def runs(
         return
     rows = [[_shown(value) for value in run.values()] for run in found]
     if sys.stdout.isatty():
-        show(f"{len(found)} runs", tuple(name.replace("_", " ") for name in found[0]), rows)
+        show_table(f"{len(found)} runs", tuple(name.replace("_", " ") for name in found[0]), rows)
     else:
         typer.echo(csv_text(tuple(found[0]), rows), nl=False)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 import lungmask_cli
-from lungmask_cli.cli.terminal import complain, progress, say, show, warn, write_table
+from lungmask_cli.cli.terminal import print_error, progress, say, show_table, warn, write_table
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.text import printable
 
@@ -286,7 +286,7 @@ def _show(report: "Report") -> None:
     from lungmask_cli.scoring.report import tables
 
     for table in tables(report):
-        show(table.title, table.header, table.rows, spare=("quartiles", "other", "better on"))
+        show_table(table.title, table.header, table.rows, spare=("quartiles", "other", "better on"))
     if sides_seem_exchanged(report.summary):
         warn("right and left seem to be exchanged in one of the folders; if these are labels, see --labels RIGHT,LEFT")
 
@@ -297,8 +297,8 @@ def _complain_of_failures(report: "Report") -> bool:
     reasons = dict.fromkeys((score.reason, score.hint) for score in failed)
     hints = {""}
     for reason, hint in list(reasons)[:_SHOWN_FAILURES]:
-        complain(ImageError(reason, "" if hint in hints else hint))  # each piece of advice once
+        print_error(ImageError(reason, "" if hint in hints else hint))  # each piece of advice once
         hints.add(hint)
     if len(reasons) > _SHOWN_FAILURES:
-        complain(ImageError(f"and {len(reasons) - _SHOWN_FAILURES} more, each with its row in the CSV"))
+        print_error(ImageError(f"and {len(reasons) - _SHOWN_FAILURES} more, each with its row in the CSV"))
     return bool(failed)

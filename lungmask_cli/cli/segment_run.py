@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lungmask_cli.cli.terminal import complain, mention, progress, say, warn, warn_of_all
+from lungmask_cli.cli.terminal import print_error, progress, say, say_details, warn, warn_grouped
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.text import pluralize
 
@@ -162,10 +162,12 @@ class _Tally:
         self._warnings.append((row.file, row.warnings))
         if not row.mask:
             self.failed += 1
-            complain(ImageError(row.reason, "" if row.hint in self._hints else row.hint))  # each piece of advice once
+            print_error(
+                ImageError(row.reason, "" if row.hint in self._hints else row.hint)
+            )  # each piece of advice once
             self._hints.add(row.hint)
             return
-        mention(f"{row.file}: {row.mask}, {row.quality or 'no quality'}, {row.seconds:.2f} s")
+        say_details(f"{row.file}: {row.mask}, {row.quality or 'no quality'}, {row.seconds:.2f} s")
         self.written += 1
         if row.doubts:
             self.doubtful += 1
@@ -177,7 +179,7 @@ class _Tally:
 
     def summary(self, planned: int, kept: int) -> str:
         """All counts in one line, after a warning for each thing that was odd about radiographs."""
-        warn_of_all(self._warnings)
+        warn_grouped(self._warnings)
         counts = [f"{pluralize(self.written, 'mask')} written"]
         counts += [f"{self.doubtful} of them doubtful"] if self.doubtful else []
         counts += [f"{self.failed} failed"]

@@ -1,18 +1,21 @@
-"""How commands talk: data to standard output, everything else to standard error."""
+"""What commands print: data on standard output, everything else on standard error.
 
+rich is imported when something is printed, which help and tables of data do without.
+"""
+
+import functools
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, TypeVar
 
 from lungmask_cli.errors import LungmaskError, UsageError
 from lungmask_cli.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 T = TypeVar("T")
 
@@ -30,50 +33,62 @@ _SHOWN = 10
 _WIDE = 100  # columns of a terminal
 _FILE_WIDE = 160  # columns of what is not a terminal
 
-# Standard error is where people read; soft wrapping keeps paths whole for copying.
-_stderr = Console(stderr=True, soft_wrap=True, highlight=False)
 
-
-def set_verbosity(quiet: bool, verbose: bool, debug: bool) -> None:
-    """Say less, or more; what was asked for before the command and after it adds up."""
+def set_verbosity(quiet: bool = False, verbose: bool = False, debug: bool = False) -> None:
+    """Print less or more; options before the name of a command and after it add up."""
     verbosity.quiet |= quiet
     verbosity.verbose |= verbose
     verbosity.debug |= debug
 
 
+@functools.cache
+def _stderr() -> "Console":
+    from rich.console import Console
+
+    # Soft wrapping keeps paths whole, so that they can be copied.
+    return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def _print_line(*parts: tuple[str, str]) -> None:
+    """One line on standard error, of texts and their styles."""
+    from rich.text import Text
+
+    _stderr().print(Text.assemble(*((printable(text), style) for text, style in parts)))
+
+
 def say(line: str) -> None:
-    """One line for the user, unless nothing but warnings and errors is wanted."""
+    """One line for the user, unless --quiet is given."""
     if not verbosity.quiet:
-        _stderr.print(Text(printable(line)))
+        _print_line((line, ""))
 
 
-def mention(line: str) -> None:
-    """One line for users who want to know what is done."""
+def say_details(line: str) -> None:
+    """One line for the user, if --verbose is given."""
     if verbosity.verbose:
-        _stderr.print(Text(printable(line), "dim"))
+        _print_line((line, "dim"))
 
 
 def warn(line: str) -> None:
-    """One line about something that was not as it should be."""
-    _stderr.print(Text.assemble(("Warning: ", "yellow"), printable(line)))
+    """A warning."""
+    _print_line(("Warning: ", "yellow"), (line, ""))
 
 
-def list_some(lines: Sequence[str], rest: str) -> None:
-    """A warning for each of the first ten lines, and one that says how many more there are and where."""
+def warn_first(lines: Sequence[str], rest: str) -> None:
+    """A warning for each of the first ten lines, and one with the number of the others, of which `rest` says where."""
     for line in lines[:_SHOWN]:
         warn(line)
     if len(lines) > _SHOWN:
         warn(f"and {len(lines) - _SHOWN} more; {rest}")
 
 
-def warn_of_all(named: Iterable[tuple[str, Iterable[str]]]) -> None:
-    """One warning for each kind of sentence, with how many files it holds for and the first of them.
+def warn_grouped(warnings: Iterable[tuple[str, Iterable[str]]]) -> None:
+    """One line for each distinct warning, with the first file that it holds for and the number of the others.
 
     Args:
-        named: each file and its sentences.
+        warnings: each file and its warnings.
     """
     files: dict[str, list[str]] = {}
-    for name, sentences in named:
+    for name, sentences in warnings:
         for sentence in sentences:
             files.setdefault(sentence, []).append(name)
     for sentence, names in files.items():
@@ -81,15 +96,15 @@ def warn_of_all(named: Iterable[tuple[str, Iterable[str]]]) -> None:
         warn(f"{names[0]}{others}: {sentence}")
 
 
-def complain(error: LungmaskError) -> None:
-    """One red line for what was wrong and one dim line for what to do."""
-    _stderr.print(Text.assemble(("Error: ", "bold red"), (printable(error.message), "red")))
+def print_error(error: LungmaskError) -> None:
+    """One red line with what was wrong, and one dim line with what to do."""
+    _print_line(("Error: ", "bold red"), (error.message, "red"))
     if error.hint:
-        _stderr.print(Text(f"Hint: {printable(error.hint)}", "dim"))
+        _print_line((f"Hint: {error.hint}", "dim"))
 
 
 def progress(title: str, total: int | None = None) -> Callable[[Iterable[T]], Iterable[T]]:
-    """A wrapper that shows a bar on a terminal while what it wraps, of that length, is gone through."""
+    """A wrapper of iterables of `total` items that shows a progress bar on a terminal."""
     if verbosity.quiet or not sys.stderr.isatty():
         return iter
     from tqdm import tqdm
@@ -97,34 +112,40 @@ def progress(title: str, total: int | None = None) -> Callable[[Iterable[T]], It
     return lambda items: tqdm(items, total=total, desc=title, unit="image", leave=False)
 
 
-def show(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], spare: Sequence[str] = ()) -> None:
-    """A table for the user; the first column and those without a header are text, the others are numbers.
+def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], spare: Sequence[str] = ()) -> None:
+    """A table on standard error; the first column and those without a header are text, the others are numbers.
 
-    Columns of a name in `spare` are left out on narrow terminals.
+    Columns named in `spare` are left out on narrow terminals.
     """
     if verbosity.quiet:
         return
-    shown = [place for place, name in enumerate(header) if name not in spare or _stderr.width >= _WIDE]
-    columns = [(header[place], place > 0 and bool(header[place])) for place in shown]
-    _stderr.print(_table(title, columns, [[row[place] for place in shown] for row in rows]), soft_wrap=False)
+    kept = [index for index, name in enumerate(header) if name not in spare or _stderr().width >= _WIDE]
+    columns = [(header[index], index > 0 and bool(header[index])) for index in kept]
+    _stderr().print(_table(title, columns, [[row[index] for index in kept] for row in rows]), soft_wrap=False)
 
 
 def print_table(title: str, words: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table that was asked for, on standard output.
+    """A table on standard output.
 
     Args:
-        title: what is above it.
-        words: headers of the first columns, which are text; where all are empty, the table has no header.
-        numbers: headers of the others.
-        rows: a cell for each of all these.
+        title: the line above it.
+        words: headers of the first columns, which are text; if all are empty, the table has no header.
+        numbers: headers of the other columns.
+        rows: one cell for each column.
     """
+    from rich.console import Console
+
     columns = [*((name, False) for name in words), *((name, True) for name in numbers)]
     stdout = Console(width=None if sys.stdout.isatty() else _FILE_WIDE, highlight=False)
     stdout.print(_table(title, columns, rows))
 
 
-def _table(title: str, columns: Iterable[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> Table:
-    """A table with columns of these headers; True is said of those of numbers."""
+def _table(title: str, columns: Iterable[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> "Table":
+    """A table whose columns have these headers; True marks columns of numbers."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     columns = list(columns)
     headed = any(header for header, _ in columns)
     table = Table(
@@ -142,10 +163,10 @@ def _table(title: str, columns: Iterable[tuple[str, bool]], rows: Iterable[Seque
 
 
 def write_table(path: Path, table: str) -> None:
-    """The table as a file; where that fails, as on a full disk, on standard output, so that it is not lost.
+    """Write the table to a file; if that fails, as on a full disk, print it on standard output.
 
     Raises:
-        UsageError: it could not be written as a file.
+        UsageError: the file could not be written.
     """
     from lungmask_cli.files import write_text
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lungmask_cli.cli.terminal import list_some, mention, progress, say, warn, warn_of_all
+from lungmask_cli.cli.terminal import progress, say, say_details, warn, warn_first, warn_grouped
 from lungmask_cli.config import TrainConfig, read_toml
 from lungmask_cli.errors import ConfigError, UsageError
 from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights, read_manifest
@@ -71,7 +71,7 @@ def train_from(start: Start, prepared: "PreparedSet", tensorboard: bool) -> None
     chosen = choose_device(start.record.hardware)
     say(f"device: {chosen.kind} ({chosen.reason})")
     for line in start.config.to_toml().splitlines():
-        mention(line)
+        say_details(line)
     if cluster.is_chief:
         check_writable(start.folder)
     else:
@@ -189,8 +189,8 @@ def open_data(start: Start, jobs: int | None) -> "PreparedSet":
     folders = [Path(folder) for folder in source.data]
     prepared = open_or_prepare(folders, how, start.split, start.config.seed, progress("preparing"))
     if not start.goes_on:
-        list_some(prepared.problems, f"see problems in {prepared.folder / 'dataset.json'}")
-        warn_of_all((entry.id, entry.warnings) for entry in prepared.entries)
+        warn_first(prepared.problems, f"see problems in {prepared.folder / 'dataset.json'}")
+        warn_grouped((entry.id, entry.warnings) for entry in prepared.entries)
         if prepared.size < start.config.image_size:
             warn(f"{prepared.folder}: was prepared at {prepared.size} px and is enlarged to {start.config.image_size}")
         split = f"{start.record.folds} folds" if start.record.folds else f"split {prepared.split_method}"
