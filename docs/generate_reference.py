@@ -1,7 +1,6 @@
 """Write docs/reference/cli.md and config.md from the program itself: `python docs/generate_reference.py`."""
 
 import inspect
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,16 +48,12 @@ Written by `docs/generate_reference.py` from `lungmask_cli/config.py` and `lungm
 SECTIONS = (GeneratorConfig, DiscriminatorConfig, LossConfig, OptimizerConfig, AugmentationConfig)
 
 
-def plain(text: str | None) -> str:
-    return re.sub(r"\[/?bold\]", "", text or "").replace("\\[", "[")
-
-
 def describe(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
-        return f"| `{parameter.metavar or parameter.name.upper()}` | {plain(parameter.help)} | |"
+        return f"| `{parameter.metavar or parameter.name.upper()}` | {parameter.help} | |"
     names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
     known = isinstance(parameter.default, str | int | float) and parameter.default is not False
-    return f"| {names} | {plain(parameter.help)} | {f'`{parameter.default}`' if known else ''} |"
+    return f"| {names} | {parameter.help} | {f'`{parameter.default}`' if known else ''} |"
 
 
 def cli_reference() -> str:
@@ -67,7 +62,8 @@ def cli_reference() -> str:
 
 def command_sections(above: str, group: Any) -> Iterator[str]:
     """A section for each command of a group, and for the commands below it."""
-    for name, command in group.commands.items():
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
         shown = [p for p in command.params if p.name != "help"]
         rows = "\n".join(describe(parameter) for parameter in shown)
         text = inspect.cleandoc(command.help or "")

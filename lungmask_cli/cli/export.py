@@ -20,7 +20,7 @@ def export(
         ),
     ],
     kind: Annotated[
-        str, typer.Option("--format", help="onnx, which needs the extra \\[onnx]; savedmodel; or litert.")
+        str, typer.Option("--format", help="onnx, which needs the extra [onnx]; savedmodel; or litert.")
     ] = "onnx",
     weights: Annotated[
         str, typer.Option(help="Weights that ship, by name; a .weights.h5 file; or a run folder.")

@@ -83,12 +83,10 @@ Tta = Annotated[
 Strict = Annotated[bool, _flag("--strict", "A doubtful mask is a failure, and is not written.", _HOW)]
 Runtime = Annotated[
     str,
-    typer.Option(
-        help="keras, or onnx, which is faster on CPUs and needs the extra \\[fast].", rich_help_panel=HARDWARE
-    ),
+    typer.Option(help="keras, or onnx, which is faster on CPUs and needs the extra [fast].", rich_help_panel=HARDWARE),
 ]
 EngineName = Annotated[
-    str, typer.Option(help="local, or ray: a cluster; needs the extra \\[ray].", rich_help_panel=HARDWARE)
+    str, typer.Option(help="local, or ray: a cluster; needs the extra [ray].", rich_help_panel=HARDWARE)
 ]
 Address = Annotated[
     str | None,

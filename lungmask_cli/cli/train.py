@@ -29,7 +29,7 @@ _MEMORY = 4.0
 
 
 def _explained(parts: dict[str, Part]) -> str:
-    return "; ".join(f"[bold]{name}[/bold]: {part.summary}" for name, part in parts.items())
+    return "; ".join(f"{name}: {part.summary}" for name, part in parts.items())
 
 
 _PRESET_HELP = f"{', '.join(PRESETS)}: lungmask info says what they are. Default: compact."

@@ -1,9 +1,12 @@
 """What all commands have in common."""
 
+import subprocess
+import sys
+
 import pytest
 from typer.main import get_command
 
-from lungmask_cli.cli.app import app
+from lungmask_cli.cli.app import COMMANDS, app
 from lungmask_cli.errors import suggest_path
 from tests.phantoms import write_plain_set
 
@@ -17,15 +20,39 @@ def masks(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", ["preprocess", "train", "runs", "segment", "score", "export"])
+@pytest.mark.parametrize("name", [name for name, entry in COMMANDS.items() if entry.examples])
 def test_the_examples_of_the_help_are_ones_that_can_be_typed(name):
-    command = get_command(app).commands[name]
-    examples = command.epilog.split("\n\n")[1:]
-    assert examples
-    for example in examples:
+    command = get_command(app).get_command(None, name)
+    for example in command.epilog.splitlines():
         tool, called, *words = example.split()
         assert (tool, called) == ("lungmask", name)
         command.make_context(name, words)
+
+
+@pytest.mark.parametrize("command", [["--help"], ["score", "--help"], ["train", "--help"], ["--version"], ["sgement"]])
+def test_help_and_usage_errors_load_neither_numpy_nor_tensorflow(command):
+    code = (
+        "import sys; from lungmask_cli.cli.app import main\n"
+        f"sys.argv = ['lungmask', *{command!r}]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'tensorflow', 'keras', 'pydantic', 'rich.markdown'} & set(sys.modules)\n"
+        "print(sorted(heavy), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_help_has_the_commands_and_each_command_its_sections(lungmask):
+    overview = lungmask("--help").stdout
+    assert all(f"  {name}" in overview for name in COMMANDS)
+    for name in COMMANDS:
+        done = lungmask(name, "-h", COLUMNS="80")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f"Usage: lungmask {name} ")
+        assert max(map(len, done.stdout.splitlines())) <= 80
+    text = lungmask("segment", "-h").stdout
+    assert all(f"\n{section}:\n" in text for section in ("Reading", "Hardware", "Messages", "Examples"))
 
 
 def test_quiet_leaves_the_table_alone(lungmask, masks):
