@@ -1,10 +1,10 @@
-"""The limit on the size of images, which is checked before memory is allocated."""
+"""The limit on image size, checked before memory is allocated."""
 
 from lungmask_cli.errors import ImageError
 
 
 def check_size(path: object, width: int, height: int, max_pixels: int) -> None:
-    """Refuse an image that has no pixels or too many.
+    """Reject an image without pixels or with too many.
 
     Raises:
         ImageError: the image has no pixels, or more than `max_pixels`.
@@ -14,5 +14,5 @@ def check_size(path: object, width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             f"{path}: {width} x {height} pixels are more than --max-pixels allows ({max_pixels})",
-            "Make it smaller, or raise --max-pixels if it is a real radiograph and memory allows.",
+            "Reduce the image, or raise --max-pixels if it is a radiograph and there is enough memory.",
         )
