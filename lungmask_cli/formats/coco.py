@@ -104,15 +104,12 @@ def _read_document(path: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(path.read_bytes())
         images, annotations = {image["id"] for image in document["images"]}, document["annotations"]
-        unique = len(images) == len(document["images"])
-        valid = unique and all(one["image_id"] in images for one in annotations)
-        valid = valid and document["categories"] == _CATEGORIES
+        numbered = len(images) == len(document["images"]) and all(one["image_id"] in images for one in annotations)
+        valid = numbered and document["categories"] == _CATEGORIES
     except (ValueError, TypeError, KeyError):
         valid = False
     if not valid:
-        raise UsageError(
-            f"{path}: is not a COCO document of right and left lungs", "Write the contours of this image again."
-        )
+        raise UsageError(f"{path}: is not a COCO document of right and left lungs", "Write the contours again.")
     return document
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
-from lungmask_cli.formats.limits import check_size
+from lungmask_cli.formats.checks import check_size
 from lungmask_cli.imaging.radiograph import Radiograph, Spacing
 
 SIDE = 2048

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
+from lungmask_cli.formats.checks import file_errors
 from lungmask_cli.formats.dicom.pixels import is_dicom
 from lungmask_cli.formats.dicom.segmentation_read import read_segmentation
 from lungmask_cli.formats.nifti import NIFTI_SUFFIXES, read_nifti
@@ -53,17 +54,13 @@ def read_lung_mask(path: Path, options: MaskOptions = DEFAULT_MASKS) -> LungMask
     Raises:
         ImageError: the file cannot be read, or the meaning of its values is unclear.
     """
-    try:
+    with file_errors(path):
         if path.name.lower().endswith(tuple(NIFTI_SUFFIXES)):
             values, spacing = read_nifti(path, options.max_pixels)
             return _interpret(values, path, options, spacing)
         if path.suffix.lower() in DICOM_SUFFIXES or is_dicom(path):
             return read_segmentation(path, options.threshold, options.max_pixels)
         return _interpret(read_values(path, options.max_pixels), path, options)
-    except OSError as error:
-        raise ImageError(
-            f"{path}: cannot be read: {error.strerror or error}", "Check the file and its permissions."
-        ) from error
 
 
 def read_lung_mask_files(files: Mapping[str, Path], options: MaskOptions = DEFAULT_MASKS) -> LungMask:

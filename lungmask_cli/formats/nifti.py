@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.formats.limits import check_size
+from lungmask_cli.formats.checks import check_size
 from lungmask_cli.imaging.radiograph import Spacing, make_spacing
 
 NIFTI_SUFFIXES = frozenset({".nii", ".nii.gz"})

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
+from lungmask_cli.formats.checks import file_errors
 from lungmask_cli.formats.dicom.pixels import is_dicom, read_dicom, read_dicom_spacing
 from lungmask_cli.formats.jsrt import SIDE, SPACING, read_jsrt
 from lungmask_cli.formats.raster import read_raster
@@ -23,13 +24,10 @@ def read_radiograph(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
         ImageError: the file cannot be read or is not a radiograph; the message names the file and the reason.
     """
     try:
-        radiograph = _select_reader(path)(path, max_pixels)
+        with file_errors(path):
+            radiograph = _select_reader(path)(path, max_pixels)
     except ImageError:
         raise
-    except OSError as error:
-        raise ImageError(
-            f"{path}: cannot be read: {error.strerror or error}", "Check the file and its permissions."
-        ) from error
     except Exception as error:  # decoders may raise anything on damaged data, and a batch must not end
         raise ImageError(
             f"{path}: cannot be decoded ({type(error).__name__})", "Copy or export the file again."
@@ -46,12 +44,10 @@ def read_spacing(path: Path) -> tuple[tuple[int, int] | None, Spacing | None]:
     Raises:
         ImageError: the file cannot be read.
     """
-    try:
+    with file_errors(path):
         if path.suffix.lower() == ".img":
             return (SIDE, SIDE), SPACING
         return read_dicom_spacing(path) if _select_reader(path) is read_dicom else (None, None)
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _select_reader(path: Path) -> Callable[[Path, int], Radiograph]:

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
-from lungmask_cli.formats.limits import check_size
+from lungmask_cli.formats.checks import check_size
 from lungmask_cli.imaging.radiograph import Radiograph, invert
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")

@@ -10,7 +10,7 @@ _UNIFORM_RANGE = 0.04
 
 
 def find_exposed_area(image: FloatImage) -> Box:
-    """The rows and columns of (H, W) in [0, 1] that remain when nearly uniform rows and columns at the edges are cut.
+    """The rows and columns of (H, W) in [0, 1] that remain after nearly uniform ones are trimmed from the edges.
 
     At least a third of each side remains. Meant for small copies of about 128 x 128 pixels.
     """

@@ -69,10 +69,10 @@ class PixelRuns:
         rows, columns = (np.bincount(labels, moments) / (2 * self.areas(labels)) for moments in doubled)
         return rows, columns
 
-    def paint(self, mask: Mask, selected: NDArray[np.bool_], value: bool) -> Mask:
-        """A copy of the mask with the selected runs set to `value`."""
+    def paint(self, mask: Mask, value: bool) -> Mask:
+        """A copy of the mask (H, W) with the pixels of the runs set to `value`."""
         painted = mask.copy()
-        for row, start, end in zip(self.rows[selected], self.starts[selected], self.ends[selected], strict=True):
+        for row, start, end in zip(self.rows, self.starts, self.ends, strict=True):
             painted[row, start:end] = value
         return painted
 
@@ -111,7 +111,7 @@ def fill_holes(mask: Mask) -> Mask:
     outside = np.zeros(count, np.bool_)
     at_edge = (runs.rows == 0) | (runs.rows == len(mask) - 1) | (runs.starts == 0) | (runs.ends == mask.shape[1])
     outside[labels[at_edge]] = True
-    return runs.paint(mask, ~outside[labels], value=True)
+    return runs.select(~outside[labels]).paint(mask, value=True)
 
 
 def clean(mask: Mask, most: int | None = 2) -> Mask:
@@ -133,4 +133,4 @@ def clean(mask: Mask, most: int | None = 2) -> Mask:
     nearness = 1 - np.abs(2 * runs.centroids(labels)[1] / mask.shape[1] - 1)
     largest = np.argsort(areas * nearness)[::-1][:most]
     kept = [label for label in largest if areas[label] >= SPECK_SHARE * areas.max()]
-    return runs.paint(filled, ~np.isin(labels, kept), value=False)
+    return runs.select(~np.isin(labels, kept)).paint(filled, value=False)

@@ -34,7 +34,7 @@ def split_sides(mask: Mask) -> tuple[Mask, Mask]:
     mirrored = (runs.lengths * (runs.starts + runs.ends - runs.width)).sum() > 0
     runs, is_right = _assign_sides(runs.mirror() if mirrored else runs, len(mask))
     side = runs.select(~is_right).mirror() if mirrored else runs.select(is_right)
-    right = side.paint(np.zeros(mask.shape, np.bool_), np.ones(len(side.rows), np.bool_), value=True)
+    right = side.paint(np.zeros(mask.shape, np.bool_), value=True)
     return right, mask ^ right
 
 

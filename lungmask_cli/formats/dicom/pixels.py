@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
+from lungmask_cli.formats.checks import check_size
 from lungmask_cli.formats.dicom.header import find_spacing, header_warnings, require_radiograph
-from lungmask_cli.formats.limits import check_size
 from lungmask_cli.imaging.radiograph import Mask, Radiograph, Spacing, invert
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)

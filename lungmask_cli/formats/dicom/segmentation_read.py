@@ -13,6 +13,7 @@ import numpy as np
 
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
+from lungmask_cli.formats.checks import check_size
 from lungmask_cli.formats.dicom.header import find_spacing
 from lungmask_cli.formats.dicom.pixels import (
     SUBPROCESS_SYNTAXES,
@@ -21,7 +22,6 @@ from lungmask_cli.formats.dicom.pixels import (
     read_dataset,
     transfer_syntax,
 )
-from lungmask_cli.formats.limits import check_size
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask, Mask, Spacing
 
 _SEGMENTATION, _LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
