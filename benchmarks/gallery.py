@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from selenium import webdriver
 
-from lungmask_cli.formats.masks import read_mask
+from lungmask_cli.formats.masks import read_lung_mask
 from lungmask_cli.gallery.page import Card, Column, open_gallery
 from lungmask_cli.gallery.picture import OVER, UNDER, draw_errors
 
@@ -76,7 +76,7 @@ def real_cases(images: Path, preds: Path, truth: Path, count: int) -> Iterator[C
     for path in sorted(preds.iterdir())[:count]:
         with Image.open(images / path.name) as opened:
             image = np.asarray(opened.convert("L"), np.float32) / 255
-        yield path.stem, read_mask(path), read_mask(truth / path.name), image
+        yield path.stem, read_lung_mask(path).lungs, read_lung_mask(truth / path.name).lungs, image
 
 
 def write_gallery(path: Path, cases: Iterator[Case], side: int) -> int:

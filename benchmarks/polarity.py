@@ -1,14 +1,14 @@
-"""Fit the classifier of `lungmask_cli/imaging/polarity.py`, and measure it.
+"""Fit and evaluate the classifier of `lungmask_cli/imaging/polarity.py`.
 
     python benchmarks/polarity.py fit PREPARED [--seed 0]
     python benchmarks/polarity.py measure DATA ... [--split FILE.csv:COLUMN --part test]
 
-`fit` writes `lungmask_cli/imaging/polarity.json` from the `train` radiographs of a prepared set, each as it is and with
-ten random changes of position, shape, contrast and borders, by logistic regression; it prints how often the `val`
-radiographs are taken for inverted, as they are and changed.
+`fit` fits a logistic regression to the `train` radiographs of a prepared set, each unchanged and with ten random
+augmentations of position, shape, contrast and borders, and writes it to `lungmask_cli/imaging/polarity.json`. It prints
+the share of the `val` radiographs, unchanged and augmented, that are misclassified as inverted.
 
-`measure` inverts every second radiograph of data sets that `lungmask preprocess` accepts, and counts those whose
-polarity is then taken wrongly by `bones_are_dark`, which is what `segment` and `preprocess` use.
+`measure` inverts every second radiograph of data sets that `lungmask preprocess` accepts, and counts those that
+`has_dark_bones`, which `segment` and `preprocess` use, misclassifies.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from lungmask_cli.datasets.splits import resolve_split
 from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging import polarity
 from lungmask_cli.imaging.normalization import normalize
-from lungmask_cli.imaging.polarity import bones_are_dark, polarity_score, thumbnail
+from lungmask_cli.imaging.polarity import has_dark_bones, make_thumbnail, polarity_score
 
-PLACE = Path(polarity.__file__).with_name("polarity.json")
+WEIGHTS = Path(polarity.__file__).with_name("polarity.json")
 COPIES = 10
 WEIGHT_DECAY = 0.01
-CHANGES = AugmentationConfig(
+AUGMENTATION = AugmentationConfig(
     flip_probability=0.5,
     rotation_degrees=15,
     scale=0.25,
@@ -43,37 +43,38 @@ CHANGES = AugmentationConfig(
 )
 
 
-def thumbnails(prepared: PreparedSet, part: str, copies: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    from lungmask_cli.training.augmentation import augment  # these two import Keras, which measuring does not need
+def make_thumbnails(prepared: PreparedSet, part: str, copies: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    from lungmask_cli.training.augmentation import augment  # both import Keras, which `measure` does not need
     from lungmask_cli.training.batches import read_pair
 
-    seen = []
+    vectors = []
     for entry in prepared.of(part):
         pair = read_pair(prepared, entry)
-        seen.append(thumbnail(pair[0]))
-        seen += [thumbnail(augment(*pair, CHANGES, rng)[0]) for _ in range(copies)]
-    return np.array(seen)
+        vectors.append(make_thumbnail(pair[0]))
+        vectors += [make_thumbnail(augment(*pair, AUGMENTATION, rng)[0]) for _ in range(copies)]
+    return np.array(vectors)
 
 
-def fit_weights(seen: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Logistic regression without a bias, of thumbnails that all have bright bones: (count, 256) -> (256,)."""
+def fit_weights(thumbnails: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Logistic regression without a bias, from thumbnails that all have bright bones: (count, 256) -> (256,)."""
 
     def loss(weights: NDArray) -> tuple[float, NDArray]:
-        odds = seen @ weights
-        slope = -(seen / (1 + np.exp(odds))[:, None]).mean(0)
+        odds = thumbnails @ weights
+        slope = -(thumbnails / (1 + np.exp(odds))[:, None]).mean(0)
         return np.logaddexp(0, -odds).mean() + WEIGHT_DECAY / 2 * weights @ weights, slope + WEIGHT_DECAY * weights
 
-    return minimize(loss, np.zeros(seen.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
+    return minimize(loss, np.zeros(thumbnails.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
 
 
 def fit(folder: Path, seed: int) -> None:
     prepared = read_prepared(folder)
     rng = np.random.default_rng(seed)
-    weights = fit_weights(thumbnails(prepared, "train", COPIES, rng)).round(4)
+    weights = fit_weights(make_thumbnails(prepared, "train", COPIES, rng)).round(4)
     for copies in (0, COPIES):
-        scores = thumbnails(prepared, "val", copies, rng) @ weights
+        scores = make_thumbnails(prepared, "val", copies, rng) @ weights
         print(
-            f"val, {len(scores)} thumbnails, {copies} changed copies of each: {np.mean(scores < 0):.4f} wrong, ", end=""
+            f"val, {len(scores)} thumbnails, {copies} augmented copies of each: {np.mean(scores < 0):.4f} wrong, ",
+            end="",
         )
         print(f"least score {scores.min():.2f}, median {np.median(scores):.2f}")
     origins = sorted({entry.origin for entry in prepared.of("train")})
@@ -86,26 +87,26 @@ def fit(folder: Path, seed: int) -> None:
         "licence": "research and education, non-commercial, as the data",
         "weights": weights.tolist(),
     }
-    PLACE.write_text(json.dumps(manifest) + "\n", encoding="utf-8")
-    print(PLACE)
+    WEIGHTS.write_text(json.dumps(manifest) + "\n", encoding="utf-8")
+    print(WEIGHTS)
 
 
 def measure(folders: list[Path], split: str | None, part: str) -> None:
     pairs = find_pairs(*folders).pairs
     chosen = resolve_split([pair.id for pair in pairs], split, 0)[0] if split else {pair.id: part for pair in pairs}
     pairs = [pair for pair in pairs if chosen[pair.id] == part]
-    wrong, scores = [], []
+    errors, scores = [], []
     for number, pair in enumerate(pairs):
         image = normalize(read_radiograph(pair.image))
         inverted = number % 2 == 1
         image = 1 - image if inverted else image
         scores.append(polarity_score(image) * (-1 if inverted else 1))
-        if bones_are_dark(image) != inverted:
-            wrong.append(pair.id)
+        if has_dark_bones(image) != inverted:
+            errors.append(pair.id)
     print(
         f"{len(pairs)} radiographs of {', '.join(sorted({pair.origin for pair in pairs}))}, every second one inverted"
     )
-    print(f"wrong: {len(wrong)} ({len(wrong) / len(pairs):.2%}) {' '.join(wrong)}")
+    print(f"wrong: {len(errors)} ({len(errors) / len(pairs):.2%}) {' '.join(errors)}")
     print(f"scores for the right polarity: least {min(scores):.2f}, median {np.median(scores):.2f}")
 
 

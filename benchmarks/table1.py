@@ -39,7 +39,7 @@ from PIL import Image, ImageDraw
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.splits import resolve_split
 from lungmask_cli.files import csv_rows, csv_text, write_text
-from lungmask_cli.formats.masks import read_mask
+from lungmask_cli.formats.masks import read_lung_mask
 from lungmask_cli.gallery.picture import draw_errors
 from lungmask_cli.imaging.overlay import draw_overlay
 from lungmask_cli.imaging.radiograph import Mask
@@ -359,7 +359,7 @@ def draw_page(rows: Sequence[Measured], home: Path, options: argparse.Namespace,
 
 def draw_cell(image: str, masks: Path, home: Path, radiographs: bool) -> Image.Image:
     """On the radiograph the mask in blue and the truth in orange; without, missed lung in blue and added in orange."""
-    drawn, truth = (resized(read_mask(folder / f"{image}.png")) for folder in (masks, home / "truth"))
+    drawn, truth = (resized(read_lung_mask(folder / f"{image}.png").lungs) for folder in (masks, home / "truth"))
     if not radiographs:
         errors = Image.open(io.BytesIO(draw_errors(drawn, truth, None, CELL).overlay)).convert("RGBA")
         cell = Image.new("RGB", errors.size, "black")

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all; text, CSV and checksums."""
+"""Atomic writing of files and folders; text, JSON, CSV and checksums."""
 
 import csv
 import errno
@@ -16,17 +16,17 @@ from lungmask_cli.errors import UsageError
 from lungmask_cli.text import printable
 
 _SEPARATOR = "; "
-PARTIAL = ".partial-"  # how files begin that are being written
-# What spreadsheets take for the beginning of a formula.
+PARTIAL = ".partial-"  # the prefix of unfinished files
+# Spreadsheets take a cell for a formula if it begins so.
 _FORMULA = re.compile(r"[=+\-@]")
 _NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def check_writable(folder: Path) -> None:
-    """Make the folder if needed, and see whether files can be written there.
+    """Create the folder if it is missing, and check that files can be written to it.
 
     Raises:
-        UsageError: they cannot, or `folder` is a file.
+        UsageError: no file can be written to it, or `folder` is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is a file, not a folder", "Give the name of a folder with -o.")
@@ -42,9 +42,10 @@ def check_writable(folder: Path) -> None:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path in the folder of `path`, with its suffixes, that replaces `path` when the block succeeds.
+    """A temporary path with the suffixes of `path`; the file written to it replaces `path` when the block succeeds.
 
-    The folder is made if needed. When the block fails, nothing is left behind and an older file stays as it was.
+    The folder of `path` is created if it is missing. If the block fails, the temporary file is removed and an existing
+    file stays unchanged.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -56,17 +57,29 @@ def atomic_write(path: Path) -> Iterator[Path]:
     partial = Path(name)
     try:
         yield partial
-        partial.chmod(0o666 & ~_umask())  # mkstemp's files are readable by their owner alone
+        partial.chmod(0o666 & ~_umask())  # mkstemp lets only the owner read the file
         partial.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk names none
+        error.filename = error.filename or str(path)  # the error of a full disk names no file
         raise
     finally:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_write_folder(path: Path) -> Iterator[Path]:
+    """As `atomic_write`, for a folder: the block creates the folder at the temporary path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=path.parent) as temporary:
+        partial = Path(temporary) / "new"
+        yield partial
+        if path.exists():
+            path.rename(Path(temporary) / "old")
+        partial.rename(path)
+
+
 def write_text(path: Path, text: str) -> None:
-    """Text as UTF-8. A file that holds just this text already is left as it is."""
+    """Write text as UTF-8, unless the file holds the same text already."""
     try:
         if path.read_bytes() == text.encode("utf-8"):
             return
@@ -77,15 +90,15 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, document: object) -> None:
-    """The document as indented JSON in UTF-8."""
+    """Write the document as indented JSON in UTF-8."""
     write_text(path, json.dumps(document, indent=2) + "\n")
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """Rows as CSV with a header, one line each; None becomes an empty cell.
+    """The rows as CSV with a header, one line per row; None becomes an empty cell.
 
-    Tuples of texts are joined by `; `, as `split_cell` reads them. Text is made `printable`, and gets a leading
-    apostrophe where a spreadsheet would run it as a formula.
+    Tuples of texts are joined by `; `, and `split_cell` splits them again. Texts are made `printable`, and those that a
+    spreadsheet would run as a formula get a leading apostrophe.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -97,12 +110,12 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
 def csv_rows(lines: Iterable[str]) -> Iterator[dict[str, str]]:
     """The rows of `csv_text` by column, without the apostrophes."""
     for row in csv.DictReader(lines):
-        cells = ((name, value) for name, value in row.items() if name is not None)  # what is beyond the header
+        cells = ((name, value) for name, value in row.items() if name is not None)  # None: cells beyond the header
         yield {name: value[1:] if value and _is_guarded(value) else value for name, value in cells}
 
 
 def split_cell(cell: str) -> tuple[str, ...]:
-    """The texts that `csv_text` has joined in one cell."""
+    """The texts that `csv_text` joined in this cell."""
     return tuple(filter(None, cell.split(_SEPARATOR)))
 
 
@@ -112,9 +125,9 @@ def _cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = printable(value)
-    # A text that looks guarded already gets one more apostrophe, so that reading takes off what writing put on.
-    guarded = (_FORMULA.match(text) and not _NUMBER.fullmatch(text)) or _is_guarded(text)
-    return f"'{text}" if guarded else text
+    # A text that already looks guarded gets another apostrophe, because `csv_rows` removes one.
+    needs_guard = (_FORMULA.match(text) and not _NUMBER.fullmatch(text)) or _is_guarded(text)
+    return f"'{text}" if needs_guard else text
 
 
 def _is_guarded(text: str) -> bool:
@@ -128,15 +141,15 @@ def _umask() -> int:
 
 
 def hash_file_name(path: Path) -> str:
-    """What a file is called where its own name must not be written: the first 16 digits of its SHA-256.
+    """A pseudonym of the file, where its name must not be written: the first 16 digits of its SHA-256.
 
-    The sum is that of the content, because one of the name could be found by trying names.
+    The checksum is that of the content, because a checksum of the name could be reversed by trying names.
     """
     return file_sha256(path)[:16]
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file as hexadecimal text."""
+    """The SHA-256 of the file's content, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

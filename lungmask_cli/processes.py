@@ -1,4 +1,4 @@
-"""Work in several processes, none of which outlives its parent, or in several threads."""
+"""Parallel work in threads, or in processes that end with their parent."""
 
 import contextlib
 import ctypes
@@ -30,50 +30,50 @@ def available_cores() -> int:
 
 
 def map_in_processes(function: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -> Iterator[Result]:
-    """`function` of each task, in whatever order they are finished, in `jobs` fresh processes.
+    """The results of `function` for all tasks, in the order of completion, from `jobs` new processes.
 
-    Only a few tasks per process are in flight, so that memory does not depend on how many there are.
+    Only a few tasks per process are queued, so that memory does not depend on the number of tasks.
 
     Raises:
         UsageError: a process was killed.
     """
-    # Fresh processes: copies of one that has threads, such as those of a progress bar or of Keras, may hang.
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_start)
-    rest = iter(tasks)
+    # Spawned, because the forks of a process with threads, such as those of a progress bar or of Keras, may hang.
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_initialize)
+    remaining = iter(tasks)
     try:
-        waiting = {pool.submit(function, task) for task in islice(rest, _QUEUED_PER_PROCESS * jobs)}
-        while waiting:
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            waiting |= {pool.submit(function, task) for task in islice(rest, len(finished))}
+        queued = {pool.submit(function, task) for task in islice(remaining, _QUEUED_PER_PROCESS * jobs)}
+        while queued:
+            finished, queued = wait(queued, return_when=FIRST_COMPLETED)
+            queued |= {pool.submit(function, task) for task in islice(remaining, len(finished))}
             yield from (future.result() for future in finished)
         pool.shutdown()
     except BrokenProcessPool:
         raise UsageError(
-            "a process was killed, probably because memory ran out", "Run it again with fewer --jobs."
+            "a process was killed, probably because memory ran out", "Run the command again with fewer --jobs."
         ) from None
     finally:
         kill_pool(pool)
 
 
 def map_in_threads(function: Callable[[Task], Result], tasks: Iterable[Task], threads: int) -> Iterator[Result]:
-    """`function` of each task, in the order of the tasks, in so many threads.
+    """The results of `function` for all tasks, in the order of the tasks, from a pool of threads.
 
-    Only a few tasks are in flight, so that memory does not depend on how many there are. When the caller stops, those
-    in flight are waited for.
+    Only a few tasks are queued, so that memory does not depend on the number of tasks. When the caller stops, the
+    queued tasks are still finished.
     """
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Result]] = deque()
+        queued: deque[Future[Result]] = deque()
         for task in tasks:
-            waiting.append(pool.submit(function, task))
-            if len(waiting) >= _QUEUED_PER_THREAD * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            queued.append(pool.submit(function, task))
+            if len(queued) >= _QUEUED_PER_THREAD * threads:
+                yield queued.popleft().result()
+        while queued:
+            yield queued.popleft().result()
 
 
-def _start() -> None:
+def _initialize() -> None:
     exit_with_parent()
-    # Linux maps and clears the memory of each large array anew; to keep what was freed is faster.
+    # By default, malloc returns the memory of large arrays to Linux, which clears it for the next; reuse is faster.
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         for setting in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
@@ -81,23 +81,24 @@ def _start() -> None:
 
 
 def exit_with_parent() -> None:
-    """To be called first in a process that was started: it ignores interrupts, and ends when its parent does.
+    """Make this child process ignore interrupts and exit when its parent exits; to be called first in it.
 
-    An interrupt reaches all processes of a terminal, and the parent deals with it; a parent that is killed cannot.
+    An interrupt reaches all processes of a terminal and is handled by the parent. A killed parent cannot end its
+    children.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
 
 
-def _end_with(sentinel: int) -> None:
+def _exit_after(sentinel: int) -> None:
     wait_for_sentinel([sentinel])
     os._exit(1)
 
 
 def kill_pool(pool: ProcessPoolExecutor) -> None:
-    """End the pool's processes without waiting for what they do; a plain shutdown would, and may wait for ever."""
+    """Kill the pool's processes; a plain shutdown would wait for their tasks, perhaps forever."""
     for process in list((getattr(pool, "_processes", None) or {}).values()):
         process.kill()
     pool.shutdown(wait=False, cancel_futures=True)

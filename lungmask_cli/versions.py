@@ -5,7 +5,7 @@ from importlib import metadata
 
 
 def find_version(*names: str) -> str | None:
-    """The version of the first of these distributions that is installed; None if none is."""
+    """The version of the first installed one of these distributions; None if none is installed."""
     for name in names:
         try:
             return metadata.version(name)

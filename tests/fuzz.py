@@ -1,9 +1,8 @@
-"""Damaged files for the readers: python -m tests.fuzz [--count 5000] [--seed 0] [--keep FOLDER]
+"""Fuzz the readers with damaged files: python -m tests.fuzz [--count 5000] [--seed 0] [--keep FOLDER]
 
-Valid PNG, JPEG, TIFF, BMP, GIF, DICOM, NIfTI and .IMG files are damaged at random and read in a process of its own, as
-radiographs and as masks; its time and memory are watched. It is a finding when a file makes the process die, takes over
-5 seconds or over 1 GiB, or raises anything but an `ImageError` that names the file. Findings are kept in FOLDER, and
-make the exit code 1.
+Valid PNG, JPEG, TIFF, BMP, GIF, DICOM, NIfTI and .IMG files are damaged at random and read in a separate process, as
+radiographs and as masks. A file is a finding if it crashes the process, takes over 5 seconds or over 1 GiB, or raises
+anything but an `ImageError` that names the file. Findings are saved to FOLDER, and the exit code is then 1.
 """
 
 import argparse
@@ -48,7 +47,7 @@ from tests.phantoms import draw_phantom
 from tests.segmentations import LABEL_MAP, make_seg, segment
 
 MOST_SECONDS, MOST_BYTES = 5.0, 2**30
-HEADER = 600  # bytes, in which damage does most
+HEADER = 600  # bytes, in which damage has most effect
 SPECIAL = (b"\0" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\1\0\0", b"\0\0\1\0", b"\x80\0\0\0")
 
 Seed = tuple[str, bytes]
@@ -59,34 +58,34 @@ def seeds() -> list[Seed]:
     grey = (draw_phantom(48, 40).image * 255).astype(np.uint8)
     deep = grey.astype(np.uint16) * 257
     pictures = [Image.fromarray(grey), Image.fromarray(deep), Image.fromarray(grey).convert("RGB")]
-    found = [(".png", saved(picture, "PNG")) for picture in pictures]
-    found += [(".png", saved(pictures[0].convert(mode), "PNG")) for mode in ("1", "P", "RGBA", "LA")]
-    found += [(".tif", saved(picture, "TIFF")) for picture in pictures]
+    files = [(".png", encode_image(picture, "PNG")) for picture in pictures]
+    files += [(".png", encode_image(pictures[0].convert(mode), "PNG")) for mode in ("1", "P", "RGBA", "LA")]
+    files += [(".tif", encode_image(picture, "TIFF")) for picture in pictures]
     for compression in ("tiff_lzw", "packbits", "tiff_adobe_deflate"):
-        found.append((".tif", saved(pictures[0], "TIFF", compression=compression)))
+        files.append((".tif", encode_image(pictures[0], "TIFF", compression=compression)))
     for suffix, kind in ((".jpg", "JPEG"), (".bmp", "BMP"), (".gif", "GIF")):
-        found.append((suffix, saved(pictures[0], kind)))
-    found += [(".dcm", dicom) for dicom in dicom_seeds(deep // 16, pictures[0])]
-    return found + list(mask_seeds())
+        files.append((suffix, encode_image(pictures[0], kind)))
+    files += [(".dcm", dicom) for dicom in dicom_seeds(deep // 16, pictures[0])]
+    return files + list(mask_seeds())
 
 
 def mask_seeds() -> Iterator[Seed]:
     """Segmentations and NIfTI masks."""
     phantom = draw_phantom(24, 20)
     lungs = [segment(1, kind="3341006"), segment(2, kind="44029006")]
-    yield ".dcm", written(make_seg([phantom.right, phantom.left], lungs))
+    yield ".dcm", encode_dicom(make_seg([phantom.right, phantom.left], lungs))
     labels = (phantom.right + 2 * phantom.left).astype(np.uint8)
     label_map = make_seg([labels], lungs, **LABEL_MAP)
-    yield ".dcm", written(label_map)
+    yield ".dcm", encode_dicom(label_map)
     label_map.compress(JPEGLSLossless)
-    yield ".dcm", written(label_map)
+    yield ".dcm", encode_dicom(label_map)
     for kind in (np.uint8, np.float32):
         nifti = nibabel.Nifti1Image(labels.T.astype(kind), np.eye(4)).to_bytes()
         yield ".nii", nifti
         yield ".nii.gz", gzip.compress(nifti)
 
 
-def saved(picture: Image.Image, kind: str, **options: str) -> bytes:
+def encode_image(picture: Image.Image, kind: str, **options: str) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, kind, **options)
     return stream.getvalue()
@@ -95,21 +94,21 @@ def saved(picture: Image.Image, kind: str, **options: str) -> bytes:
 def dicom_seeds(stored: np.ndarray, picture: Image.Image) -> Iterator[bytes]:
     windowed = {"WindowCenter": 2000, "WindowWidth": 3000, "RescaleSlope": 2, "RescaleIntercept": -100}
     for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian):
-        yield written(make_dicom(stored, syntax=syntax, PixelPaddingValue=0, **windowed))
+        yield encode_dicom(make_dicom(stored, syntax=syntax, PixelPaddingValue=0, **windowed))
     for syntax in (RLELossless, JPEG2000Lossless, JPEGLSLossless):
         dataset = make_dicom(stored)
         dataset.compress(UID(syntax))
-        yield written(dataset)
+        yield encode_dicom(dataset)
     baseline = make_dicom(np.asarray(picture), syntax=JPEGBaseline8Bit)
-    baseline.PixelData = encapsulate([saved(picture, "JPEG")])
+    baseline.PixelData = encapsulate([encode_image(picture, "JPEG")])
     baseline["PixelData"].VR = "OB"
-    yield written(baseline)
+    yield encode_dicom(baseline)
     if lossless := get_testdata_file("JPGLosslessP14SV1_1s_1f_8b.dcm", read=True, download=False):
         lossless.Modality = "CR"
-        yield written(lossless)
+        yield encode_dicom(lossless)
 
 
-def written(dataset: FileDataset) -> bytes:
+def encode_dicom(dataset: FileDataset) -> bytes:
     stream = io.BytesIO()
     dataset.save_as(stream)
     return stream.getvalue()
@@ -123,31 +122,31 @@ def damage(content: bytes, other: bytes, rng: Generator) -> bytes:
 
 
 def damage_once(content: bytes, other: bytes, rng: Generator) -> bytes:
-    place, end = sorted(int(p) for p in rng.integers(0, len(content) + 1, 2))
-    near = place % HEADER
+    start, end = sorted(int(index) for index in rng.integers(0, len(content) + 1, 2))
+    near = start % HEADER
     special = SPECIAL[int(rng.integers(len(SPECIAL)))]
-    ways = [
-        flipped(content, len(content), rng),
-        flipped(content, HEADER, rng),
-        content[:place] + special + content[place + 4 :],
+    variants = [
+        replace_bytes(content, len(content), rng),
+        replace_bytes(content, HEADER, rng),
+        content[:start] + special + content[start + 4 :],
         content[:near] + special + content[near + 4 :],
-        content[:place],
-        content[:place] + content[end:],
-        content[:end] + content[place:],
-        content[:place] + other[place:],
+        content[:start],
+        content[:start] + content[end:],
+        content[:end] + content[start:],
+        content[:start] + other[start:],
     ]
-    return ways[int(rng.integers(len(ways)))]
+    return variants[int(rng.integers(len(variants)))]
 
 
-def flipped(content: bytes, within: int, rng: Generator) -> bytes:
-    changed = bytearray(content)
-    for place in rng.integers(0, min(len(changed), within), int(rng.integers(1, 17))):
-        changed[place] = int(rng.integers(256))
-    return bytes(changed)
+def replace_bytes(content: bytes, within: int, rng: Generator) -> bytes:
+    damaged = bytearray(content)
+    for index in rng.integers(0, min(len(damaged), within), int(rng.integers(1, 17))):
+        damaged[index] = int(rng.integers(256))
+    return bytes(damaged)
 
 
 def damaged_files(count: int, seed: int) -> Iterator[Seed]:
-    """`count` damaged files; each two-hundredth is an `.IMG`, which are large."""
+    """`count` damaged files; every two-hundredth is an `.IMG` file, because these are large."""
     known, rng = seeds(), np.random.default_rng(seed)
     for number in range(count):
         if number % 200 == 199:
@@ -156,18 +155,21 @@ def damaged_files(count: int, seed: int) -> Iterator[Seed]:
             continue
         suffix, content = known[number % len(known)]
         other = known[int(rng.integers(len(known)))][1]
-        shown = suffix if rng.random() < 0.95 else str(rng.choice([".png", ".dcm", ".tif", ".IMG", ""]))
-        yield shown, damage(content, other, rng)
+        name_suffix = suffix if rng.random() < 0.95 else str(rng.choice([".png", ".dcm", ".tif", ".IMG", ""]))
+        yield name_suffix, damage(content, other, rng)
 
 
 def read(path: Path) -> str:
-    """What came of it: `read`, `refused`, or the name of what was raised and should not have been."""
-    outcomes = {tried(path, lambda given: to_network_input(read_radiograph(given))), tried(path, read_lung_mask)}
-    bad = outcomes - {"read", "refused"}
-    return min(bad) if bad else min(outcomes)
+    """The outcome: `read`, `refused`, or the error that should not have been raised."""
+    outcomes = {
+        try_reader(path, lambda file: to_network_input(read_radiograph(file))),
+        try_reader(path, read_lung_mask),
+    }
+    findings = outcomes - {"read", "refused"}
+    return min(findings or outcomes)
 
 
-def tried(path: Path, reader: Callable[[Path], object]) -> str:
+def try_reader(path: Path, reader: Callable[[Path], object]) -> str:
     try:
         reader(path)
     except ImageError as error:
@@ -178,21 +180,21 @@ def tried(path: Path, reader: Callable[[Path], object]) -> str:
 
 
 def serve(connection: Connection) -> None:
-    """Read the files whose paths come; answer with what came of each, and the most memory taken so far."""
+    """Read each file whose path is received; send its outcome, and the peak memory so far in bytes."""
     while (path := connection.recv()) is not None:
         outcome = read(path)
         connection.send((outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
 
 
 class Reader:
-    """A process that reads, started anew after each finding."""
+    """A reading process."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs,))
+        self.connection, child = context.Pipe()
+        self.process = context.Process(target=serve, args=(child,))
         self.process.start()
-        theirs.close()
+        child.close()
 
     def try_file(self, path: Path) -> str:
         """`read`, `refused`, or the finding."""
@@ -219,7 +221,7 @@ class Reader:
 
 
 def warm_up(reader: Reader, folder: Path) -> None:
-    """Let the process import what it needs, so that this counts for no file."""
+    """Let the process import its modules, so that their time and memory are not counted."""
     for number, (suffix, content) in enumerate(seeds()):
         path = folder / f"valid{number}{suffix}"
         path.write_bytes(content)
@@ -228,7 +230,7 @@ def warm_up(reader: Reader, folder: Path) -> None:
 
 
 def fuzz(count: int, seed: int, keep: Path | None = None) -> tuple[Counter[str], list[str]]:
-    """How many files were read and refused, and a sentence for each finding."""
+    """The numbers of files read and refused, and a line per finding."""
     outcomes: Counter[str] = Counter()
     findings = []
     with tempfile.TemporaryDirectory() as temporary:

@@ -25,11 +25,11 @@ def draw_phantom(height: int = 128, width: int = 128, seed: int = 0) -> Phantom:
     """A bright body with two dark elliptic lungs, a brighter spine between them, and a little noise."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
-    middle, sink = 0.5 + rng.uniform(-0.04, 0.04), 0.5 + rng.uniform(-0.05, 0.05)
-    tall, broad = 0.3 + rng.uniform(-0.04, 0.04), 0.14 + rng.uniform(-0.02, 0.02)
+    middle, centre_row = 0.5 + rng.uniform(-0.04, 0.04), 0.5 + rng.uniform(-0.05, 0.05)
+    height_radius, width_radius = 0.3 + rng.uniform(-0.04, 0.04), 0.14 + rng.uniform(-0.02, 0.02)
 
     def lung(centre: float) -> NDArray[np.bool_]:
-        return ((y - sink) / tall) ** 2 + ((x - centre) / broad) ** 2 < 1
+        return ((y - centre_row) / height_radius) ** 2 + ((x - centre) / width_radius) ** 2 < 1
 
     right, left = lung(middle - 0.21), lung(middle + 0.21)
     body = ((y - 0.55) / 0.6) ** 2 + ((x - middle) / 0.48) ** 2 < 1

@@ -1,4 +1,4 @@
-"""DICOM segmentations made by hand, for tests; every text in them is a secret that must not get out."""
+"""Synthetic DICOM segmentations; every text in them is a secret that must not be quoted."""
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -13,10 +13,10 @@ LABEL_MAP = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.66.7", "SegmentationType": 
 
 
 def item(**elements):
-    made = Dataset()
+    dataset = Dataset()
     for name, value in elements.items():
-        setattr(made, name, value)
-    return made
+        setattr(dataset, name, value)
+    return dataset
 
 
 def code(value, **elements):
@@ -24,20 +24,20 @@ def code(value, **elements):
 
 
 def segment(number, label=SECRET, kind="113343008", **elements):
-    """A segment of that label; its type is a body organ, if nothing else is said."""
+    """A segment with that label; its type is a body organ by default."""
     return item(SegmentNumber=number, SegmentLabel=label, SegmentedPropertyTypeCodeSequence=code(kind), **elements)
 
 
-def of_segment(number):
+def segment_reference(number):
     return item(SegmentIdentificationSequence=Sequence([item(ReferencedSegmentNumber=number)]))
 
 
 def make_seg(frames, segments, numbers=None, **changes):
-    """A segmentation of frames (N, H, W): one bit a pixel, or one byte where they are fractions or a label map."""
+    """A segmentation of frames (N, H, W): one bit per pixel, or one byte for fractions and label maps."""
     frames = np.asarray(frames, np.uint8)
-    of_bytes = changes.get("SegmentationType", "BINARY") != "BINARY"
-    groups = [of_segment(number) for number in numbers or range(1, len(frames) + 1)]
-    known = {
+    is_byte = changes.get("SegmentationType", "BINARY") != "BINARY"
+    groups = [segment_reference(number) for number in numbers or range(1, len(frames) + 1)]
+    elements = {
         "SOPClassUID": SegmentationStorage,
         "Modality": "SEG",
         "PatientName": f"{SECRET}^JANE",
@@ -46,7 +46,7 @@ def make_seg(frames, segments, numbers=None, **changes):
         "NumberOfFrames": len(frames),
         "SegmentSequence": Sequence(segments),
         "PerFrameFunctionalGroupsSequence": Sequence(groups),
-        "PixelData": frames.tobytes() + b"\0" * (frames.size % 2) if of_bytes else pack_bits(frames),
+        "PixelData": frames.tobytes() + b"\0" * (frames.size % 2) if is_byte else pack_bits(frames),
     }
-    bits = {} if of_bytes else {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0}
-    return make_dicom(frames[0], **(known | bits | changes))
+    bits = {} if is_byte else {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0}
+    return make_dicom(frames[0], **(elements | bits | changes))

@@ -6,11 +6,11 @@ from lungmask_cli.files import atomic_write, write_text
 from lungmask_cli.formats.masks import MaskOptions, read_lung_mask
 from lungmask_cli.formats.png import write_labels, write_mask
 from lungmask_cli.imaging.overlay import draw_overlay
-from lungmask_cli.imaging.radiograph import RIGHT_LEFT
+from lungmask_cli.imaging.radiograph import DEFAULT_LABELS
 from tests.phantoms import draw_phantom
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_file(tmp_path):
     write_text(tmp_path / "a.txt", "old")
 
     def fail() -> None:
@@ -32,7 +32,7 @@ def test_masks_are_written_as_0_and_255(tmp_path):
         assert np.asarray(picture).tolist() == [[255, 0]]
 
 
-def test_labels_are_0_1_for_the_right_and_2_for_the_left_lung(tmp_path):
+def test_labels_are_1_for_the_right_and_2_for_the_left_lung(tmp_path):
     right, left = np.array([[True, False, False]]), np.array([[False, False, True]])
     write_labels(tmp_path / "new" / "m.png", right, left)
     with Image.open(tmp_path / "new" / "m.png") as picture:
@@ -50,11 +50,11 @@ def test_labels_are_read_back_as_two_lungs(tmp_path):
 
 
 @pytest.mark.parametrize("side", ["right", "left", "none"])
-def test_labels_of_one_lung_are_read_back_by_their_labels(tmp_path, side):
+def test_a_single_lung_is_read_back_with_given_labels(tmp_path, side):
     phantom = draw_phantom(40, 50)
     right, left = phantom.right & (side == "right"), phantom.left & (side == "left")
     write_labels(tmp_path / "m.png", right, left)
-    mask = read_lung_mask(tmp_path / "m.png", MaskOptions(labels=RIGHT_LEFT))
+    mask = read_lung_mask(tmp_path / "m.png", MaskOptions(labels=DEFAULT_LABELS))
     assert np.array_equal(mask.right, right)
     assert np.array_equal(mask.left, left)
 
@@ -62,7 +62,7 @@ def test_labels_of_one_lung_are_read_back_by_their_labels(tmp_path, side):
 def test_the_overlay_outlines_the_mask_and_leaves_the_rest_grey():
     mask = np.zeros((20, 20), bool)
     mask[5:15, 5:15] = True
-    drawn = np.asarray(draw_overlay(np.full((20, 20), 0.5, np.float32), mask))
-    assert tuple(drawn[5, 5]) == (64, 200, 255)
-    assert tuple(drawn[0, 0]) == (127, 127, 127)
-    assert drawn[10, 10, 2] > drawn[10, 10, 0]
+    overlay = np.asarray(draw_overlay(np.full((20, 20), 0.5, np.float32), mask))
+    assert tuple(overlay[5, 5]) == (64, 200, 255)
+    assert tuple(overlay[0, 0]) == (127, 127, 127)
+    assert overlay[10, 10, 2] > overlay[10, 10, 0]

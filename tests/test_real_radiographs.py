@@ -1,4 +1,4 @@
-"""The weights that ship on real radiographs, where these are at hand; figures for the docs come from benchmarks/."""
+"""The shipped weights on real radiographs, if available; the figures in the docs come from benchmarks/."""
 
 import csv
 import os
@@ -27,8 +27,8 @@ def test_the_lungs_of_the_demo_radiograph_are_where_lungs_are(lungmask, tmp_path
     assert not mask[:, int(0.49 * width) : int(0.51 * width)][height // 3 : height // 2].any()  # the spine
 
 
-@pytest.mark.skipif(not (DATA / "jsrt").is_dir(), reason="the JSRT radiographs are not at hand (set LUNGMASK_DATA)")
-def test_validation_radiographs_of_jsrt_are_drawn_well(lungmask, tmp_path):
+@pytest.mark.skipif(not (DATA / "jsrt").is_dir(), reason="the JSRT radiographs are not available (set LUNGMASK_DATA)")
+def test_validation_radiographs_of_jsrt_are_segmented_well(lungmask, tmp_path):
     rows = csv.DictReader((ROOT / "benchmarks" / "splits" / "jsrt_160_40_40.csv").open())
     names = [row["id"] for row in rows if row["split"] == "val"][:6]
     images = [DATA / "jsrt" / "images" / f"{name}.png" for name in names]

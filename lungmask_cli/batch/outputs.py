@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lungmask_cli.files import write_text
-from lungmask_cli.formats.coco import coco_image, join_coco
+from lungmask_cli.formats.coco import make_coco, merge_coco
 from lungmask_cli.formats.png import write_grey16, write_labels, write_mask, write_picture
 from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.overlay import draw_overlay
@@ -54,7 +54,7 @@ class Outputs:
                 shown = radiograph.inverted() if found.inverted else radiograph
                 write_picture(path, draw_overlay(normalize(shown), found.lungs, subject.truth))
             elif extra == CONTOURS:
-                write_text(path, json.dumps(coco_image(subject.name, found.right, found.left)))
+                write_text(path, json.dumps(make_coco(subject.name, found.right, found.left)))
             else:
                 from lungmask_cli.formats.dicom.segmentation_write import write_segmentation
 
@@ -67,7 +67,7 @@ class Outputs:
     def join_contours(self, masks: Iterable[Path]) -> None:
         """One COCO file of those of all these masks."""
         parts = (self.folder / CONTOURS / mask.with_suffix(EXTRAS[CONTOURS]) for mask in masks)
-        join_coco(parts, self.folder / f"{CONTOURS}.json")
+        merge_coco(parts, self.folder / f"{CONTOURS}.json")
 
 
 @dataclass(frozen=True)

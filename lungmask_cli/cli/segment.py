@@ -189,7 +189,7 @@ def _find_radiographs(inputs: list[Path], lists: list[Path], output: Path) -> li
             "Choose another -o folder, such as one below it.",
         )
     listed = [entry for file in lists for entry in read_list(file)]
-    images = list(dict([*find_images(inputs, outside=output), *listed]).items())
+    images = list(dict([*find_images(inputs, exclude=output), *listed]).items())
     if not images:
         raise UsageError(
             f"no radiographs in {', '.join(map(str, inputs))}",

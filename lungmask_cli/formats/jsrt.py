@@ -1,4 +1,4 @@
-"""JSRT's headless `.IMG` files."""
+"""JSRT's `.IMG` files, which have no header."""
 
 from pathlib import Path
 
@@ -6,23 +6,23 @@ import numpy as np
 
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
-from lungmask_cli.formats.limits import check_size
+from lungmask_cli.formats.checks import check_size
 from lungmask_cli.imaging.radiograph import Radiograph, Spacing
 
 SIDE = 2048
 SPACING = Spacing(0.175, 0.175, "JSRT")
-_LARGEST = 4095
+_MAX_VALUE = 4095
 _BYTES = SIDE * SIDE * 2
 
 
 def read_jsrt(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
-    """A JSRT radiograph: 2048 x 2048 uint16 of 12 bits, air bright in the file, 0.175 mm per pixel.
+    """A JSRT radiograph: 2048 x 2048 uint16 with 12 bits, air bright in the file, 0.175 mm per pixel.
 
-    JSRT writes the most significant byte first; copies in the other order are told by their values, which would
-    exceed 12 bits. Source: Shiraishi et al. 2000 (AJR 174:71) and the database's own readme.
+    JSRT files are big-endian. Little-endian copies are recognised by values that exceed 12 bits when read as
+    big-endian. Source: Shiraishi et al. 2000 (AJR 174:71) and the database's readme.
 
     Raises:
-        ImageError: the file has another size, or holds more than 12 bits in either byte order.
+        ImageError: the file has the wrong size, or values of more than 12 bits in either byte order.
     """
     size = path.stat().st_size
     if size != _BYTES:
@@ -32,14 +32,14 @@ def read_jsrt(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
         )
     check_size(path, SIDE, SIDE, max_pixels)
     stored = np.fromfile(path, dtype=">u2")
-    notes: tuple[str, ...] = ()
-    if stored.max() > _LARGEST:
+    warnings: tuple[str, ...] = ()
+    if stored.max() > _MAX_VALUE:
         stored = stored.view("<u2")
-        notes = ("its bytes are in the other order than JSRT's, least significant first",)
-    if stored.max() > _LARGEST:
+        warnings = ("its bytes are in the other order than JSRT's, least significant first",)
+    if stored.max() > _MAX_VALUE:
         raise ImageError(
-            f"{path}: holds values above {_LARGEST} in either byte order, but JSRT .IMG files have 12 bits",
-            "Is it another kind of .IMG file? Convert it to PNG first.",
+            f"{path}: holds values above {_MAX_VALUE} in either byte order, but JSRT .IMG files have 12 bits",
+            "It may be another kind of .IMG file; convert it to PNG first.",
         )
-    pixels = np.uint16(_LARGEST) - stored.reshape(SIDE, SIDE).astype(np.uint16)
-    return Radiograph(pixels, None, SPACING, notes)
+    pixels = np.uint16(_MAX_VALUE) - stored.reshape(SIDE, SIDE).astype(np.uint16)
+    return Radiograph(pixels, None, SPACING, warnings)

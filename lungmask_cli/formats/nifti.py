@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.formats.limits import check_size
+from lungmask_cli.formats.checks import check_size
 from lungmask_cli.imaging.radiograph import Spacing, make_spacing
 
 NIFTI_SUFFIXES = frozenset({".nii", ".nii.gz"})
@@ -19,14 +19,14 @@ _MM = {"meter": 1000.0, "micron": 0.001}
 
 
 def read_nifti(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[Any], Spacing | None]:
-    """The numbers (H, W) of a NIfTI file of one slice, and its pixel spacing.
+    """The values (H, W) of a NIfTI file of one slice, and its pixel spacing.
 
-    The first axis of the file runs along the columns, as ITK and ITK-SNAP write it; orientation is not looked at. The
-    spacing is None where it is exactly 1 x 1, which programs write for pictures whose spacing they do not know.
+    The first axis of the file is the column axis, as ITK and ITK-SNAP write it; the orientation is ignored. A spacing
+    of exactly 1 x 1 counts as unknown (None), because programs write it for images without a known spacing.
 
     Raises:
         UsageError: nibabel is not installed.
-        ImageError: the file is broken, too large, or holds more than one slice.
+        ImageError: the file is damaged, too large, or has more than one slice.
     """
     try:
         import nibabel
@@ -40,7 +40,7 @@ def read_nifti(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[Any], 
             shape = tuple(image.shape)
             if len(shape) < 2 or any(length > 1 for length in shape[2:]):
                 sizes = " x ".join(map(str, shape))
-                raise ImageError(f"{path}: is a volume of {sizes}", "Give masks of one radiograph each.")
+                raise ImageError(f"{path}: is a volume of {sizes}", "Give one two-dimensional mask per radiograph.")
             check_size(path, shape[0], shape[1], max_pixels)
             values = np.asanyarray(image.dataobj).reshape(shape[:2]).T
             unit = _MM.get(image.header.get_xyzt_units()[0], 1.0)
@@ -48,7 +48,9 @@ def read_nifti(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[Any], 
     except (ImageError, FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # damaged bytes make nibabel raise anything
-        raise ImageError(f"{path}: is not readable NIfTI ({type(error).__name__})", "Export it again.") from None
+        raise ImageError(
+            f"{path}: is not readable as NIfTI ({type(error).__name__})", "Export the file again."
+        ) from None
     if values.dtype.kind not in "biuf":
-        raise ImageError(f"{path}: holds colours or complex numbers", "Give masks of plain numbers.")
+        raise ImageError(f"{path}: holds colours or complex numbers", "Export the mask as integers or real numbers.")
     return values, None if (rows, columns) == _UNKNOWN else make_spacing(rows, columns, "NIfTI")

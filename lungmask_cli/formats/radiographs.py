@@ -1,10 +1,11 @@
-"""One reader for every kind of radiograph file."""
+"""Read radiographs of every supported format."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
+from lungmask_cli.formats.checks import file_errors
 from lungmask_cli.formats.dicom.pixels import is_dicom, read_dicom, read_dicom_spacing
 from lungmask_cli.formats.jsrt import SIDE, SPACING, read_jsrt
 from lungmask_cli.formats.raster import read_raster
@@ -17,44 +18,39 @@ _LARGEST_VALUE = 1e30
 
 
 def read_radiograph(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
-    """The radiograph in `path`: DICOM by content, JSRT's `.IMG` by suffix, else a picture.
+    """The radiograph in `path`: JSRT by the suffix `.IMG`, DICOM by suffix or content, else a raster image.
 
     Raises:
-        ImageError: the file cannot be read or is not a radiograph; the message names it and says why.
+        ImageError: the file cannot be read or is not a radiograph; the message names the file and the reason.
     """
     try:
-        radiograph = _reader(path)(path, max_pixels)
+        with file_errors(path):
+            radiograph = _select_reader(path)(path, max_pixels)
     except ImageError:
         raise
-    except OSError as error:
-        raise ImageError(
-            f"{path}: cannot be read: {error.strerror or error}", "Check the file and its permissions."
-        ) from error
-    except Exception as error:  # damaged bytes make decoders raise anything; none of it may end a batch
+    except Exception as error:  # decoders may raise anything on damaged data, and a batch must not end
         raise ImageError(
             f"{path}: cannot be decoded ({type(error).__name__})", "Copy or export the file again."
         ) from error
     least, largest = radiograph.pixels.min(), radiograph.pixels.max()
-    if not (least > -_LARGEST_VALUE and largest < _LARGEST_VALUE):  # false for what is not a number, too
-        raise ImageError(f"{path}: holds values that are no numbers", "Export the file again, as whole numbers.")
+    if not (least > -_LARGEST_VALUE and largest < _LARGEST_VALUE):  # also false for NaN
+        raise ImageError(f"{path}: holds values that are not finite numbers", "Export the file again, as integers.")
     return radiograph
 
 
 def read_spacing(path: Path) -> tuple[tuple[int, int] | None, Spacing | None]:
-    """Height and width, and the pixel spacing, without reading the pixels; None where they are unknown.
+    """Height and width, and the pixel spacing, from the header alone; None where they are unknown.
 
     Raises:
         ImageError: the file cannot be read.
     """
-    try:
+    with file_errors(path):
         if path.suffix.lower() == ".img":
             return (SIDE, SIDE), SPACING
-        return read_dicom_spacing(path) if _reader(path) is read_dicom else (None, None)
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from error
+        return read_dicom_spacing(path) if _select_reader(path) is read_dicom else (None, None)
 
 
-def _reader(path: Path) -> Callable[[Path, int], Radiograph]:
+def _select_reader(path: Path) -> Callable[[Path, int], Radiograph]:
     suffix = path.suffix.lower()
     if suffix == ".img":
         return read_jsrt

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lungmask_cli.formats.png import GREY_PNG
+from lungmask_cli.imaging.morphology import erode
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 
 Colour = tuple[int, int, int]
@@ -122,14 +123,13 @@ def _block_starts(size: int, blocks: int) -> NDArray[np.intp]:
 
 def _inner(classes: NDArray[np.uint8]) -> Mask:
     """Agreement that lies within the truth, away from its outline."""
-    truth = np.pad((classes == _AGREED) | (classes == _MISSED), 1)
-    within = truth[:-2, 1:-1] & truth[2:, 1:-1] & truth[1:-1, :-2] & truth[1:-1, 2:]
-    inner: Mask = within & (classes == _AGREED)
-    return inner
+    agreed = classes == _AGREED
+    return erode(agreed | (classes == _MISSED)) & agreed
 
 
 def _contours(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The classes (H, W) at pixels that touch another class or the edge of the image, and 0 elsewhere."""
+    # Not `outline`: where the two lungs touch, each has its contour.
     around = np.pad(classes, 1)
     inner = (around[:-2, 1:-1] == classes) & (around[2:, 1:-1] == classes)
     inner &= (around[1:-1, :-2] == classes) & (around[1:-1, 2:] == classes)

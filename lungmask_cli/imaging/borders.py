@@ -1,17 +1,18 @@
-"""What is no picture: pages, collimation and the black beside a radiograph."""
+"""Uniform borders of an image: the page, the collimation and the black margin beside a radiograph."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lungmask_cli.imaging.morphology import Box
 from lungmask_cli.imaging.radiograph import FloatImage
 
-_UNIFORM = 0.04
+_UNIFORM_RANGE = 0.04
 
 
-def find_content(image: FloatImage) -> tuple[slice, slice]:
-    """The rows and columns of (H, W) in [0, 1] within those at its edges that are nearly of one value.
+def find_exposed_area(image: FloatImage) -> Box:
+    """The rows and columns of (H, W) in [0, 1] that remain after nearly uniform ones are trimmed from the edges.
 
-    Never less than a third of a side is left. Meant for small copies, of about 128 pixels.
+    At least a third of each side remains. Meant for small copies of about 128 x 128 pixels.
     """
     starts, ends = [0, 0], list(image.shape)
     trimmed = True
@@ -30,5 +31,5 @@ def find_content(image: FloatImage) -> tuple[slice, slice]:
 
 
 def _is_uniform(line: NDArray[np.float32]) -> bool:
-    low, high = np.percentile(line, (3, 97))  # a label may lie on the border
-    return bool(high - low < _UNIFORM)
+    low, high = np.percentile(line, (3, 97))  # percentiles, because a border may hold a label
+    return bool(high - low < _UNIFORM_RANGE)

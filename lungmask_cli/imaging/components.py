@@ -1,6 +1,6 @@
-"""Masks as runs of pixels along rows, by which connected parts are found without a look at each pixel."""
+"""Connected components of masks, from the runs of pixels along their rows, which are fewer than the pixels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,16 @@ from lungmask_cli.imaging.radiograph import Mask
 
 Integers = NDArray[np.int64]
 
-_SMALLEST_SHARE = 0.1
+# Components below this share of the largest component's area are specks, not lungs.
+SPECK_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Runs:
-    """The runs of a mask (H, W), from the upper left to the lower right.
+class PixelRuns:
+    """The horizontal runs of a mask (H, W), ordered by row and column.
 
     Args:
-        rows: the row of each.
+        rows: the row of each run.
         starts: its first column.
         ends: the column after its last.
         width: W.
@@ -30,38 +31,53 @@ class Runs:
     ends: Integers
     width: int
 
-    def labels(self, diagonally: bool) -> tuple[int, Integers]:
-        """How many connected parts there are, and the number of that of each run.
+    @property
+    def lengths(self) -> Integers:
+        """The number of pixels of each run."""
+        return self.ends - self.starts
+
+    def select(self, selected: NDArray[np.bool_]) -> "PixelRuns":
+        """The selected runs alone."""
+        return replace(self, rows=self.rows[selected], starts=self.starts[selected], ends=self.ends[selected])
+
+    def mirror(self) -> "PixelRuns":
+        """The runs of the mask with image left and right exchanged."""
+        order = np.lexsort((-self.starts, self.rows))
+        starts, ends = self.width - self.ends[order], self.width - self.starts[order]
+        return replace(self, rows=self.rows[order], starts=starts, ends=ends)
+
+    def label(self, diagonally: bool) -> tuple[int, Integers]:
+        """The number of connected components, and the label of each run's component, from 0.
 
         Args:
-            diagonally: pixels that share a corner are connected (8 neighbours), not only those that share a side.
+            diagonally: pixels that share a corner are connected (8 neighbours), not only those that share a side (4).
         """
         if not len(self.rows):
             return 0, np.zeros(0, np.int64)
-        above, below = self._neighbours(int(diagonally))
+        above, below = self._find_contacts(int(diagonally))
         graph = coo_array((np.ones(len(above), np.bool_), (above, below)), shape=(len(self.rows),) * 2)
         count, labels = connected_components(graph, directed=False)
         return int(count), labels.astype(np.int64)
 
     def areas(self, labels: Integers) -> Integers:
-        """The pixels of each part."""
-        return np.bincount(labels, self.ends - self.starts).astype(np.int64)
+        """The number of pixels of each component."""
+        return np.bincount(labels, self.lengths).astype(np.int64)
 
-    def centres(self, labels: Integers) -> NDArray[np.float64]:
-        """The mean column of each part, from 0 at the left edge to the width at the right one."""
-        areas = self.ends - self.starts
-        centres: NDArray[np.float64] = np.bincount(labels, areas * (self.starts + self.ends) / 2) / self.areas(labels)
-        return centres
+    def centroids(self, labels: Integers) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Row and column of each component's centroid, in pixels from the upper and left edge of the image."""
+        doubled = (self.lengths * (2 * self.rows + 1), self.lengths * (self.starts + self.ends))
+        rows, columns = (np.bincount(labels, moments) / (2 * self.areas(labels)) for moments in doubled)
+        return rows, columns
 
-    def paint(self, mask: Mask, chosen: NDArray[np.bool_], value: bool) -> Mask:
-        """A copy of the mask with the chosen runs set to `value`."""
+    def paint(self, mask: Mask, value: bool) -> Mask:
+        """A copy of the mask (H, W) with the pixels of the runs set to `value`."""
         painted = mask.copy()
-        for row, start, end in zip(self.rows[chosen], self.starts[chosen], self.ends[chosen], strict=True):
+        for row, start, end in zip(self.rows, self.starts, self.ends, strict=True):
             painted[row, start:end] = value
         return painted
 
-    def _neighbours(self, reach: int) -> tuple[Integers, Integers]:
-        """Every pair of a run and one that it touches in the next row."""
+    def _find_contacts(self, reach: int) -> tuple[Integers, Integers]:
+        """Every pair of a run and one in the next row that touches it; with `reach` 1, a corner is enough."""
         step = self.width + 2  # so that no run reaches into another row
         first = np.searchsorted(self.rows * step + self.ends, (self.rows + 1) * step + self.starts - reach, "right")
         beyond = np.searchsorted(self.rows * step + self.starts, (self.rows + 1) * step + self.ends + reach, "left")
@@ -71,47 +87,50 @@ class Runs:
         return above, np.repeat(first, counts) + within
 
 
-def find_runs(mask: Mask) -> Runs:
-    """The runs of what is true in (H, W)."""
+def encode_runs(mask: Mask) -> PixelRuns:
+    """The runs of the true pixels of (H, W)."""
     flat, width = mask.ravel(), mask.shape[1]
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     outer = np.array([0, flat.size])[flat[[0, -1]]]
-    around = (
-        np.flatnonzero(mask[:-1, -1] & mask[1:, 0]) + 1
-    ) * width  # where one row ends with a run and the next begins
-    edges = np.sort(np.concatenate([outer, changes, around, around]))
+    # Where one row ends with a run and the next begins with one, the flat mask does not change.
+    wrapped = (np.flatnonzero(mask[:-1, -1] & mask[1:, 0]) + 1) * width
+    edges = np.sort(np.concatenate([outer, changes, wrapped, wrapped]))
     rows = edges[::2] // width
-    return Runs(rows, edges[::2] - rows * width, edges[1::2] - rows * width, width)
+    return PixelRuns(rows, edges[::2] - rows * width, edges[1::2] - rows * width, width)
+
+
+def count_components(mask: Mask) -> int:
+    """The number of 8-connected components of the mask (H, W)."""
+    return encode_runs(mask).label(diagonally=True)[0]
 
 
 def fill_holes(mask: Mask) -> Mask:
-    """The mask and every 4-connected part of the background that does not reach the image's edge."""
-    runs = find_runs(~mask)
-    count, labels = runs.labels(diagonally=False)
+    """The mask with its holes: the 4-connected components of the background that do not reach the image's edge."""
+    runs = encode_runs(~mask)
+    count, labels = runs.label(diagonally=False)
     outside = np.zeros(count, np.bool_)
     at_edge = (runs.rows == 0) | (runs.rows == len(mask) - 1) | (runs.starts == 0) | (runs.ends == mask.shape[1])
     outside[labels[at_edge]] = True
-    return runs.paint(mask, ~outside[labels], value=True)
+    return runs.select(~outside[labels]).paint(mask, value=True)
 
 
 def clean(mask: Mask, most: int | None = 2) -> Mask:
-    """The mask (H, W) with its holes filled and only its two largest parts kept.
+    """The mask (H, W) with its holes filled and only its `most` largest 8-connected components kept.
 
-    Of more than two, those near the middle column count as larger than those at the sides, such as the air beside the
-    arms, of which only as much of the area counts as they are near. Parts with under a tenth of the largest one's area
-    are dropped: they are specks, not lungs. Parts are 8-connected.
+    Components are ranked by area, weighted by how near they are to the middle column, because the air beside the arms
+    may be segmented, too. Components with less than a tenth of the largest area are removed as specks.
 
     Args:
-        mask: what was drawn.
-        most: how many parts are kept; None for all that are no specks.
+        mask: the predicted mask.
+        most: how many components are kept; None for all but specks.
     """
     filled = fill_holes(mask)
-    runs = find_runs(filled)
-    count, labels = runs.labels(diagonally=True)
+    runs = encode_runs(filled)
+    count, labels = runs.label(diagonally=True)
     if count < 2:
         return filled
     areas = runs.areas(labels)
-    near = 1 - np.abs(2 * runs.centres(labels) / mask.shape[1] - 1)
-    largest = np.argsort(areas * near)[::-1][:most]
-    kept = [label for label in largest if areas[label] >= _SMALLEST_SHARE * areas.max()]
-    return runs.paint(filled, ~np.isin(labels, kept), value=False)
+    nearness = 1 - np.abs(2 * runs.centroids(labels)[1] / mask.shape[1] - 1)
+    largest = np.argsort(areas * nearness)[::-1][:most]
+    kept = [label for label in largest if areas[label] >= SPECK_SHARE * areas.max()]
+    return runs.select(~np.isin(labels, kept)).paint(filled, value=False)

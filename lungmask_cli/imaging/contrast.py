@@ -1,4 +1,4 @@
-"""Contrast normalisation of what a network sees, for those that were published with one."""
+"""Contrast normalisation of a network's input, for networks that were published with one."""
 
 import numpy as np
 
@@ -10,13 +10,13 @@ _CLIP_LIMIT = 0.02
 
 
 def enhance(image: FloatImage, contrast: str) -> FloatImage:
-    """The image (H, W) in [0, 1] with that contrast: `clahe`, or `none` for itself.
+    """The image (H, W) in [0, 1] after contrast normalisation: `clahe`, or `none` to return it unchanged.
 
-    CLAHE is the contrast-limited adaptive histogram equalisation of Zuiderveld 1994 (Graphics Gems IV, VIII.5) in tiles
-    of an eighth of each side, by scikit-image.
+    CLAHE is contrast-limited adaptive histogram equalisation (Zuiderveld 1994, Graphics Gems IV, VIII.5), computed by
+    scikit-image in tiles of an eighth of each side.
 
     Raises:
-        UsageError: scikit-image is missing.
+        UsageError: scikit-image is not installed.
     """
     if contrast != CLAHE:
         return image
@@ -26,6 +26,6 @@ def enhance(image: FloatImage, contrast: str) -> FloatImage:
         raise UsageError(
             "the contrast normalisation clahe needs scikit-image", 'Install it: pip install "lungmask-cli[clahe]"'
         ) from error
-    if image.max() <= image.min():  # it would divide by the range
+    if image.max() <= image.min():  # equalize_adapthist would divide by zero
         return image
     return np.asarray(equalize_adapthist(image, clip_limit=_CLIP_LIMIT), np.float32)

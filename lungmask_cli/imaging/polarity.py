@@ -1,7 +1,7 @@
-"""Radiographs whose file lies about their polarity: bones dark although the header, or nothing, says bright.
+"""Detection and correction of inverted radiographs: bones are dark although the file does not say so.
 
-A linear classifier on a thumbnail. Its weights have no bias and the thumbnail no mean, so that the two polarities of an
-image have scores of the same size and opposite sign. `benchmarks/polarity.py` fits and measures it.
+The detector is a linear classifier of a thumbnail. Its weights have no bias and the thumbnail has mean 0, so that an
+image and its inverse have scores of equal size and opposite sign. `benchmarks/polarity.py` fits and evaluates it.
 """
 
 import functools
@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lungmask_cli.imaging.borders import find_content
+from lungmask_cli.imaging.borders import find_exposed_area
 from lungmask_cli.imaging.geometry import Letterbox, resize
 from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.radiograph import FloatImage, Radiograph
 
 DARK_BONES = "bones were dark and were made bright"
-THUMBNAIL_SIDE = 16
-# The file is believed unless the odds are above e^2 = 7.4 to 1 against it: most files tell the truth.
+_SIDE = 16
+# The image is inverted only if the odds are above e^2 = 7.4 to 1, because the polarity of most files is correct.
 _LEAST_EVIDENCE = 2.0
-_SEARCHED_SIDE = 128
+_BORDER_SEARCH_SIDE = 128
 
 
 def to_network_input(
@@ -30,39 +30,39 @@ def to_network_input(
     """The radiograph as input for a network, (H, W) float32 in [0, 1] with bright bones, and whether it was inverted.
 
     Args:
-        radiograph: as a reader gave it.
-        correct: make bones bright where they are not; else the file is believed.
+        radiograph: as a reader returns it.
+        correct: invert the image if its bones are dark; else keep the polarity of the file.
         shape: height and width to resize it to; None keeps its own.
     """
     image = normalize(radiograph, shape)
-    if not correct or not bones_are_dark(image):
+    if not correct or not has_dark_bones(image):
         return image, False
     return normalize(radiograph.inverted(), shape), True
 
 
-def bones_are_dark(image: FloatImage) -> bool:
-    """Whether the image (H, W) in [0, 1] is surely inverted."""
+def has_dark_bones(image: FloatImage) -> bool:
+    """Whether the classifier is certain that the image (H, W) in [0, 1] is inverted."""
     return polarity_score(image) < -_LEAST_EVIDENCE
 
 
 def polarity_score(image: FloatImage) -> float:
-    """The logarithm of the odds that bones are bright in the image (H, W) in [0, 1]: negative where they are dark."""
-    return float(_weights() @ thumbnail(image))
+    """The log odds that bones are bright in the image (H, W) in [0, 1]: negative where they are dark."""
+    return float(_load_weights() @ make_thumbnail(image))
 
 
-def thumbnail(image: FloatImage) -> NDArray[np.float32]:
-    """What the classifier sees: (256,), the 16 x 16 picture within uniform borders, of mean 0 and standard deviation 1.
+def make_thumbnail(image: FloatImage) -> NDArray[np.float32]:
+    """The classifier's input, (256,): the exposed area of the image at 16 x 16 pixels, mean 0, standard deviation 1.
 
-    Collimation and the black beside a picture say nothing: they are black in either polarity.
+    Collimation and black margins are left out, because they are black in either polarity.
     """
-    content = Letterbox(image.shape[0], image.shape[1], _SEARCHED_SIDE).content
+    content = Letterbox(image.shape[0], image.shape[1], _BORDER_SEARCH_SIDE).content
     small = resize(image, *content)
-    seen = resize(small[find_content(small)], THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel()
-    seen = seen - seen.mean()
-    return seen / (seen.std() + np.float32(1e-3))
+    thumbnail = resize(small[find_exposed_area(small)], _SIDE, _SIDE).ravel()
+    thumbnail = thumbnail - thumbnail.mean()
+    return thumbnail / (thumbnail.std() + np.float32(1e-3))
 
 
 @functools.cache
-def _weights() -> NDArray[np.float32]:
+def _load_weights() -> NDArray[np.float32]:
     fitted: dict[str, Any] = json.loads(files(__package__).joinpath("polarity.json").read_text(encoding="utf-8"))
     return np.array(fitted["weights"], np.float32)

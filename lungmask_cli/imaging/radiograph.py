@@ -1,4 +1,4 @@
-"""The radiograph as every reader hands it on, and how readers are told what to accept."""
+"""The types that readers return: radiographs, lung masks and pixel spacings."""
 
 import math
 from dataclasses import dataclass, replace
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 FloatImage = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 LUNGS, RIGHT, LEFT = "lungs", "right_lung", "left_lung"
-RIGHT_LEFT = (1, 2)  # the labels that are known without being told
+DEFAULT_LABELS = (1, 2)  # of the right and of the left lung, in label images
 
 
 @dataclass(frozen=True)
 class Spacing:
-    """The distance between neighbouring rows and between neighbouring columns of pixels in mm.
+    """The distance in mm between neighbouring rows and between neighbouring columns of pixels.
 
-    `source` names the element, flag or file format that it was read from, such as `PixelSpacing`.
+    `source` names the DICOM element, flag or file format that it was read from, such as `PixelSpacing`.
     """
 
     row_mm: float
@@ -44,10 +44,10 @@ class Radiograph:
     """One frontal chest radiograph.
 
     Args:
-        pixels: (H, W) whole or float32 numbers in any linear unit, bones bright and air dark, as far as the file tells.
+        pixels: (H, W) integers or float32 in any linear unit; bones are bright if the polarity of the file is correct.
         valid: (H, W) bool, False where the detector recorded nothing (DICOM padding); None if all is valid.
         spacing: of the pixels; None if unknown.
-        warnings: a sentence for each thing that a user should know about this file; no text from within the file.
+        warnings: one sentence for each problem of the file; none quotes text from the file.
     """
 
     pixels: NDArray[Any]
@@ -61,21 +61,21 @@ class Radiograph:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     def inverted(self) -> "Radiograph":
-        """The same radiograph with dark and bright exchanged."""
+        """The same radiograph with inverted pixel values."""
         return replace(self, pixels=invert(self.pixels))
 
 
 @dataclass(frozen=True)
 class LungMask:
-    """The lungs of one radiograph, as a file or a hand drew them.
+    """The lungs of one radiograph, from a mask file or a segmentation.
 
     Args:
         lungs: (H, W) bool, both lungs.
-        right: the patient's right lung alone, (H, W) bool; None where the file does not tell.
-        left: the patient's left lung alone; None where `right` is.
+        right: the patient's right lung, (H, W) bool; None if the file does not separate the lungs.
+        left: the patient's left lung; None where `right` is None.
         spacing: of the pixels; None if unknown.
-        labelled: the lungs were told apart by the labels 1 and 2, or others that were asked for.
-        maybe_labelled: the file holds no number but 0 and 1, which would be labels if its neighbours have 2 as well.
+        labelled: the lungs were separated by the labels 1 and 2, or by those of `MaskOptions`.
+        maybe_labelled: the file holds only 0 and 1, which are labels if other files of the folder hold 2 as well.
     """
 
     lungs: Mask
@@ -92,12 +92,12 @@ class LungMask:
 
 
 def invert(pixels: NDArray[Any]) -> NDArray[Any]:
-    """The numbers with dark and bright exchanged: the largest minus each, in a type that has room for it."""
+    """The largest pixel value minus each pixel value, in a type that can hold the difference."""
     if pixels.dtype.kind == "i":
         pixels = pixels.astype(np.int64)
     return pixels.max() - pixels
 
 
 def format_size(image: NDArray[Any]) -> str:
-    """Width x height of an (H, W) array, as people write it."""
+    """The size of an (H, W) array as text: width x height."""
     return f"{image.shape[1]} x {image.shape[0]}"

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lungmask_cli.imaging.geometry import Letterbox, nearest, resize
+from lungmask_cli.imaging.geometry import Letterbox, resize, resize_nearest
+from lungmask_cli.imaging.morphology import Box, bounding_box, outline
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 from lungmask_cli.inference.two_pass import Prediction
 from lungmask_cli.models.network import THRESHOLD
@@ -61,8 +62,7 @@ class View:
     @functools.cached_property
     def boundary(self) -> Mask:
         """The pixels of the lungs that have one of their four neighbours outside."""
-        inner: Mask = self.lungs & ~ndimage.binary_erosion(self.lungs)
-        return inner
+        return outline(self.lungs)
 
     @property
     def confidence(self) -> float:
@@ -77,26 +77,23 @@ class View:
         return values
 
     @functools.cached_property
-    def box(self) -> tuple[slice, slice]:
+    def box(self) -> Box:
         """The rows and columns that the lungs cover; there must be some."""
-        rows, columns = (np.flatnonzero(self.lungs.any(axis)) for axis in (1, 0))
-        return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+        return bounding_box(self.lungs)
 
 
 def look_at(prediction: Prediction, right: Mask, left: Mask) -> View:
     """The prediction with the mask of its lungs, (H, W) bool each, in the square of the grid."""
     box = Letterbox(prediction.box.height, prediction.box.width, GRID)
-    (rows, columns), (top, first) = box.content, box.offset
-    content = slice(top, top + rows), slice(first, first + columns)
 
     def small(mask: Mask) -> Mask:
         # The nearest pixel is found hundreds of times faster than a mean, and as good for what is counted here.
         square = np.zeros((GRID, GRID), np.bool_)
-        square[content] = nearest(mask, rows, columns)
+        square[box.region] = resize_nearest(mask, *box.content)
         return square
 
     looks, searches = (tuple(look.at(GRID) for look in drawn) for drawn in (prediction.looks, prediction.searches))
-    return View(resize(prediction.seen, GRID, GRID), looks, searches, small(right), small(left), content)
+    return View(resize(prediction.seen, GRID, GRID), looks, searches, small(right), small(left), box.region)
 
 
 @dataclass(frozen=True)

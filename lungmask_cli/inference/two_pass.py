@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lungmask_cli.imaging.borders import find_content
+from lungmask_cli.imaging.borders import find_exposed_area
 from lungmask_cli.imaging.components import clean
 from lungmask_cli.imaging.geometry import MIN_WIDTH, WHOLE, ZOOM_MARGIN, Letterbox, Window, resize
+from lungmask_cli.imaging.morphology import bounding_box
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 from lungmask_cli.models.network import THRESHOLD, Network, predict_one
 
@@ -31,7 +32,7 @@ class Look:
 
     def at(self, size: int) -> FloatImage:
         """The drawing where it was seen, in the square of (size, size); 0 where it saw nothing."""
-        return self.window.put_back(self.drawn, size)
+        return self.window.paste(self.drawn, size)
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _box(networks: Sequence[Network], height: int, width: int) -> Letterbox:
 def _search(network: Network, square: FloatImage) -> tuple[Look, Window]:
     """A drawing of the whole picture, and where the lungs are by it."""
     picture = _picture(square)
-    drawn = predict_one(network, picture.cut(square, network.localization_size))
+    drawn = predict_one(network, picture.crop(square, network.localization_size))
     lungs = _both_lungs(drawn)
     return Look(picture, drawn), lungs.within(picture) if lungs else picture
 
@@ -110,34 +111,36 @@ def _looks(network: Network, square: FloatImage, window: Window, augment: bool) 
     yield _look(network, square, window)
     if augment:
         for margin in _MORE_MARGINS:
-            yield _look(network, square, window.widened(margin - ZOOM_MARGIN))
+            yield _look(network, square, window.widen(margin - ZOOM_MARGIN))
     if augment and network.flips:
         mirrored = np.ascontiguousarray(square[:, ::-1])
-        yield Look(window, _look(network, mirrored, window.mirrored()).drawn[:, ::-1])
+        yield Look(window, _look(network, mirrored, window.mirror()).drawn[:, ::-1])
 
 
 def _look(network: Network, square: FloatImage, window: Window) -> Look:
-    return Look(window, predict_one(network, window.cut(square, network.image_size)))
+    return Look(window, predict_one(network, window.crop(square, network.image_size)))
 
 
 def _picture(square: FloatImage) -> Window:
     """Where there is a picture and not the page, the collimation or the black beside it."""
     small = resize(square, _SEARCHED_SIDE, _SEARCHED_SIDE)
     picture = np.zeros(small.shape, np.bool_)
-    picture[find_content(small)] = True
+    picture[find_exposed_area(small)] = True
     return Window.around(picture, margin=0)
 
 
 def _both_lungs(drawn: FloatImage) -> Window | None:
     """Where to look closely; None where that would cut off a lung that was not found."""
     lungs = clean(drawn > THRESHOLD, most=None)  # the largest parts need not be the lungs
-    rows, columns = (np.flatnonzero(lungs.any(axis)) for axis in (1, 0))
-    if not rows.size or np.ptp(columns) < MIN_WIDTH * np.ptp(rows):
+    if not lungs.any():
+        return None
+    rows, columns = bounding_box(lungs)
+    if columns.stop - columns.start - 1 < MIN_WIDTH * (rows.stop - rows.start - 1):
         return None
     return Window.around(lungs)
 
 
 def as_mask(prediction: Prediction, cleanup: bool = True) -> Mask:
     """The lungs, (H, W) bool: probabilities enlarged, cut at one half and, with `cleanup`, cleaned."""
-    mask = prediction.box.invert_above(prediction.probability, THRESHOLD)
+    mask = prediction.box.invert_and_threshold(prediction.probability, THRESHOLD)
     return clean(mask) if cleanup else mask

@@ -3,8 +3,8 @@
 import importlib.util
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lungmask_cli import __version__
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.files import PARTIAL, atomic_write
+from lungmask_cli.files import atomic_write, atomic_write_folder
 from lungmask_cli.formats.find import find_images
 from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.contrast import enhance
@@ -210,19 +210,7 @@ def _require_place(output: Path, chosen: Format, overwrite: bool) -> None:
 
 
 def _whole(output: Path, chosen: Format) -> AbstractContextManager[Path]:
-    return atomic_write(output) if chosen.suffix else _atomic_write_folder(output)
-
-
-@contextmanager
-def _atomic_write_folder(path: Path) -> Iterator[Path]:
-    """As `atomic_write`, for a folder, which must be made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=path.parent) as aside:
-        partial = Path(aside) / "new"
-        yield partial
-        if path.exists():
-            path.rename(Path(aside) / "old")
-        partial.rename(path)
+    return atomic_write(output) if chosen.suffix else atomic_write_folder(output)
 
 
 def _shown(weights: Path, folder: Path | None) -> list[FloatImage]:

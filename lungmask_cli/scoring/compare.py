@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-
 from lungmask_cli.errors import ImageError
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask, Mask, Spacing
 from lungmask_cli.scoring.definitions import COMPONENTS, METRICS, SURFACE, Column
@@ -121,7 +119,9 @@ class _Compared:
         if name in SURFACE:
             return float(getattr(self.distances, name))
         if name in COMPONENTS:
-            return _components(self.drawn if name == "components_drawn" else self.truth)
+            from lungmask_cli.imaging.components import count_components  # imports SciPy, which few metrics need
+
+            return count_components(self.drawn if name == "components_drawn" else self.truth)
         if METRICS[name].unit(known=True):
             return self._areas()[name] * self._pixel_area
         return float(getattr(self.overlap, name))
@@ -139,9 +139,3 @@ class _Compared:
     @property
     def _pixel_area(self) -> float:
         return 1.0 if self.spacing is None else self.spacing.row_mm * self.spacing.column_mm / _MM2_PER_CM2
-
-
-def _components(mask: Mask) -> int:
-    from scipy import ndimage
-
-    return int(ndimage.label(mask, structure=np.ones((3, 3)))[1])

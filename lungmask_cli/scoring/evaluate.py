@@ -13,7 +13,7 @@ from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.masks import MaskOptions
 from lungmask_cli.formats.radiographs import read_radiograph, read_spacing
 from lungmask_cli.imaging.normalization import normalize
-from lungmask_cli.imaging.radiograph import RIGHT_LEFT, LungMask, Spacing, format_size
+from lungmask_cli.imaging.radiograph import DEFAULT_LABELS, LungMask, Spacing, format_size
 from lungmask_cli.scoring.compare import Measure, Score, failure, score_masks
 from lungmask_cli.scoring.pairing import Files, MaskPair, read_files
 
@@ -108,7 +108,7 @@ def evaluate_all(
     next(results, None)  # lets the processes end by themselves
     labelled = frozenset[str]().union(*(outcome.labelled for outcome in found.values()))
     again = [outcome.case for outcome in found.values() if outcome.maybe_labelled & labelled]
-    masks = {name: replace(how.masks[name], labels=RIGHT_LEFT) for name in labelled}
+    masks = {name: replace(how.masks[name], labels=DEFAULT_LABELS) for name in labelled}
     certain = replace(how, masks=how.masks | masks, picture_side=None)
     for outcome in _outcomes(again, certain, jobs):
         found[outcome.case.pair.key] = replace(outcome, note=found[outcome.case.pair.key].note)

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lungmask_cli.errors import ImageError, UsageError, suggest_path
-from lungmask_cli.formats.masks import DEFAULT_MASKS, MASK_SUFFIXES, MaskOptions, read_sides
+from lungmask_cli.formats.masks import DEFAULT_MASKS, MASK_SUFFIXES, MaskOptions, read_lung_mask_files
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask
 
 OVERLAYS, PROBABILITIES, DICOM_SEG = "overlays", "probabilities", "dicom_seg"
@@ -53,7 +53,7 @@ def read_files(files: Files, options: MaskOptions = DEFAULT_MASKS) -> LungMask:
         ((side, path),) = files.items()
         other = {RIGHT: "left lung", LEFT: "right lung"}[side]
         raise ImageError(f"{path}: has no partner among the masks of the {other}", "Each lung needs its mask.")
-    return read_sides(files, options)
+    return read_lung_mask_files(files, options)
 
 
 def _stem(key: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lungmask_cli.imaging.morphology import bounding_box, outline
 from lungmask_cli.imaging.radiograph import Mask
 
 _PERCENTILE = 95
@@ -71,15 +72,9 @@ def surface_distances(drawn: Mask, truth: Mask, spacing: tuple[float, float] = (
 
 def boundary(mask: Mask) -> NDArray[np.intp]:
     """Row and column (N, 2) of the pixels that have one of four neighbours outside the mask (H, W) or the image."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
+    if not mask.any():
         return np.empty((0, 2), np.intp)
-    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    inner = part.copy()
-    inner[0] = inner[-1] = inner[:, 0] = inner[:, -1] = False  # neighbours beyond the part are outside the mask
-    inner[1:] &= part[:-1]
-    inner[:-1] &= part[1:]
-    inner[:, 1:] &= part[:, :-1]
-    inner[:, :-1] &= part[:, 1:]
-    row, column = np.divmod(np.flatnonzero(inner ^ part), part.shape[1])
-    return np.stack([row + rows[0], column + columns[0]], axis=1)
+    box = bounding_box(mask)
+    part = outline(mask[box])  # neighbours beyond the box are outside the mask
+    rows, columns = np.divmod(np.flatnonzero(part), part.shape[1])
+    return np.stack([rows + box[0].start, columns + box[1].start], axis=1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lungmask_cli.config import NO_CONTRAST, AugmentationConfig
 from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.errors import ImageError
-from lungmask_cli.formats.masks import read_mask
+from lungmask_cli.formats.masks import read_lung_mask
 from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.contrast import enhance
 from lungmask_cli.imaging.geometry import resize
@@ -29,7 +29,8 @@ def read_pair(prepared: PreparedSet, entry: Entry) -> tuple[FloatImage, FloatIma
         ImageError: a file is broken.
     """
     pixels = read_radiograph(prepared.folder / entry.image).pixels
-    return pixels.astype(np.float32) / np.float32(65535), read_mask(prepared.folder / entry.mask).astype(np.float32)
+    lungs = read_lung_mask(prepared.folder / entry.mask).lungs
+    return pixels.astype(np.float32) / np.float32(65535), lungs.astype(np.float32)
 
 
 def load_pair(prepared: PreparedSet, entry: Entry, size: int) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:

@@ -87,7 +87,7 @@ def test_an_empty_mask_is_a_radiograph_without_contours(files, tmp_path):
 @pytest.mark.parametrize("correct", [True, False])
 def test_dark_bones_are_made_bright_where_that_is_asked_for(files, tmp_path, monkeypatch, correct):
     # Whether phantoms look like chests to the classifier is not the question here.
-    monkeypatch.setattr("lungmask_cli.imaging.polarity.bones_are_dark", lambda image: image[40, 50] < image[40, 30])
+    monkeypatch.setattr("lungmask_cli.imaging.polarity.has_dark_bones", lambda image: image[40, 50] < image[40, 30])
     inverted = save_grey(tmp_path / "inverted.png", 1 - draw_phantom(160, 200).image)
     _, grey = pixels_of(draw_thumbnail(inverted, files[1], MAX_PIXELS, correct, 100))
     assert (grey[40, 50] > grey[40, 30]) == correct

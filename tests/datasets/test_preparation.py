@@ -15,7 +15,7 @@ from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import Preparation, prepare
 from lungmask_cli.datasets.prepared import read_prepared
 from lungmask_cli.files import hash_file_name
-from lungmask_cli.formats.masks import read_mask
+from lungmask_cli.formats.masks import read_lung_mask
 from tests.phantoms import draw_phantom, save_grey, save_mask, write_plain_set
 
 
@@ -125,7 +125,7 @@ def test_hashed_names_leave_no_name_in_any_file(tmp_path):
     first = next(
         entry for entry in prepared.entries if entry.id == hash_file_name(source / "images" / "DOE_JANE_0.png")
     )
-    assert np.array_equal(read_mask(tmp_path / "dst" / first.mask), draw_phantom(64, 64, seed=0).lungs)
+    assert np.array_equal(read_lung_mask(tmp_path / "dst" / first.mask).lungs, draw_phantom(64, 64, seed=0).lungs)
 
 
 @pytest.mark.parametrize("name", ["=cmd.png", "two\nlines.png", os.fsdecode(b"M\xfcller.png"), "x" * 251 + ".png"])

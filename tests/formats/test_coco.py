@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.formats.coco import coco_image, join_coco
+from lungmask_cli.formats.coco import make_coco, merge_coco
 from tests.phantoms import draw_phantom
 
 MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14))
@@ -36,7 +36,7 @@ def filled(polygons, shape):
 
 
 def test_a_rectangle_has_the_edges_of_its_pixels_as_polygon_and_box():
-    document = coco_image("a.png", RECTANGLE, np.zeros_like(RECTANGLE))
+    document = make_coco("a.png", RECTANGLE, np.zeros_like(RECTANGLE))
     found = lung(document, 1)
     (polygon,) = found["segmentation"]
     assert sorted(corners(polygon)) == [(3, 2), (3, 5), (9, 2), (9, 5)]
@@ -45,9 +45,9 @@ def test_a_rectangle_has_the_edges_of_its_pixels_as_polygon_and_box():
     assert found["iscrowd"] == 0
 
 
-def test_the_document_is_whole():
+def test_the_document_is_complete():
     phantom = draw_phantom(40, 60)
-    document = json.loads(json.dumps(coco_image("sub/a.png", phantom.right, phantom.left)))
+    document = json.loads(json.dumps(make_coco("sub/a.png", phantom.right, phantom.left)))
     assert document["images"] == [{"id": 1, "file_name": "sub/a.png", "width": 60, "height": 40}]
     assert document["categories"] == [
         {"id": 1, "name": "right lung", "supercategory": "lung"},
@@ -64,8 +64,8 @@ def test_the_document_is_whole():
 
 @given(mask=MASKS)
 @settings(deadline=None)
-def test_polygons_filled_again_are_the_lung_without_its_holes(mask):
-    document = coco_image("a.png", mask, np.zeros_like(mask))
+def test_filled_polygons_are_the_lung_without_its_holes(mask):
+    document = make_coco("a.png", mask, np.zeros_like(mask))
     if not mask.any():
         assert document["annotations"] == []
         return
@@ -81,7 +81,7 @@ def test_polygons_filled_again_are_the_lung_without_its_holes(mask):
 @pytest.mark.parametrize("size", [60, 300])
 def test_polygons_of_lungs_are_exact_and_have_few_corners(size):
     phantom = draw_phantom(size, size)
-    document = coco_image("a.png", phantom.right, phantom.left)
+    document = make_coco("a.png", phantom.right, phantom.left)
     for category, mask in ((1, phantom.right), (2, phantom.left)):
         (polygon,) = lung(document, category)["segmentation"]
         assert np.array_equal(filled([polygon], mask.shape), mask)
@@ -89,9 +89,9 @@ def test_polygons_of_lungs_are_exact_and_have_few_corners(size):
         assert len(polygon) / 2 < boundary / 2
 
 
-def test_polygons_drawn_by_another_program_are_the_lung():
+def test_polygons_filled_by_another_program_are_the_lung():
     phantom = draw_phantom(700, 700)
-    (polygon,) = lung(coco_image("a.png", phantom.right, phantom.left), 1)["segmentation"]
+    (polygon,) = lung(make_coco("a.png", phantom.right, phantom.left), 1)["segmentation"]
     picture = Image.new("1", (700, 700))
     # Pillow has the centres of pixels at whole numbers, and draws the outline as well.
     ImageDraw.Draw(picture).polygon((np.array(polygon) - 0.5).tolist(), fill=1)
@@ -101,7 +101,7 @@ def test_polygons_drawn_by_another_program_are_the_lung():
 
 def test_polygons_stay_within_half_a_pixel_of_the_boundary():
     mask = draw_phantom(120, 120).right
-    (polygon,) = coco_image("a.png", mask, ~mask)["annotations"][0]["segmentation"]
+    (polygon,) = make_coco("a.png", mask, ~mask)["annotations"][0]["segmentation"]
     ends = np.reshape(polygon, (-1, 2))
     along = np.concatenate([np.linspace(start, end, 40) for start, end in zip(ends, np.roll(ends, -1, 0), strict=True)])
     # The boundary: the sides between a pixel of lung and one of background, as points a tenth of a pixel apart.
@@ -116,12 +116,12 @@ def test_polygons_stay_within_half_a_pixel_of_the_boundary():
     assert apart.min(0).max() < 0.5
 
 
-def test_a_lung_of_several_parts_has_several_polygons_and_no_hole():
+def test_a_lung_of_several_components_has_several_polygons_and_no_hole():
     mask = np.zeros((20, 30), bool)
     mask[2:10, 2:10] = mask[12:18, 20:28] = True
     mask[4:7, 4:7] = False
     mask[5, 5] = True  # an island in the hole
-    found = lung(coco_image("a.png", np.zeros_like(mask), mask), 2)
+    found = lung(make_coco("a.png", np.zeros_like(mask), mask), 2)
     assert sorted(sorted(corners(polygon)) for polygon in found["segmentation"]) == [
         [(2, 2), (2, 10), (10, 2), (10, 10)],
         [(20, 12), (20, 18), (28, 12), (28, 18)],
@@ -132,13 +132,13 @@ def test_a_lung_of_several_parts_has_several_polygons_and_no_hole():
 
 def test_lungs_at_the_edges_of_the_image_are_closed():
     full = np.ones((4, 6), bool)
-    (polygon,) = lung(coco_image("a.png", full, ~full), 1)["segmentation"]
+    (polygon,) = lung(make_coco("a.png", full, ~full), 1)["segmentation"]
     assert sorted(corners(polygon)) == [(0, 0), (0, 4), (6, 0), (6, 4)]
 
 
 def test_an_image_without_lungs_has_no_annotations():
     empty = np.zeros((4, 6), bool)
-    document = coco_image("a.png", empty, empty)
+    document = make_coco("a.png", empty, empty)
     assert document["annotations"] == []
     assert len(document["images"]) == 1
 
@@ -148,51 +148,51 @@ def write(folder, count, empty=()):
     for number in range(count):
         phantom = draw_phantom(32, 32 + number % 7, seed=number)
         right = phantom.right & (number not in empty)
-        (folder / f"{number:03}.json").write_text(json.dumps(coco_image(f"{number}.png", right, phantom.left)))
+        (folder / f"{number:03}.json").write_text(json.dumps(make_coco(f"{number}.png", right, phantom.left)))
     return sorted(folder.iterdir())
 
 
-def test_joined_documents_are_numbered_anew(tmp_path):
+def test_merged_documents_get_new_numbers(tmp_path):
     paths = write(tmp_path / "parts", 4, empty=[1])
-    join_coco(iter(paths), tmp_path / "new" / "all.json")
-    joined = json.loads((tmp_path / "new" / "all.json").read_text())
-    assert [(image["id"], image["file_name"]) for image in joined["images"]] == [
+    merge_coco(iter(paths), tmp_path / "new" / "all.json")
+    merged = json.loads((tmp_path / "new" / "all.json").read_text())
+    assert [(image["id"], image["file_name"]) for image in merged["images"]] == [
         (1, "0.png"), (2, "1.png"), (3, "2.png"), (4, "3.png"),
     ]  # fmt: skip
-    assert [one["id"] for one in joined["annotations"]] == [1, 2, 3, 4, 5, 6, 7]
-    assert [one["image_id"] for one in joined["annotations"]] == [1, 1, 2, 3, 3, 4, 4]
-    assert [one["category_id"] for one in joined["annotations"]] == [1, 2, 2, 1, 2, 1, 2]
+    assert [one["id"] for one in merged["annotations"]] == [1, 2, 3, 4, 5, 6, 7]
+    assert [one["image_id"] for one in merged["annotations"]] == [1, 1, 2, 3, 3, 4, 4]
+    assert [one["category_id"] for one in merged["annotations"]] == [1, 2, 2, 1, 2, 1, 2]
     parts = [json.loads(path.read_text()) for path in paths]
     outlines = [one["segmentation"] for part in parts for one in part["annotations"]]
-    assert [one["segmentation"] for one in joined["annotations"]] == outlines
-    assert set(joined) == set(parts[0])
-    assert joined["categories"] == parts[0]["categories"]
+    assert [one["segmentation"] for one in merged["annotations"]] == outlines
+    assert set(merged) == set(parts[0])
+    assert merged["categories"] == parts[0]["categories"]
     assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "all.json"]
 
 
-def test_joined_documents_can_be_joined_again(tmp_path):
+def test_merged_documents_can_be_merged_again(tmp_path):
     paths = write(tmp_path / "parts", 5)
-    join_coco(paths[:2], tmp_path / "a.json")
-    join_coco(paths[2:], tmp_path / "b.json")
-    join_coco([tmp_path / "a.json", tmp_path / "b.json"], tmp_path / "twice.json")
-    join_coco(paths, tmp_path / "once.json")
+    merge_coco(paths[:2], tmp_path / "a.json")
+    merge_coco(paths[2:], tmp_path / "b.json")
+    merge_coco([tmp_path / "a.json", tmp_path / "b.json"], tmp_path / "twice.json")
+    merge_coco(paths, tmp_path / "once.json")
     assert (tmp_path / "twice.json").read_text() == (tmp_path / "once.json").read_text()
 
 
-def test_nothing_joined_is_a_document_of_nothing(tmp_path):
-    join_coco([], tmp_path / "all.json")
-    joined = json.loads((tmp_path / "all.json").read_text())
-    assert joined["images"] == joined["annotations"] == []
+def test_merging_no_documents_gives_an_empty_document(tmp_path):
+    merge_coco([], tmp_path / "all.json")
+    merged = json.loads((tmp_path / "all.json").read_text())
+    assert merged["images"] == merged["annotations"] == []
 
 
-def test_joining_many_takes_no_more_memory_than_joining_few(tmp_path):
+def test_merging_many_documents_takes_no_more_memory_than_merging_few(tmp_path):
     phantom = draw_phantom(300, 300)
     path = tmp_path / "part.json"
-    path.write_text(json.dumps(coco_image("a.png", phantom.right, phantom.left)))
+    path.write_text(json.dumps(make_coco("a.png", phantom.right, phantom.left)))
 
     def peak(count):
         tracemalloc.start()
-        join_coco((path for _ in range(count)), tmp_path / "all.json")
+        merge_coco((path for _ in range(count)), tmp_path / "all.json")
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
@@ -210,19 +210,19 @@ def test_joining_many_takes_no_more_memory_than_joining_few(tmp_path):
         '{"images": [], "annotations": [], "categories": []}',
     ],
 )  # fmt: skip
-def test_what_is_no_such_document_is_named_and_leaves_the_old_file(tmp_path, text):
+def test_an_invalid_document_is_named_and_the_old_file_stays(tmp_path, text):
     paths = write(tmp_path / "parts", 1)
-    join_coco(paths, tmp_path / "all.json")
+    merge_coco(paths, tmp_path / "all.json")
     before = (tmp_path / "all.json").read_bytes()
     (tmp_path / "bad.json").write_text(text, encoding="latin-1")
-    with pytest.raises(UsageError, match=r"bad\.json: is no COCO document"):
-        join_coco([*paths, tmp_path / "bad.json"], tmp_path / "all.json")
+    with pytest.raises(UsageError, match=r"bad\.json: is not a COCO document"):
+        merge_coco([*paths, tmp_path / "bad.json"], tmp_path / "all.json")
     assert (tmp_path / "all.json").read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {"all.json", "bad.json", "parts"}
 
 
 @pytest.mark.parametrize("damage", ["an annotation of no image", "two images of one number"])
-def test_numbers_that_make_no_sense_are_refused(tmp_path, damage):
+def test_inconsistent_numbers_are_rejected(tmp_path, damage):
     (path,) = write(tmp_path / "parts", 1)
     document = json.loads(path.read_text())
     if damage.startswith("two"):
@@ -231,13 +231,13 @@ def test_numbers_that_make_no_sense_are_refused(tmp_path, damage):
         document["annotations"][0]["image_id"] = 7
     path.write_text(json.dumps(document))
     with pytest.raises(UsageError, match=r"000\.json"):
-        join_coco([path], tmp_path / "all.json")
+        merge_coco([path], tmp_path / "all.json")
 
 
 @pytest.mark.parametrize(
     "name", ["a/b c.png", "Ünïcode 日本.png", 'quote".png', "back\\slash.png", "bytes-\udcff.png", ""]
 )
-def test_any_name_survives(tmp_path, name):
-    (tmp_path / "a.json").write_text(json.dumps(coco_image(name, RECTANGLE, RECTANGLE)))
-    join_coco([tmp_path / "a.json"], tmp_path / "all.json")
+def test_any_file_name_is_kept(tmp_path, name):
+    (tmp_path / "a.json").write_text(json.dumps(make_coco(name, RECTANGLE, RECTANGLE)))
+    merge_coco([tmp_path / "a.json"], tmp_path / "all.json")
     assert json.loads((tmp_path / "all.json").read_bytes())["images"][0]["file_name"] == name

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydicom.data import get_testdata_file
 
-from lungmask_cli.formats.dicom import decode_subprocess as apart
+from lungmask_cli.formats.dicom import decode_subprocess
 from lungmask_cli.formats.radiographs import read_radiograph
 from tests.phantoms import save_mask
 
@@ -17,7 +17,7 @@ pytest.importorskip("gdcm", reason="the extra [dicom] is not installed")
 
 @pytest.fixture
 def lossless(tmp_path) -> Path:
-    """A radiograph in lossless JPEG, which GDCM decodes in a process of its own."""
+    """A radiograph in lossless JPEG, which GDCM decodes in a separate process."""
     dataset = get_testdata_file("JPGLosslessP14SV1_1s_1f_8b.dcm", read=True, download=False)
     if dataset is None:
         pytest.skip("pydicom-data is not installed")
@@ -28,18 +28,18 @@ def lossless(tmp_path) -> Path:
     return path
 
 
-def test_when_the_decoder_dies_one_file_fails_and_the_next_is_read(lossless):
-    expected, _ = apart.decode_in_subprocess(lossless, "gdcm")
-    (process,) = apart._processes[0]._processes.values()
+def test_if_the_decoder_dies_one_file_fails_and_the_next_is_read(lossless):
+    expected, _ = decode_subprocess.decode_in_subprocess(lossless, "gdcm")
+    (process,) = decode_subprocess._processes[0]._processes.values()
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     with pytest.raises(RuntimeError, match="died"):
-        apart.decode_in_subprocess(lossless, "gdcm")
-    assert np.array_equal(apart.decode_in_subprocess(lossless, "gdcm")[0], expected)
+        decode_subprocess.decode_in_subprocess(lossless, "gdcm")
+    assert np.array_equal(decode_subprocess.decode_in_subprocess(lossless, "gdcm")[0], expected)
     assert read_radiograph(lossless).shape == expected.shape
 
 
-def test_processes_that_decode_in_processes_of_their_own_come_to_an_end(lossless, tmp_path):
+def test_workers_that_decode_in_separate_processes_exit(lossless, tmp_path):
     shape = read_radiograph(lossless).shape
     for number in range(9):
         (tmp_path / "images" / f"{number}.dcm").hardlink_to(lossless)

@@ -1,4 +1,4 @@
-"""One case for each row of the tables in docs/reference/formats.md."""
+"""One case per row of the tables in docs/reference/formats.md."""
 
 import io
 import re
@@ -77,7 +77,7 @@ def pages(folder: Path) -> Path:
     return picture(folder, "a.tif", Image.fromarray(RAMP8), save_all=True, append_images=[Image.fromarray(RAMP8)])
 
 
-def turned(folder: Path) -> Path:
+def rotated(folder: Path) -> Path:
     exif = Image.Exif()
     exif[0x0112] = 6  # the first row is the right side: turned by 90 degrees
     return picture(folder, "a.png", Image.fromarray(RAMP8), exif=exif)
@@ -127,7 +127,7 @@ def baseline(folder: Path) -> Path:
     return folder / "a.dcm"
 
 
-def by_gdcm(kind: str) -> Callable[[Path], Path]:
+def gdcm_encoded(kind: str) -> Callable[[Path], Path]:
     """RG1 in a syntax that pydicom cannot write."""
 
     def write(folder: Path) -> Path:
@@ -195,7 +195,7 @@ def planes(folder: Path) -> Path:
     return folder / "a.dcm"
 
 
-def of_bits(bits: int, signed: bool = False) -> np.ndarray:
+def ramp_of_bits(bits: int, signed: bool = False) -> np.ndarray:
     values = np.linspace(0, 2**bits - 1, 256).astype(np.int64).reshape(16, 16) - signed * 2 ** (bits - 1)
     return values.astype(np.int16 if signed else np.uint16 if bits > 8 else np.uint8)
 
@@ -210,7 +210,7 @@ CASES: dict[str, Case] = {
     "PNG, RGBA": (lambda f: picture(f, "a.png", Image.fromarray(COLOURS).convert("RGBA")), LUMINANCE, 1),
     "PNG, grey with alpha": (lambda f: picture(f, "a.png", Image.fromarray(RAMP8).convert("LA")), RAMP8, 0),
     "PNG, 16-bit RGB": (deep_colour_png, RAMP8, 1),
-    "PNG, turned by EXIF": (turned, np.rot90(RAMP8, -1), 0),
+    "PNG, turned by EXIF": (rotated, np.rot90(RAMP8, -1), 0),
     "JPEG, grey": (lambda f: picture(f, "a.jpg", Image.fromarray(RAMP8), quality=100), RAMP8, 3),
     "JPEG, colour": (lambda f: picture(f, "a.jpg", Image.fromarray(COLOURS), quality=100, subsampling=0), LUMINANCE, 6),
     "JPEG, CMYK": (lambda f: picture(f, "a.jpg", Image.fromarray(RAMP8).convert("CMYK"), quality=100), RAMP8, 6),
@@ -236,17 +236,17 @@ CASES: dict[str, Case] = {
     "JPEG 2000 Lossless": (reencoded(JPEG2000Lossless), rg1, 0),
     "JPEG 2000": (reencoded(JPEG2000, j2k_psnr=[80]), rg1, 100),
     "JPEG Baseline (8-bit)": (baseline, lambda: rg1() >> 7, 6),
-    "JPEG Lossless (process 14)": (by_gdcm("JPEGLosslessProcess14"), rg1, 0),
-    "JPEG Lossless (first-order prediction)": (by_gdcm("JPEGLosslessProcess14_1"), rg1, 0),
+    "JPEG Lossless (process 14)": (gdcm_encoded("JPEGLosslessProcess14"), rg1, 0),
+    "JPEG Lossless (first-order prediction)": (gdcm_encoded("JPEGLosslessProcess14_1"), rg1, 0),
     "JPEG Extended (12-bit)": (extended, extended_pixels, 0.01),
-    "MONOCHROME2, 8 bits": (plain(of_bits(8)), of_bits(8), 0),
-    "MONOCHROME2, 10 bits": (plain(of_bits(10), BitsStored=10, HighBit=9), of_bits(10), 0),
-    "MONOCHROME2, 12 bits": (plain(of_bits(12), BitsStored=12, HighBit=11), of_bits(12), 0),
-    "MONOCHROME2, 16 bits": (plain(of_bits(16)), of_bits(16), 0),
-    "MONOCHROME2, 16 bits signed": (plain(of_bits(16, signed=True)), of_bits(16, signed=True), 0),
+    "MONOCHROME2, 8 bits": (plain(ramp_of_bits(8)), ramp_of_bits(8), 0),
+    "MONOCHROME2, 10 bits": (plain(ramp_of_bits(10), BitsStored=10, HighBit=9), ramp_of_bits(10), 0),
+    "MONOCHROME2, 12 bits": (plain(ramp_of_bits(12), BitsStored=12, HighBit=11), ramp_of_bits(12), 0),
+    "MONOCHROME2, 16 bits": (plain(ramp_of_bits(16)), ramp_of_bits(16), 0),
+    "MONOCHROME2, 16 bits signed": (plain(ramp_of_bits(16, signed=True)), ramp_of_bits(16, signed=True), 0),
     "MONOCHROME1, 12 bits": (
-        plain(of_bits(12), BitsStored=12, HighBit=11, PhotometricInterpretation="MONOCHROME1"),
-        4095 - of_bits(12),
+        plain(ramp_of_bits(12), BitsStored=12, HighBit=11, PhotometricInterpretation="MONOCHROME1"),
+        4095 - ramp_of_bits(12),
         0,
     ),
     "RGB": (plain(COLOURS), LUMINANCE, 0.01),
@@ -259,7 +259,7 @@ CASES: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_format_gives_its_pixels(tmp_path, name):
+def test_each_format_is_read_to_its_pixels(tmp_path, name):
     make, expected, tolerance = CASES[name]
     path = make(tmp_path)
     if isinstance(expected, str):
@@ -272,16 +272,16 @@ def test_each_format_gives_its_pixels(tmp_path, name):
     assert np.abs(pixels - right).max() <= tolerance
 
 
-def test_each_row_of_the_documentation_has_its_case_and_each_case_its_row():
+def test_each_row_of_the_documentation_has_a_case_and_each_case_a_row():
     formats = PAGE.read_text().split("| header |")[0]
     rows = re.findall(r"^\| ([^|`]+?) \|", formats, re.MULTILINE)
     titles = {"format", "transfer syntax", "photometric interpretation, bits stored"}
     assert [row for row in rows if row not in titles and not row.startswith("-")] == list(CASES)
 
 
-def test_sixteen_bit_colour_says_what_is_lost(tmp_path):
+def test_the_loss_of_sixteen_bit_colour_is_reported(tmp_path):
     assert "8 bits" in read_radiograph(deep_colour_png(tmp_path)).warnings[0]
 
 
-def test_the_other_byte_order_is_said(tmp_path):
+def test_the_other_byte_order_is_reported(tmp_path):
     assert "other order" in read_radiograph(jsrt("<")(tmp_path)).warnings[0]

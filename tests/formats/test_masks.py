@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.formats.masks import MaskOptions, read_lung_mask, read_mask, read_masks, read_sides
+from lungmask_cli.formats.masks import MaskOptions, read_lung_mask, read_lung_mask_files, read_masks
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
 from tests.phantoms import draw_phantom, save_mask
 
@@ -17,7 +17,7 @@ def saved(folder, values, kind=np.uint8, name="mask.png"):
     return folder / name
 
 
-def row(folder, *values, kind=np.uint8, name="mask.png", **options):
+def read_row(folder, *values, kind=np.uint8, name="mask.png", **options):
     """A mask of one row of these values, read back."""
     return read_lung_mask(saved(folder, [values], kind, name), MaskOptions(**options))
 
@@ -34,24 +34,24 @@ def test_masks_of_any_scale_are_read_alike(tmp_path, largest, kind):
 
 @pytest.mark.parametrize("name", ["mask.png", "mask.tif", "mask.bmp", "mask.gif"])
 def test_masks_in_any_format_are_read_alike(tmp_path, name):
-    assert np.array_equal(read_mask(saved(tmp_path, CROSS * 255, name=name)), CROSS)
+    assert np.array_equal(read_lung_mask(saved(tmp_path, CROSS * 255, name=name)).lungs, CROSS)
 
 
 def test_a_mask_of_one_bit_is_read(tmp_path):
     Image.fromarray(CROSS).save(tmp_path / "bits.png")
-    assert np.array_equal(read_mask(tmp_path / "bits.png"), CROSS)
+    assert np.array_equal(read_lung_mask(tmp_path / "bits.png").lungs, CROSS)
 
 
-def test_the_noise_of_jpeg_is_no_lung(tmp_path):
+def test_the_noise_of_jpeg_is_not_lung(tmp_path):
     lungs = draw_phantom(64, 64).lungs
     path = save_mask(tmp_path / "mask.jpg", lungs)
     assert len(np.unique(np.asarray(Image.open(path)))) > 10
-    assert np.array_equal(read_mask(path), lungs)
+    assert np.array_equal(read_lung_mask(path).lungs, lungs)
 
 
 def test_lung_is_at_least_half_of_the_largest_number(tmp_path):
-    assert row(tmp_path, 0, 99, 100, 200).lungs.tolist() == [[False, False, True, True]]
-    assert row(tmp_path, 0, 127, 128, 255).lungs.tolist() == [[False, False, True, True]]
+    assert read_row(tmp_path, 0, 99, 100, 200).lungs.tolist() == [[False, False, True, True]]
+    assert read_row(tmp_path, 0, 127, 128, 255).lungs.tolist() == [[False, False, True, True]]
 
 
 def test_an_all_black_mask_is_empty(tmp_path):
@@ -63,8 +63,8 @@ def test_an_all_black_mask_is_empty(tmp_path):
         assert not read_lung_mask(tmp_path / "empty.png", options).lungs.any()
 
 
-def test_the_labels_one_and_two_are_right_and_left_without_being_told(tmp_path):
-    mask = row(tmp_path, 0, 1, 2)
+def test_the_labels_1_and_2_are_right_and_left_by_default(tmp_path):
+    mask = read_row(tmp_path, 0, 1, 2)
     assert mask.lungs.tolist() == [[False, True, True]]
     assert mask.right is not None
     assert mask.right.tolist() == [[False, True, False]]
@@ -74,8 +74,8 @@ def test_the_labels_one_and_two_are_right_and_left_without_being_told(tmp_path):
     assert not mask.maybe_labelled
 
 
-def test_a_left_lung_alone_is_known_by_its_label(tmp_path):
-    mask = row(tmp_path, 0, 2, 2)
+def test_a_single_left_lung_is_recognised_by_its_label(tmp_path):
+    mask = read_row(tmp_path, 0, 2, 2)
     assert mask.left is not None
     assert mask.left.tolist() == [[False, True, True]]
     assert mask.right is not None
@@ -83,15 +83,15 @@ def test_a_left_lung_alone_is_known_by_its_label(tmp_path):
 
 
 @pytest.mark.parametrize(("values", "maybe"), [((0, 1), True), ((0, 0), True), ((0, 255), False)])
-def test_nothing_but_zero_and_one_may_be_a_right_lung_alone(tmp_path, values, maybe):
-    mask = row(tmp_path, *values)
+def test_a_file_of_only_0_and_1_may_be_a_single_right_lung(tmp_path, values, maybe):
+    mask = read_row(tmp_path, *values)
     assert mask.maybe_labelled is maybe
     assert not mask.labelled
     assert mask.right is None
 
 
-def test_other_labels_are_lungs_where_they_are_told_and_all_else_is_none(tmp_path):
-    mask = row(tmp_path, 0, 1, 3, 7, 255, labels=(3, 7))
+def test_only_the_given_labels_are_lungs(tmp_path):
+    mask = read_row(tmp_path, 0, 1, 3, 7, 255, labels=(3, 7))
     assert mask.right is not None
     assert mask.right.tolist() == [[False, False, True, False, False]]
     assert mask.left is not None
@@ -101,7 +101,7 @@ def test_other_labels_are_lungs_where_they_are_told_and_all_else_is_none(tmp_pat
 
 
 def test_exchanged_labels_exchange_the_lungs(tmp_path):
-    mask = row(tmp_path, 0, 1, 2, labels=(2, 1))
+    mask = read_row(tmp_path, 0, 1, 2, labels=(2, 1))
     assert mask.right is not None
     assert mask.right.tolist() == [[False, False, True]]
 
@@ -109,16 +109,16 @@ def test_exchanged_labels_exchange_the_lungs(tmp_path):
 @pytest.mark.parametrize(
     ("values", "kind"), [((0, 1, 2, 3), np.uint8), ((0, 50, 100), np.uint8), ((0, 300, 9000), np.uint16)]
 )
-def test_several_small_numbers_are_not_guessed_at(tmp_path, values, kind):
-    with pytest.raises(ImageError, match=rf"mask\.png: holds several numbers up to {values[-1]}:") as caught:
-        row(tmp_path, *values, kind=kind)
+def test_several_small_values_are_ambiguous(tmp_path, values, kind):
+    with pytest.raises(ImageError, match=rf"mask\.png: holds several values up to {values[-1]},") as caught:
+        read_row(tmp_path, *values, kind=kind)
     assert "--labels" in caught.value.hint
     assert "--threshold" in caught.value.hint
 
 
-def test_two_numbers_are_no_lung_and_lung_whatever_they_are(tmp_path):
-    assert row(tmp_path, 0, 3).lungs.tolist() == [[False, True]]
-    assert row(tmp_path, 0, 38).lungs.tolist() == [[False, True]]
+def test_of_two_values_the_larger_is_lung(tmp_path):
+    assert read_row(tmp_path, 0, 3).lungs.tolist() == [[False, True]]
+    assert read_row(tmp_path, 0, 38).lungs.tolist() == [[False, True]]
 
 
 @pytest.mark.parametrize(
@@ -131,39 +131,41 @@ def test_two_numbers_are_no_lung_and_lung_whatever_they_are(tmp_path):
         ((0, 0.19, 0.21, 0.4), np.float32, "mask.tif"),
     ],
 )
-def test_a_probability_of_just_the_threshold_is_lung(tmp_path, values, kind, name):
-    mask = row(tmp_path, *values, kind=kind, name=name, threshold=0.2)
+def test_a_probability_equal_to_the_threshold_is_lung(tmp_path, values, kind, name):
+    mask = read_row(tmp_path, *values, kind=kind, name=name, threshold=0.2)
     assert mask.lungs.tolist() == [[False, False, True, True]]
     assert not mask.labelled
 
 
 @given(st.integers(1, 255))
 @settings(deadline=None)
-def test_each_of_256_probabilities_is_a_threshold_of_its_own(tmp_path_factory, number):
+def test_each_of_256_probabilities_can_be_the_threshold(tmp_path_factory, number):
     folder = tmp_path_factory.mktemp("each")
-    mask = row(folder, number - 1, number, 255, threshold=number / 255)
+    mask = read_row(folder, number - 1, number, 255, threshold=number / 255)
     assert mask.lungs.tolist() == [[False, True, True]]
 
 
-def test_probabilities_are_shares_of_what_the_type_can_hold_not_of_the_largest_in_the_file(tmp_path):
-    assert row(tmp_path, 0, 1, 60, 100, threshold=0.5).lungs.tolist() == [[False] * 4]
-    assert row(tmp_path, 0, 0.1, 0.4, kind=np.float32, name="mask.tif", threshold=0.5).lungs.tolist() == [[False] * 3]
+def test_probabilities_are_shares_of_the_largest_value_of_the_type_not_of_the_file(tmp_path):
+    assert read_row(tmp_path, 0, 1, 60, 100, threshold=0.5).lungs.tolist() == [[False] * 4]
+    assert read_row(tmp_path, 0, 0.1, 0.4, kind=np.float32, name="mask.tif", threshold=0.5).lungs.tolist() == [
+        [False] * 3
+    ]
 
 
 @pytest.mark.parametrize("threshold", [0.01, 0.5, 1])
 def test_files_of_zero_and_one_stay_binary_with_a_threshold(tmp_path, threshold):
-    assert row(tmp_path, 0, 1, threshold=threshold).lungs.tolist() == [[False, True]]
+    assert read_row(tmp_path, 0, 1, threshold=threshold).lungs.tolist() == [[False, True]]
 
 
-def test_labels_are_probabilities_where_a_threshold_says_so(tmp_path):
-    mask = row(tmp_path, 0, 1, 2, threshold=2 / 255)
+def test_values_are_probabilities_if_there_is_a_threshold(tmp_path):
+    mask = read_row(tmp_path, 0, 1, 2, threshold=2 / 255)
     assert mask.lungs.tolist() == [[False, False, True]]
     assert mask.right is None
 
 
-def test_floating_point_numbers_above_one_are_no_probabilities(tmp_path):
-    with pytest.raises(ImageError, match=r"mask\.tif: holds numbers up to 1\.5, which are no probabilities") as caught:
-        row(tmp_path, 0, 1.5, kind=np.float32, name="mask.tif", threshold=0.5)
+def test_floating_point_numbers_above_1_are_not_probabilities(tmp_path):
+    with pytest.raises(ImageError, match=r"mask\.tif: holds values up to 1\.5, which are not probabilities") as caught:
+        read_row(tmp_path, 0, 1.5, kind=np.float32, name="mask.tif", threshold=0.5)
     assert "[0, 1]" in caught.value.hint
 
 
@@ -181,7 +183,7 @@ def test_floating_point_numbers_above_one_are_no_probabilities(tmp_path):
         ("head.png", b"\x89PNG\r\n\x1a\n" + bytes(40)),
     ],
 )
-def test_what_cannot_be_read_is_an_error_that_names_the_file(tmp_path, name, content):
+def test_an_unreadable_file_is_an_error_that_names_it(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ImageError, match=name):
         read_lung_mask(tmp_path / name)
@@ -193,7 +195,7 @@ def test_a_missing_file_is_an_error_that_names_it(tmp_path, name):
         read_lung_mask(tmp_path / name)
 
 
-def test_a_folder_that_is_named_like_a_mask_is_an_error(tmp_path):
+def test_a_folder_named_like_a_mask_is_an_error(tmp_path):
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(ImageError, match=r"folder\.png: cannot be read: Is a directory"):
         read_lung_mask(tmp_path / "folder.png")
@@ -203,14 +205,14 @@ def test_a_truncated_picture_is_an_error(tmp_path):
     path = saved(tmp_path, np.random.default_rng(0).integers(0, 255, (40, 40)))
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(ImageError, match=r"mask\.png: is truncated or damaged"):
-        read_mask(path)
+        read_lung_mask(path)
 
 
-def test_masks_have_to_keep_to_max_pixels(tmp_path):
+def test_masks_larger_than_max_pixels_are_rejected(tmp_path):
     path = saved(tmp_path, np.zeros((3, 4)))
-    assert read_mask(path, max_pixels=12).shape == (3, 4)
+    assert read_lung_mask(path, MaskOptions(max_pixels=12)).shape == (3, 4)
     with pytest.raises(ImageError, match="--max-pixels"):
-        read_mask(path, max_pixels=11)
+        read_lung_mask(path, MaskOptions(max_pixels=11))
 
 
 def test_masks_of_two_sizes_are_an_error_that_names_both(tmp_path):
@@ -219,7 +221,7 @@ def test_masks_of_two_sizes_are_an_error_that_names_both(tmp_path):
     with pytest.raises(ImageError, match=r"left\.png and .*right\.png differ in size: 3 x 3 and 4 x 3"):
         read_masks([tmp_path / "left.png", tmp_path / "right.png"])
     with pytest.raises(ImageError, match=r"right\.png and .*left\.png differ in size: 4 x 3 and 3 x 3"):
-        read_sides({RIGHT: tmp_path / "right.png", LEFT: tmp_path / "left.png"})
+        read_lung_mask_files({RIGHT: tmp_path / "right.png", LEFT: tmp_path / "left.png"})
 
 
 def test_masks_of_one_size_come_in_the_order_of_their_files(tmp_path):
@@ -230,17 +232,17 @@ def test_masks_of_one_size_come_in_the_order_of_their_files(tmp_path):
 
 
 def test_a_file_of_both_lungs_is_read_as_it_is(tmp_path):
-    mask = read_sides({LUNGS: saved(tmp_path, [[0, 1, 2]])})
+    mask = read_lung_mask_files({LUNGS: saved(tmp_path, [[0, 1, 2]])})
     assert mask.left is not None
     assert mask.left.tolist() == [[False, False, True]]
     assert mask.labelled
 
 
-def test_a_file_for_each_lung_tells_them_apart(tmp_path):
+def test_a_file_per_lung_separates_the_lungs(tmp_path):
     right, left = np.array([[True, True, False, False]]), np.array([[False, True, True, False]])
     save_mask(tmp_path / "r.png", right)
     saved(tmp_path, left, name="l.png")  # 0 and 1
-    mask = read_sides({LEFT: tmp_path / "l.png", RIGHT: tmp_path / "r.png"})
+    mask = read_lung_mask_files({LEFT: tmp_path / "l.png", RIGHT: tmp_path / "r.png"})
     assert mask.lungs.tolist() == [[True, True, True, False]]
     assert mask.right is not None
     assert np.array_equal(mask.right, right)
@@ -252,24 +254,24 @@ def test_a_file_for_each_lung_tells_them_apart(tmp_path):
 def test_both_files_of_a_pair_are_read_with_the_threshold(tmp_path):
     for name in ("r.png", "l.png"):
         saved(tmp_path, [[0, 50, 51, 255]], name=name)
-    mask = read_sides({RIGHT: tmp_path / "r.png", LEFT: tmp_path / "l.png"}, MaskOptions(threshold=0.2))
+    mask = read_lung_mask_files({RIGHT: tmp_path / "r.png", LEFT: tmp_path / "l.png"}, MaskOptions(threshold=0.2))
     assert mask.lungs.tolist() == [[False, False, True, True]]
 
 
 def test_probabilities_of_sixteen_bits_are_shares_of_sixteen_bits_however_small_they_are(tmp_path):
-    assert not row(tmp_path, 0, 100, 200, kind=np.uint16, threshold=0.5).lungs.any()
+    assert not read_row(tmp_path, 0, 100, 200, kind=np.uint16, threshold=0.5).lungs.any()
 
 
-def test_a_picture_of_what_is_no_number_is_refused(tmp_path):
+def test_values_that_are_not_finite_are_rejected(tmp_path):
     with pytest.raises(ImageError, match=r"mask\.tif: "):
-        row(tmp_path, 0, np.nan, 1, kind=np.float32, name="mask.tif")
+        read_row(tmp_path, 0, np.nan, 1, kind=np.float32, name="mask.tif")
 
 
 def test_labels_in_a_floating_point_picture_are_labels(tmp_path):
-    assert row(tmp_path, 0, 1, 2, kind=np.float32, name="mask.tif").labelled
+    assert read_row(tmp_path, 0, 1, 2, kind=np.float32, name="mask.tif").labelled
 
 
-def test_labels_of_a_palette_are_its_numbers_not_its_colours(tmp_path):
+def test_labels_of_a_palette_image_are_its_indices_not_its_colours(tmp_path):
     image = Image.new("P", (3, 1))
     image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
     image.putdata([0, 1, 2])
@@ -277,20 +279,20 @@ def test_labels_of_a_palette_are_its_numbers_not_its_colours(tmp_path):
     assert read_lung_mask(tmp_path / "a.png").labelled
 
 
-def test_a_lung_that_would_be_lost_below_one_half_is_refused(tmp_path):
+def test_a_file_in_which_a_lung_would_be_lost_is_rejected(tmp_path):
     with pytest.raises(ImageError, match="on both sides of half of 255") as caught:
-        row(tmp_path, 0, 127, 127, 255, 255)
+        read_row(tmp_path, 0, 127, 127, 255, 255)
     assert "--labels" in caught.value.hint
-    assert row(tmp_path, 0, 127, 255, 255, 255).lungs.sum() == 3  # a smoothed edge
+    assert read_row(tmp_path, 0, 127, 255, 255, 255).lungs.sum() == 3  # a smoothed edge
 
 
-def test_binary_masks_stay_so_beside_labels(tmp_path):
-    mask = row(tmp_path, 0, 255, 255, labels=(3, 7))
+def test_binary_masks_stay_binary_with_labels(tmp_path):
+    mask = read_row(tmp_path, 0, 255, 255, labels=(3, 7))
     assert mask.lungs.sum() == 2
     assert mask.right is None
 
 
-def test_labels_of_other_things_alone_are_refused(tmp_path):
+def test_files_without_the_given_labels_are_rejected(tmp_path):
     with pytest.raises(ImageError, match="neither the label 3 nor 7"):
-        row(tmp_path, 0, 1, 2, labels=(3, 7))
-    assert not row(tmp_path, 0, 0, labels=(3, 7)).lungs.any()
+        read_row(tmp_path, 0, 1, 2, labels=(3, 7))
+    assert not read_row(tmp_path, 0, 0, labels=(3, 7)).lungs.any()

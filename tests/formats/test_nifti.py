@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.formats.masks import MaskOptions, read_lung_mask, read_sides
+from lungmask_cli.formats.masks import MaskOptions, read_lung_mask, read_lung_mask_files
 from lungmask_cli.formats.nifti import read_nifti
 from lungmask_cli.imaging.radiograph import LEFT, RIGHT
 
@@ -38,7 +38,7 @@ def rows_of(mask):
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "A.NII.GZ"])
 @pytest.mark.parametrize("values", [LABELS, as_slice(LABELS), as_slice(as_slice(LABELS))])
-def test_a_slice_is_turned_so_that_its_first_axis_is_along_the_columns(tmp_path, name, values):
+def test_the_first_axis_of_a_slice_is_the_column_axis(tmp_path, name, values):
     mask = read_lung_mask(write_nifti(tmp_path / name, values))
     assert rows_of(mask.lungs) == [[0, 1], [1, 1], [1, 0]]
     assert rows_of(mask.right) == [[0, 1], [1, 1], [0, 0]]
@@ -59,12 +59,12 @@ def test_binary_masks_of_any_type_are_read_alike(tmp_path, largest, kind):
     assert rows_of(read_lung_mask(path).lungs) == [[0, 1], [1, 1], [1, 0]]
 
 
-def test_other_labels_are_lungs_where_they_are_told(tmp_path):
+def test_given_labels_are_lungs(tmp_path):
     path = write_nifti(tmp_path / "a.nii", [[0, 3, 7, 9]], kind=np.float64)
     mask = read_lung_mask(path, MaskOptions(labels=(3, 7)))
     assert rows_of(mask.right) == [[0, 1, 0, 0]]
     assert rows_of(mask.left) == [[0, 0, 1, 0]]
-    with pytest.raises(ImageError, match=r"a\.nii: holds several numbers up to 9"):
+    with pytest.raises(ImageError, match=r"a\.nii: holds several values up to 9"):
         read_lung_mask(path)
 
 
@@ -73,7 +73,7 @@ def test_probabilities_are_lung_from_the_threshold_on(tmp_path):
     assert rows_of(read_lung_mask(path, MaskOptions(threshold=0.25)).lungs) == [[0, 0, 1, 1]]
 
 
-def test_numbers_are_scaled_as_the_header_says(tmp_path):
+def test_values_are_scaled_by_the_header(tmp_path):
     path = write_nifti(tmp_path / "a.nii", [[0, 100, 150, 200]])
     content = bytearray(path.read_bytes())
     content[112:116] = np.float32(1 / 200).tobytes()  # scl_slope
@@ -88,18 +88,18 @@ def test_the_spacing_is_that_of_rows_and_then_of_columns(tmp_path):
 
 
 @pytest.mark.parametrize(("zooms", "known"), [((1, 1), None), ((1, 2), (2.0, 1.0)), ((0.5, 0.5), (0.5, 0.5))])
-def test_one_by_one_is_no_spacing(tmp_path, zooms, known):
+def test_a_spacing_of_1_x_1_is_unknown(tmp_path, zooms, known):
     mask = read_lung_mask(write_nifti(tmp_path / "a.nii", LABELS, zooms=zooms))
     assert (mask.spacing and mask.spacing.mm) == known
 
 
 @pytest.mark.parametrize(
-    ("shape", "said"),
+    ("shape", "sizes"),
     [((4, 3, 2), "4 x 3 x 2"), ((4, 3, 1, 2), "4 x 3 x 1 x 2"), ((1, 4, 3), "1 x 4 x 3"), ((4,), "4")],
 )
-def test_what_is_not_one_slice_is_refused(tmp_path, shape, said):
+def test_volumes_of_several_slices_are_rejected(tmp_path, shape, sizes):
     nibabel.save(nibabel.Nifti1Image(np.zeros(shape, np.uint8), np.eye(4)), tmp_path / "a.nii")
-    with pytest.raises(ImageError, match=rf"a\.nii: is a volume of {said}$"):
+    with pytest.raises(ImageError, match=rf"a\.nii: is a volume of {sizes}$"):
         read_lung_mask(tmp_path / "a.nii")
 
 
@@ -116,7 +116,7 @@ def test_broken_files_are_errors_that_name_the_file_and_nothing_in_it(tmp_path, 
     content = write_nifti(tmp_path / "b.nii", LABELS).read_bytes()
     damaged = damage(content)
     (tmp_path / name).write_bytes(gzip.compress(damaged) if name.endswith("gz") else damaged)
-    with pytest.raises(ImageError, match=rf"{name}: is not readable NIfTI") as caught:
+    with pytest.raises(ImageError, match=rf"{name}: is not readable as NIfTI") as caught:
         read_lung_mask(tmp_path / name)
     assert SECRET not in caught.value.message + caught.value.hint + "".join(capfd.readouterr())
 
@@ -125,11 +125,11 @@ def test_a_damaged_compression_is_an_error(tmp_path):
     content = write_nifti(tmp_path / "a.nii.gz", LABELS).read_bytes()
     for damaged in (content[: len(content) // 2], content[:20] + b"\xff" * 9 + content[29:], b"broken"):
         (tmp_path / "a.nii.gz").write_bytes(damaged)
-        with pytest.raises(ImageError, match=r"a\.nii\.gz: is not readable NIfTI"):
+        with pytest.raises(ImageError, match=r"a\.nii\.gz: is not readable as NIfTI"):
             read_lung_mask(tmp_path / "a.nii.gz")
 
 
-def test_too_large_a_header_is_refused_before_memory_is_taken(tmp_path):
+def test_too_large_an_image_is_rejected_before_memory_is_allocated(tmp_path):
     content = bytearray(write_nifti(tmp_path / "a.nii", LABELS).read_bytes())
     content[42:46] = np.array([30000, 20000], "<i2").tobytes()  # dim[1] and dim[2]
     (tmp_path / "a.nii").write_bytes(content)
@@ -145,7 +145,7 @@ def test_max_pixels_is_the_last_size_that_is_read(tmp_path):
         read_nifti(path, max_pixels=5)
 
 
-def test_without_nibabel_the_extra_that_has_it_is_named(tmp_path, monkeypatch):
+def test_without_nibabel_the_extra_to_install_is_named(tmp_path, monkeypatch):
     path = write_nifti(tmp_path / "a.nii", LABELS)
     monkeypatch.setitem(sys.modules, "nibabel", None)
     with pytest.raises(UsageError, match=r"a\.nii: NIfTI needs nibabel") as caught:
@@ -166,12 +166,12 @@ def test_masks_that_itk_wrote_are_read(tmp_path, name, volume):
     assert mask.spacing.mm == (0.5, 0.25)
 
 
-def test_binary_floats_may_be_a_right_lung_alone(tmp_path):
+def test_binary_floats_may_be_a_single_right_lung(tmp_path):
     assert read_lung_mask(write_nifti(tmp_path / "a.nii", LABELS > 0, kind=np.float64)).maybe_labelled
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_no_number_is_refused(tmp_path, value):
+def test_values_that_are_not_finite_are_rejected(tmp_path, value):
     path = write_nifti(tmp_path / "a.nii", [[0, 1, value]], kind=np.float32)
     with pytest.raises(ImageError, match=r"a\.nii: "):
         read_lung_mask(path)
@@ -182,21 +182,21 @@ def test_large_whole_floats_do_not_overflow(tmp_path):
     assert rows_of(mask.lungs) == [[0, 1]]
 
 
-def test_whole_floats_above_one_are_no_probabilities(tmp_path):
+def test_whole_floats_above_1_are_not_probabilities(tmp_path):
     path = write_nifti(tmp_path / "a.nii", LABELS, kind=np.float64)
-    with pytest.raises(ImageError, match="no probabilities"):
+    with pytest.raises(ImageError, match="not probabilities"):
         read_lung_mask(path, MaskOptions(threshold=0.5))
 
 
 @pytest.mark.parametrize("kind", [[("R", "u1"), ("G", "u1"), ("B", "u1")], np.complex64])
-def test_colours_and_complex_numbers_are_refused(tmp_path, kind):
+def test_colours_and_complex_numbers_are_rejected(tmp_path, kind):
     nibabel.save(nibabel.Nifti1Image(np.zeros((2, 3), kind), np.eye(4)), tmp_path / "a.nii")
     with pytest.raises(ImageError, match=r"a\.nii: "):
         read_lung_mask(tmp_path / "a.nii")
 
 
 @pytest.mark.parametrize(("kind", "largest"), [(np.int8, 127), (np.int16, 32767)])
-def test_probabilities_of_signed_types_are_shares_of_what_they_can_hold(tmp_path, kind, largest):
+def test_probabilities_of_signed_types_are_shares_of_their_largest_value(tmp_path, kind, largest):
     path = write_nifti(tmp_path / "a.nii", [[0, largest // 4, largest // 2 + 1, largest]], kind=kind)
     assert rows_of(read_lung_mask(path, MaskOptions(threshold=0.5)).lungs) == [[0, 0, 1, 1]]
 
@@ -214,7 +214,7 @@ def test_an_infinite_spacing_is_unknown(tmp_path):
     assert read_lung_mask(write_nifti(tmp_path / "a.nii", LABELS, zooms=(np.inf, 2))).spacing is None
 
 
-def test_nibabel_says_nothing_of_odd_headers(tmp_path):
+def test_nibabel_prints_nothing_about_odd_headers(tmp_path):
     content = bytearray(write_nifti(tmp_path / "a.nii", LABELS).read_bytes())
     content[254:256] = b"\x63\0"  # sform_code 99
     content[80:84] = np.float32(-0.5).tobytes()  # pixdim[1]
@@ -225,7 +225,7 @@ def test_nibabel_says_nothing_of_odd_headers(tmp_path):
     assert done.stderr == ""
 
 
-def test_the_spacing_of_the_left_lung_counts_where_the_right_has_none(tmp_path):
+def test_the_spacing_of_the_left_lung_is_used_if_the_right_has_none(tmp_path):
     write_nifti(tmp_path / "r.nii", LABELS > 0)
     write_nifti(tmp_path / "l.nii", LABELS > 0, zooms=(0.25, 0.5))
-    assert read_sides({RIGHT: tmp_path / "r.nii", LEFT: tmp_path / "l.nii"}).spacing.mm == (0.5, 0.25)
+    assert read_lung_mask_files({RIGHT: tmp_path / "r.nii", LEFT: tmp_path / "l.nii"}).spacing.mm == (0.5, 0.25)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 STORED = np.array([[0, 100], [200, 300]], np.uint16)
 
 
-def test_dicom_is_known_by_its_content(tmp_path):
+def test_dicom_is_recognised_by_content(tmp_path):
     assert read_radiograph(write_dicom(tmp_path / "noname", STORED)).shape == (2, 2)
     assert read_radiograph(write_dicom(tmp_path / "wrong.png", STORED)).shape == (2, 2)
 
@@ -39,7 +39,7 @@ def test_each_broken_file_is_one_error_that_names_it(tmp_path):
 
 
 def test_a_short_fuzz_run_finds_nothing():
-    # A process of its own, because the memory of this one is not the readers' alone.
+    # A separate process, because the memory of this one is used by other tests, too.
     command = [sys.executable, "-m", "tests.fuzz", "--count", "600", "--seed", "7"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stdout
@@ -48,17 +48,17 @@ def test_a_short_fuzz_run_finds_nothing():
     assert min(counts) > 50
 
 
-def test_folders_are_searched_through_and_trees_kept(tmp_path):
+def test_folders_are_searched_and_relative_paths_kept(tmp_path):
     image = draw_phantom().image
     for name in ("b.png", "sub/a.JPG", ".hidden.png", ".git/c.png", "out/mask.png"):
         save_grey(tmp_path / name, image)
     (tmp_path / "notes.txt").write_text("x")
     write_dicom(tmp_path / "sub" / "IM0001", STORED)
-    found = find_images([tmp_path], outside=tmp_path / "out")
+    found = find_images([tmp_path], exclude=tmp_path / "out")
     assert [str(relative) for _, relative in found] == ["b.png", "sub/IM0001", "sub/a.JPG"]
 
 
-def test_pacs_names_with_dots_and_a_dicomdir_are_known_by_content(tmp_path):
+def test_names_with_dots_and_a_dicomdir_are_recognised(tmp_path):
     write_dicom(tmp_path / "DICOM" / "1.2.840.113619.2.134.252", STORED)
     write_dicom(tmp_path / "DICOM" / "IM0002", STORED)
     write_dicom(tmp_path / "DICOMDIR", STORED)
@@ -70,13 +70,13 @@ def test_pacs_names_with_dots_and_a_dicomdir_are_known_by_content(tmp_path):
         ]
 
 
-def test_links_to_folders_are_followed_but_not_in_circles(tmp_path):
+def test_links_to_folders_are_followed_but_not_in_cycles(tmp_path):
     save_grey(tmp_path / "elsewhere" / "b.png", draw_phantom().image)
     save_grey(tmp_path / "in" / "a.png", draw_phantom().image)
     (tmp_path / "in" / "circle").symlink_to(tmp_path / "in")
     (tmp_path / "in" / "linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "in" / "self.png").symlink_to("self.png")
-    found = find_images([tmp_path / "in"], outside=tmp_path / "out")
+    found = find_images([tmp_path / "in"], exclude=tmp_path / "out")
     assert [str(relative) for _, relative in found] == ["a.png", "linked/b.png", "self.png"]
     with pytest.raises(ImageError, match=r"self\.png: cannot be read: Too many levels of symbolic links"):
         read_radiograph(tmp_path / "in" / "self.png")
@@ -92,9 +92,9 @@ def test_an_input_that_does_not_exist_is_an_error(tmp_path):
         find_images([tmp_path / "nowhere"])
 
 
-def test_values_that_are_no_numbers_are_refused(tmp_path):
+def test_values_that_are_not_finite_are_rejected(tmp_path):
     Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(tmp_path / "nan.tif")
-    with pytest.raises(ImageError, match=r"nan\.tif: holds values that are no numbers"):
+    with pytest.raises(ImageError, match=r"nan\.tif: holds values that are not finite numbers"):
         read_radiograph(tmp_path / "nan.tif")
 
 

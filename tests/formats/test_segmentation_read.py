@@ -23,7 +23,7 @@ from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.masks import MaskOptions, read_lung_mask
 from tests.dicoms import make_dicom, write_dicom
 from tests.phantoms import draw_phantom
-from tests.segmentations import LABEL_MAP, SECRET, code, item, make_seg, of_segment, segment
+from tests.segmentations import LABEL_MAP, SECRET, code, item, make_seg, segment, segment_reference
 
 # 15 pixels, so that the second frame of one bit a pixel begins within a byte.
 RIGHT = np.array([[1, 1, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
@@ -83,7 +83,7 @@ RIGHT_CODE, LEFT_CODE = "24028007", "7771000"
         ({"AnatomicRegionSequence": code("3341006")}, {"AnatomicRegionSequence": code("44029006")}),
     ],
 )
-def test_lungs_are_known_by_code_or_label(tmp_path, right, left):
+def test_lungs_are_recognised_by_code_or_label(tmp_path, right, left):
     segments = [segment(1, **left), segment(2, **right)]
     assert_sides(read(tmp_path, [LEFT, RIGHT], segments), RIGHT, LEFT)
 
@@ -92,17 +92,17 @@ def test_lungs_are_known_by_code_or_label(tmp_path, right, left):
     ("organ", "right", "left"), [("39607008", RIGHT_CODE, LEFT_CODE), ("T-28000", "G-A100", "G-A101")]
 )
 @pytest.mark.parametrize("place", ["beside", "type", "region"])
-def test_lungs_are_known_by_a_code_of_their_side(tmp_path, organ, right, left, place):
+def test_lungs_are_recognised_by_a_code_of_their_side(tmp_path, organ, right, left, place):
     def lung(number, side):
-        turned = code(side)
+        modifier = code(side)
         if place == "region":
-            region = code(organ, AnatomicRegionModifierSequence=turned)
+            region = code(organ, AnatomicRegionModifierSequence=modifier)
             return segment(number, AnatomicRegionSequence=region)
         found = segment(number, kind=organ)
         if place == "type":
-            found.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = turned
+            found.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = modifier
         else:
-            region = code("51185008", AnatomicRegionModifierSequence=turned)  # the chest
+            region = code("51185008", AnatomicRegionModifierSequence=modifier)  # the chest
             found.AnatomicRegionSequence = region
         return found
 
@@ -110,20 +110,20 @@ def test_lungs_are_known_by_a_code_of_their_side(tmp_path, organ, right, left, p
 
 
 @pytest.mark.parametrize("known", [{"kind": "39607008"}, {"kind": "T-28000"}, {"label": "Lungs"}, {"label": "lung"}])
-def test_a_segment_of_both_lungs_does_not_tell_them_apart(tmp_path, known):
+def test_a_segment_of_both_lungs_does_not_separate_them(tmp_path, known):
     mask = read(tmp_path, [HEART, RIGHT | LEFT], [segment(1), segment(2, **known)])
     assert np.array_equal(mask.lungs, RIGHT | LEFT)
     assert mask.right is mask.left is None
 
 
-def test_segments_of_one_side_are_united_and_others_are_no_lung(tmp_path):
+def test_segments_of_one_side_are_merged_and_others_ignored(tmp_path):
     segments = [segment(1, "left lung"), segment(2, "heart"), segment(3, "lung, upper left"), segment(4, "right lung")]
     lower = np.roll(LEFT, 1, axis=0)
     mask = read(tmp_path, [LEFT, HEART, lower, RIGHT], segments)
     assert_sides(mask, RIGHT, LEFT | lower)
 
 
-def test_a_single_segment_of_no_known_kind_is_taken_for_both_lungs(tmp_path):
+def test_a_single_unknown_segment_is_taken_for_both_lungs(tmp_path):
     mask = read(tmp_path, [RIGHT | LEFT], [segment(1)])
     assert np.array_equal(mask.lungs, RIGHT | LEFT)
     assert mask.right is None
@@ -138,7 +138,7 @@ def test_several_segments_without_a_lung_are_an_error(tmp_path):
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_segments_without_pixels_may_have_no_frame(tmp_path, shared):
-    left_alone = of_segment(2)
+    left_alone = segment_reference(2)
     changes = {"PerFrameFunctionalGroupsSequence": Sequence([item() if shared else left_alone])}
     if shared:
         changes["SharedFunctionalGroupsSequence"] = Sequence([left_alone])
@@ -151,7 +151,7 @@ def test_a_segmentation_of_something_else_is_an_empty_mask_where_the_lungs_have_
     assert not mask.lungs.any()
 
 
-def test_numbers_of_segments_need_not_be_in_order_nor_begin_with_one(tmp_path):
+def test_segment_numbers_need_not_be_in_order_nor_start_at_1(tmp_path):
     segments = [segment(7, "right lung"), segment(3, "left lung")]
     assert_sides(read(tmp_path, [LEFT, RIGHT], segments, [3, 7]), RIGHT, LEFT)
 
@@ -169,7 +169,7 @@ def test_fractions_are_lung_from_the_threshold_on(tmp_path, threshold, lungs):
     assert mask.lungs.astype(int).tolist() == [lungs]
 
 
-def test_fractions_are_shares_of_what_the_header_says_is_the_largest(tmp_path):
+def test_fractions_are_shares_of_the_largest_that_the_header_gives(tmp_path):
     mask = read(tmp_path, segments=[segment(1)], **fractions([0, 99, 100, 200, 0], largest=200))
     assert mask.lungs.astype(int).tolist() == [[0, 0, 1, 1, 0]]
 
@@ -199,7 +199,7 @@ def test_the_spacing_is_that_of_the_pixel_measures(tmp_path, place):
     assert mask.spacing.source == "PixelSpacing"
 
 
-def test_the_spacing_of_a_whole_file_counts_where_there_are_no_pixel_measures(tmp_path):
+def test_the_spacing_of_the_file_is_used_if_there_are_no_pixel_measures(tmp_path):
     mask = read(tmp_path, [RIGHT, LEFT], BOTH_SIDES, ImagerPixelSpacing=[0.2, 0.1])
     assert mask.spacing.mm == (0.2, 0.1)
     assert mask.spacing.source == "ImagerPixelSpacing"
@@ -211,19 +211,19 @@ def test_without_pixel_measures_there_is_no_spacing(tmp_path):
 
 
 @pytest.mark.parametrize("changes", [{}, {"SegmentationType": "FRACTIONAL", "MaximumFractionalValue": 1}])
-def test_several_planes_are_refused(tmp_path, changes):
+def test_several_planes_are_rejected(tmp_path, changes):
     with pytest.raises(ImageError, match=r"a\.dcm: segments 3 planes") as caught:
         read(tmp_path, [RIGHT, LEFT, LEFT], BOTH_SIDES, [1, 2, 2], **changes)
     assert "one radiograph" in caught.value.hint
 
 
-def test_a_radiograph_is_no_segmentation(tmp_path):
+def test_a_radiograph_is_not_a_segmentation(tmp_path):
     path = write_dicom(tmp_path / "a.dcm", np.zeros((3, 5), np.uint16))
-    with pytest.raises(ImageError, match=r"a\.dcm: is DICOM, but no segmentation"):
+    with pytest.raises(ImageError, match=r"a\.dcm: is DICOM, but not a segmentation"):
         read_lung_mask(path)
 
 
-def test_a_segmentation_is_known_by_its_content(tmp_path):
+def test_a_segmentation_is_recognised_by_content(tmp_path):
     assert_sides(read_lung_mask(write_seg(tmp_path / "IM0001", [RIGHT, LEFT], BOTH_SIDES)), RIGHT, LEFT)
 
 
@@ -234,13 +234,13 @@ def test_max_pixels_is_the_last_size_that_is_read(tmp_path):
         read_lung_mask(path, MaskOptions(max_pixels=14))
 
 
-def test_too_large_a_header_is_refused_before_memory_is_taken(tmp_path):
+def test_too_large_an_image_is_rejected_before_memory_is_allocated(tmp_path):
     with pytest.raises(ImageError, match=r"60000 x 60000 pixels are more than --max-pixels"):
         read(tmp_path, [RIGHT, LEFT], BOTH_SIDES, Rows=60000, Columns=60000)
 
 
 @pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGExtended12Bit, "1.2.840.10008.1.2.4.57"])
-def test_compression_that_only_fragile_decoders_read_is_refused(tmp_path, syntax):
+def test_compression_that_only_unsafe_decoders_read_is_rejected(tmp_path, syntax):
     dataset = make_seg([RIGHT, LEFT], BOTH_SIDES)
     dataset.file_meta.TransferSyntaxUID = syntax
     dataset["PixelData"].is_undefined_length = True
@@ -276,7 +276,7 @@ DAMAGES = {
     "fewer pixels": {"PixelData": b"\0\0"},
     "no rows": {"Rows": 0},
     "segments of no frame": {"PerFrameFunctionalGroupsSequence": None},
-    "fewer frames": {"PerFrameFunctionalGroupsSequence": Sequence([of_segment(1)])},
+    "fewer frames": {"PerFrameFunctionalGroupsSequence": Sequence([segment_reference(1)])},
     "frames of no segment": {"PerFrameFunctionalGroupsSequence": Sequence([item(), item()])},
     "no largest fraction": {"SegmentationType": "FRACTIONAL"},
     "another class": {"SOPClassUID": SECRET},
@@ -286,14 +286,19 @@ DAMAGES = {
 }
 
 
-def assert_silent(error, capfd, recwarn):
-    said = [error.hint, *traceback.format_exception(error), *capfd.readouterr(), *(str(one.message) for one in recwarn)]
-    assert SECRET not in "".join(said)
-    assert "JANE" not in "".join(said)
+def assert_nothing_quoted(error, capfd, recwarn):
+    messages = [
+        error.hint,
+        *traceback.format_exception(error),
+        *capfd.readouterr(),
+        *(str(one.message) for one in recwarn),
+    ]
+    assert SECRET not in "".join(messages)
+    assert "JANE" not in "".join(messages)
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_segmentations_that_make_no_sense_are_errors_that_quote_nothing(tmp_path, name, capfd, recwarn):
+def test_invalid_segmentations_are_errors_that_quote_nothing(tmp_path, name, capfd, recwarn):
     dataset = make_seg([RIGHT, LEFT], BOTH_SIDES)
     for keyword, value in DAMAGES[name].items():
         holder = dataset.file_meta if keyword == "TransferSyntaxUID" else dataset
@@ -306,7 +311,7 @@ def test_segmentations_that_make_no_sense_are_errors_that_quote_nothing(tmp_path
     recwarn.clear()
     with pytest.raises(ImageError, match=r"a\.dcm: ") as caught:
         read_lung_mask(tmp_path / "a.dcm")
-    assert_silent(caught.value, capfd, recwarn)
+    assert_nothing_quoted(caught.value, capfd, recwarn)
 
 
 @pytest.mark.parametrize("element", [b"\x28\0\x10\0US", b"\x28\0\x08\0IS", b"\x62\0\x04\0US"])
@@ -316,7 +321,7 @@ def test_texts_where_numbers_should_be_are_not_quoted(tmp_path, element, capfd, 
     (tmp_path / "a.dcm").write_bytes(content[: place + 4] + b"LO\2\0ZQ" + content[place + 10 :])
     with pytest.raises(ImageError, match=r"a\.dcm: ") as caught:
         read_lung_mask(tmp_path / "a.dcm")
-    assert_silent(caught.value, capfd, recwarn)
+    assert_nothing_quoted(caught.value, capfd, recwarn)
     assert "ZQ" not in caught.value.message
 
 
@@ -388,12 +393,12 @@ def test_a_header_that_does_not_fit_its_compressed_pixels_does_not_end_the_progr
     assert os.waitstatus_to_exitcode(status) == 7
 
 
-def test_several_planes_of_one_segment_are_refused_where_others_have_none(tmp_path):
+def test_several_planes_of_one_segment_are_rejected_if_others_have_none(tmp_path):
     with pytest.raises(ImageError, match="planes"):
         read(tmp_path, [RIGHT, LEFT], BOTH_SIDES, [1, 1])
 
 
-def test_several_planes_of_a_label_map_are_refused(tmp_path):
+def test_several_planes_of_a_label_map_are_rejected(tmp_path):
     with pytest.raises(ImageError, match="2 planes"):
         read(tmp_path, [RIGHT, 2 * LEFT], BOTH_SIDES, **LABEL_MAP)
 
@@ -404,32 +409,32 @@ def test_a_label_of_both_sides_is_both_lungs(tmp_path, label):
     assert mask.right is None
 
 
-def test_a_fraction_below_the_threshold_is_no_lung(tmp_path):
+def test_a_fraction_below_the_threshold_is_not_lung(tmp_path):
     mask = read(tmp_path, segments=[segment(1)], **fractions([0, 1, 2, 3, 5], largest=5))
     assert mask.lungs.astype(int).tolist() == [[0, 0, 0, 1, 1]]  # 2 of 5 is less than half
     mask = read(tmp_path, segments=[segment(1)], threshold=0.3, **fractions([75, 76, 77], largest=255))
     assert mask.lungs.astype(int).tolist() == [[0, 0, 1]]  # 0.3 x 255 = 76.5
 
 
-def test_the_background_of_a_label_map_is_no_segment(tmp_path):
+def test_the_background_of_a_label_map_is_not_a_segment(tmp_path):
     mask = read(tmp_path, [RIGHT], [segment(0, "Background"), segment(1)], **LABEL_MAP)
     assert np.array_equal(mask.lungs, RIGHT)
 
 
-def test_a_finding_in_the_lung_is_no_lung(tmp_path):
+def test_a_finding_in_the_lung_is_not_a_lung(tmp_path):
     nodule = segment(3, "nodule", kind="27925004", AnatomicRegionSequence=code("3341006"))
     assert_sides(read(tmp_path, [RIGHT, LEFT, HEART], [*BOTH_SIDES, nodule]), RIGHT, LEFT)
 
 
-def test_a_label_that_names_a_finding_is_no_lung(tmp_path):
+def test_a_label_that_names_a_finding_is_not_a_lung(tmp_path):
     segments = [*BOTH_SIDES, segment(3, "left lung nodule")]
     assert_sides(read(tmp_path, [RIGHT, LEFT, HEART], segments), RIGHT, LEFT)
 
 
-def test_a_segment_of_both_lungs_beside_each_of_them_hides_no_side(tmp_path):
+def test_a_segment_of_both_lungs_is_ignored_beside_one_of_each(tmp_path):
     segments = [*BOTH_SIDES, segment(3, "lungs")]
     assert_sides(read(tmp_path, [RIGHT, LEFT, RIGHT | LEFT], segments), RIGHT, LEFT)
 
 
-def test_words_that_are_written_together_are_read(tmp_path):
+def test_words_in_camel_case_are_separated(tmp_path):
     assert_sides(read(tmp_path, [RIGHT, LEFT], [segment(1, "RightLung"), segment(2, "LeftLung")]), RIGHT, LEFT)

@@ -51,8 +51,8 @@ def write(path, source=None, right=PHANTOM.right, left=PHANTOM.left, identity="o
     return dcmread(path)
 
 
-def assert_holds(path, right, left):
-    """Both this program's reader and highdicom's find these lungs in the file."""
+def assert_lungs(path, right, left):
+    """Both our reader and that of highdicom find these lungs in the file."""
     mask = read_segmentation(path)
     assert np.array_equal(mask.right, right)
     assert np.array_equal(mask.left, left)
@@ -71,7 +71,7 @@ def assert_holds(path, right, left):
 def test_the_lungs_are_read_back_to_the_pixel(tmp_path):
     source = radiograph(tmp_path / "a.dcm", **PATIENT)
     write(tmp_path / "new" / "seg.dcm", source)
-    assert_holds(tmp_path / "new" / "seg.dcm", PHANTOM.right, PHANTOM.left)
+    assert_lungs(tmp_path / "new" / "seg.dcm", PHANTOM.right, PHANTOM.left)
     theirs = hd.seg.segread(tmp_path / "new" / "seg.dcm")
     pixels = theirs.get_pixels_by_source_instance([dcmread(source).SOPInstanceUID], segment_numbers=[1, 2])
     assert np.array_equal(pixels[0, :, :, 0], PHANTOM.right)
@@ -85,7 +85,7 @@ def test_the_lungs_are_read_back_to_the_pixel(tmp_path):
 def test_lungs_of_any_size_are_read_back(tmp_path_factory, labels):
     path = tmp_path_factory.mktemp("any") / "seg.dcm"
     write(path, right=labels == 1, left=labels == 2)
-    assert_holds(path, labels == 1, labels == 2)
+    assert_lungs(path, labels == 1, labels == 2)
     assert path.stat().st_size % 2 == 0
 
 
@@ -98,12 +98,12 @@ def test_lungs_of_any_size_are_read_back(tmp_path_factory, labels):
 def test_empty_lungs_are_read_back_as_empty(tmp_path, right, left, frames, own):
     source = None if own else radiograph(tmp_path / "a.dcm", **PATIENT)
     made = write(tmp_path / "seg.dcm", source, right, left, spacing=Spacing(0.2, 0.1, "") if own else None)
-    assert_holds(tmp_path / "seg.dcm", right, left)
+    assert_lungs(tmp_path / "seg.dcm", right, left)
     assert made.NumberOfFrames == frames
     assert len(made.SegmentSequence) == 2
 
 
-def test_the_segments_are_lungs_by_their_codes(tmp_path):
+def test_the_segments_are_coded_as_lungs(tmp_path):
     made = write(tmp_path / "seg.dcm")
     for segment, label, side in zip(made.SegmentSequence, ("Right", "Left"), ("24028007", "7771000"), strict=True):
         (kind,) = segment.SegmentedPropertyTypeCodeSequence
@@ -120,7 +120,7 @@ def test_the_segments_are_lungs_by_their_codes(tmp_path):
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_what_the_standard_wants_is_there(tmp_path, own):
+def test_the_required_elements_are_present(tmp_path, own):
     """Elements of type 1, which have a value, and of type 2, which may be empty (PS3.3 A.51.3 and its modules)."""
     made = write(tmp_path / "seg.dcm", None if own else radiograph(tmp_path / "a.dcm"))
     for name in (
@@ -162,7 +162,7 @@ def test_it_refers_to_the_radiograph(tmp_path):
     assert {image.SpatialLocationsPreserved for image in sources} == {"YES"}
 
 
-def test_only_patient_and_study_are_taken_from_the_header(tmp_path):
+def test_only_patient_and_study_are_copied_from_the_header(tmp_path):
     source = make_dicom(
         np.zeros(PHANTOM.right.shape, np.uint16), **{**PATIENT, "PatientName": "A^B"}, InstitutionName=SECRET,
         StationName=SECRET, ImageComments=SECRET, OperatorsName=SECRET, SeriesDescription=SECRET, ProtocolName=SECRET,
@@ -174,7 +174,7 @@ def test_only_patient_and_study_are_taken_from_the_header(tmp_path):
     assert SECRET.encode() not in (tmp_path / "seg.dcm").read_bytes()
 
 
-def test_the_spacing_is_that_which_is_given(tmp_path):
+def test_the_given_spacing_is_written(tmp_path):
     source = radiograph(tmp_path / "a.dcm", **PATIENT, PixelSpacing=[7, 7])
     write(tmp_path / "seg.dcm", source, spacing=Spacing(0.2, 1 / 7, ""))
     mask = read_segmentation(tmp_path / "seg.dcm")
@@ -185,7 +185,7 @@ def test_the_spacing_is_that_which_is_given(tmp_path):
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_the_same_input_makes_the_same_bytes_and_no_date_of_today(tmp_path, own):
+def test_the_same_input_gives_the_same_bytes_without_the_current_date(tmp_path, own):
     source = None if own else radiograph(tmp_path / "a.dcm", **PATIENT)
     for name in ("1.dcm", "2.dcm"):
         write(tmp_path / name, source, spacing=Spacing(0.2, 0.1, ""))
@@ -197,7 +197,7 @@ def test_the_same_input_makes_the_same_bytes_and_no_date_of_today(tmp_path, own)
 @pytest.mark.parametrize(
     "other", [{"identity": "two"}, {"right": PHANTOM.left, "left": PHANTOM.right}, {"spacing": Spacing(1.0, 1.0, "")}]
 )
-def test_another_segmentation_of_the_radiograph_is_another_object(tmp_path, other):
+def test_another_segmentation_of_the_radiograph_has_other_identifiers(tmp_path, other):
     source = radiograph(tmp_path / "a.dcm", **PATIENT)
     made, another = write(tmp_path / "1.dcm", source), write(tmp_path / "2.dcm", source, **other)
     assert made.SOPInstanceUID == made.file_meta.MediaStorageSOPInstanceUID != another.SOPInstanceUID
@@ -205,7 +205,7 @@ def test_another_segmentation_of_the_radiograph_is_another_object(tmp_path, othe
     assert made.StudyInstanceUID == another.StudyInstanceUID
 
 
-def test_without_a_source_it_stands_on_its_own(tmp_path):
+def test_without_a_source_it_refers_to_no_image(tmp_path):
     made, other = write(tmp_path / "1.dcm", spacing=Spacing(0.2, 0.1, "")), write(tmp_path / "2.dcm", identity="two")
     assert made.PatientName == other.PatientName == "Anonymous^"
     for name in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID"):
@@ -237,12 +237,12 @@ INCOMPLETE = {
 
 
 @pytest.mark.parametrize("name", INCOMPLETE)
-def test_incomplete_headers_are_enough(tmp_path, name):
+def test_incomplete_headers_are_accepted(tmp_path, name):
     known = {keyword: value for keyword, value in INCOMPLETE[name].items() if value is not None}
     absent = {keyword: None for keyword, value in INCOMPLETE[name].items() if value is None and keyword == "Modality"}
     source = radiograph(tmp_path / "a.dcm", **known, **absent)
     made = write(tmp_path / "seg.dcm", source)
-    assert_holds(tmp_path / "seg.dcm", PHANTOM.right, PHANTOM.left)
+    assert_lungs(tmp_path / "seg.dcm", PHANTOM.right, PHANTOM.left)
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"):
         assert made[keyword].value == known.get(keyword, "") or not (made[keyword].value or known.get(keyword))
     assert made.StudyInstanceUID == known.get("StudyInstanceUID") or not known.get("StudyInstanceUID")
@@ -262,7 +262,7 @@ def test_incomplete_headers_are_enough(tmp_path, name):
         ({"StudyDate": "2004.08.26"}, "19700101", "000000"),
     ],
 )
-def test_odd_dates_stay_with_the_study_alone(tmp_path, wrong, day, time, recwarn):
+def test_invalid_dates_are_copied_only_to_the_study(tmp_path, wrong, day, time, recwarn):
     source = radiograph(tmp_path / "a.dcm", **PATIENT)
     content = source.read_bytes()
     for keyword, value in wrong.items():
@@ -281,7 +281,7 @@ def test_odd_dates_stay_with_the_study_alone(tmp_path, wrong, day, time, recwarn
     assert (made.ContentDate, made.ContentTime) == (day, time)
     for keyword, value in wrong.items():
         assert str(made[keyword].value) == value
-    assert_holds(tmp_path / "seg.dcm", PHANTOM.right, PHANTOM.left)
+    assert_lungs(tmp_path / "seg.dcm", PHANTOM.right, PHANTOM.left)
 
 
 @pytest.mark.parametrize(
@@ -304,11 +304,11 @@ def test_names_in_other_scripts_are_kept(tmp_path, charset, name):
     hd.seg.segread(tmp_path / "seg.dcm")
 
 
-def test_bytes_that_are_no_text_of_their_character_set_do_no_harm(tmp_path):
+def test_bytes_invalid_in_their_character_set_are_accepted(tmp_path):
     source = radiograph(tmp_path / "a.dcm", **{**PATIENT, "PatientName": "ABCDEF^G"}, SpecificCharacterSet="ISO_IR 192")
     source.write_bytes(source.read_bytes().replace(b"ABCDEF^G", b"ABC\xff\xfe\xfa^G"))
     write(tmp_path / "seg.dcm", source)
-    assert_holds(tmp_path / "seg.dcm", PHANTOM.right, PHANTOM.left)
+    assert_lungs(tmp_path / "seg.dcm", PHANTOM.right, PHANTOM.left)
 
 
 @pytest.mark.parametrize(
@@ -326,10 +326,10 @@ def test_radiographs_of_any_encoding_are_referred_to(tmp_path, syntax):
     made = write(tmp_path / "seg.dcm", tmp_path / "a.dcm")
     assert made.SourceImageSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID
     assert made.PatientName == PATIENT["PatientName"]
-    assert_holds(tmp_path / "seg.dcm", PHANTOM.right, PHANTOM.left)
+    assert_lungs(tmp_path / "seg.dcm", PHANTOM.right, PHANTOM.left)
 
 
-def test_identifiers_of_the_file_count_where_the_header_has_none(tmp_path):
+def test_identifiers_of_the_meta_information_are_used_if_the_header_has_none(tmp_path):
     source = make_dicom(np.zeros(PHANTOM.right.shape, np.uint16), **PATIENT)
     del source.SOPInstanceUID, source.SOPClassUID
     source.save_as(tmp_path / "a.dcm", enforce_file_format=False)
@@ -338,25 +338,25 @@ def test_identifiers_of_the_file_count_where_the_header_has_none(tmp_path):
     assert image.ReferencedSOPClassUID == ComputedRadiographyImageStorage
 
 
-def assert_nothing_said(error, capfd, caplog, recwarn):
-    said = [error.hint, *traceback.format_exception(error)] if error else []
-    said += [*capfd.readouterr(), caplog.text, *(str(one.message) for one in recwarn)]
-    assert SECRET not in "".join(said)
-    assert STUDY not in "".join(said)
+def assert_nothing_quoted(error, capfd, caplog, recwarn):
+    messages = [error.hint, *traceback.format_exception(error)] if error else []
+    messages += [*capfd.readouterr(), caplog.text, *(str(one.message) for one in recwarn)]
+    assert SECRET not in "".join(messages)
+    assert STUDY not in "".join(messages)
 
 
-def test_nothing_of_the_header_is_said(tmp_path, capfd, caplog, recwarn):
+def test_the_header_is_not_quoted(tmp_path, capfd, caplog, recwarn):
     source = radiograph(tmp_path / "a.dcm", **{**PATIENT, "PatientName": SECRET, "StudyID": f"{SECRET}TOOLONGFORIT"})
     recwarn.clear()
     with caplog.at_level(logging.DEBUG):
         write_segmentation(tmp_path / "seg.dcm", PHANTOM.right, PHANTOM.left, source, "one", None)
-    assert_nothing_said(None, capfd, caplog, recwarn)
+    assert_nothing_quoted(None, capfd, caplog, recwarn)
     assert not [record for record in caplog.records if record.name.startswith(("highdicom", "pydicom"))]
 
 
 def test_a_radiograph_of_another_size_is_an_error(tmp_path):
     source = write_dicom(tmp_path / "a.dcm", np.zeros((45, 40), np.uint16), **PATIENT)
-    with pytest.raises(ImageError, match=r"a\.dcm: is of 40 x 45 pixels, its mask of 41 x 45"):
+    with pytest.raises(ImageError, match=r"a\.dcm: has 40 x 45 pixels, but its mask has 41 x 45"):
         write(tmp_path / "seg.dcm", source)
     assert {path.name for path in tmp_path.iterdir()} == {"a.dcm"}
 
@@ -367,7 +367,7 @@ def test_a_radiograph_without_identifier_is_an_error_that_quotes_nothing(tmp_pat
     source.save_as(tmp_path / "a.dcm", enforce_file_format=False)
     with pytest.raises(ImageError, match=r"a\.dcm: has no SOP class or instance UID") as caught:
         write(tmp_path / "seg.dcm", tmp_path / "a.dcm")
-    assert_nothing_said(caught.value, capfd, caplog, recwarn)
+    assert_nothing_quoted(caught.value, capfd, caplog, recwarn)
 
 
 def test_damaged_radiographs_are_errors_that_leave_no_file(tmp_path, capfd, caplog, recwarn):
@@ -377,11 +377,11 @@ def test_damaged_radiographs_are_errors_that_leave_no_file(tmp_path, capfd, capl
         source.write_bytes(content[:end])
         with pytest.raises(ImageError, match=r"a\.dcm: ") as caught:
             write(tmp_path / "seg.dcm", source)
-        assert_nothing_said(caught.value, capfd, caplog, recwarn)
+        assert_nothing_quoted(caught.value, capfd, caplog, recwarn)
         assert {path.name for path in tmp_path.iterdir()} == {"a.dcm"}
 
 
-def test_without_highdicom_the_error_says_what_to_install(tmp_path, monkeypatch):
+def test_without_highdicom_the_extra_to_install_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "highdicom", None)
     with pytest.raises(UsageError, match=r"seg\.dcm: DICOM segmentations need highdicom") as caught:
         write_segmentation(tmp_path / "seg.dcm", PHANTOM.right, PHANTOM.left, None, "one", None)

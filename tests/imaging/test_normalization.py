@@ -9,13 +9,13 @@ from tests.phantoms import draw_phantom
 
 @given(st.floats(0.1, 100), st.floats(-1000, 1000))
 @settings(max_examples=30, deadline=None)
-def test_gain_and_offset_of_the_detector_do_not_matter(gain, offset):
+def test_gain_and_offset_of_the_detector_make_no_difference(gain, offset):
     image = draw_phantom().image
     changed = (image * gain + offset).astype(np.float32)
     assert np.allclose(normalize(Radiograph(changed)), normalize(Radiograph(image)), atol=0.01)
 
 
-def test_black_collimation_and_white_labels_do_not_take_contrast():
+def test_black_collimation_and_white_labels_do_not_reduce_contrast():
     image = draw_phantom(128, 128).image.clip(0.01, 0.99)
     framed = np.pad(image, 64)
     framed[:20, :20] = 1
@@ -23,7 +23,7 @@ def test_black_collimation_and_white_labels_do_not_take_contrast():
     assert np.allclose(inner, normalize(Radiograph(image)), atol=0.02)
 
 
-def test_padding_is_black_and_not_counted():
+def test_padding_is_black_and_left_out_of_the_percentiles():
     image = draw_phantom().image
     padded = np.hstack([image, np.full((128, 100), -5000, np.float32)])
     valid = np.hstack([np.ones((128, 128), bool), np.zeros((128, 100), bool)])

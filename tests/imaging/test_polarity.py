@@ -25,17 +25,17 @@ def test_the_two_polarities_have_opposite_scores(seed, shape):
     assert polarity_score(image) == pytest.approx(-polarity_score(1 - image), abs=0.01)
 
 
-def test_an_inverted_radiograph_is_made_bright_and_reported():
+def test_an_inverted_radiograph_is_corrected_and_reported():
     image = draw_phantom().image
     right = Radiograph(np.round(image * 4095).astype(np.uint16))
-    straight, kept = to_network_input(right)
-    turned, inverted = to_network_input(right.inverted())
-    assert not kept
+    expected, was_inverted = to_network_input(right)
+    corrected, inverted = to_network_input(right.inverted())
+    assert not was_inverted
     assert inverted
-    assert np.allclose(straight, turned, atol=0.01)
+    assert np.allclose(expected, corrected, atol=0.01)
 
 
-def test_the_file_is_believed_if_asked_for():
+def test_polarity_is_kept_without_correction():
     inverted = Radiograph(1 - draw_phantom().image)
     image, corrected = to_network_input(inverted, correct=False)
     assert not corrected
@@ -50,26 +50,26 @@ def test_padding_stays_black_when_the_rest_is_inverted():
     assert image[:, 128:].max() == 0
 
 
-def test_black_bands_beside_a_picture_do_not_decide():
+def test_black_margins_do_not_change_the_score():
     image = draw_phantom().image
     banded = np.pad(image, ((0, 0), (60, 60)))
     assert polarity_score(banded) == pytest.approx(polarity_score(image), abs=1)
 
 
-def test_an_image_without_contrast_is_left_alone():
+def test_an_image_without_contrast_is_not_inverted():
     assert to_network_input(Radiograph(np.full((50, 50), 7, np.uint8)))[1] is False
 
 
-@pytest.mark.skipif(not (DATA / "montgomery").is_dir(), reason="the radiographs are not at hand (set LUNGMASK_DATA)")
+@pytest.mark.skipif(not (DATA / "montgomery").is_dir(), reason="the radiographs are not available (set LUNGMASK_DATA)")
 @pytest.mark.parametrize("name", ["jsrt", "montgomery"])
-def test_real_radiographs_are_told_apart(name):
+def test_real_radiographs_and_their_inverses_are_recognised(name):
     for path in sorted((DATA / name / "images").glob("*.png"))[::5]:
         radiograph = read_radiograph(path)
         assert not to_network_input(radiograph)[1], path
         assert to_network_input(replace(radiograph, pixels=255 - radiograph.pixels))[1], path
 
 
-def test_the_classifier_says_what_it_was_fitted_to():
+def test_the_classifier_records_its_training_data():
     fitted = (ROOT / "lungmask_cli" / "imaging" / "polarity.json").read_text()
     for word in ("manifest_sha256", "seed", "licence", "JSRT and Shenzhen"):
         assert word in fitted

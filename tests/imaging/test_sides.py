@@ -27,7 +27,7 @@ def assert_split(right, left):
 
 
 @given(mask=MASKS)
-def test_the_sides_have_no_pixel_in_common_and_all_together(mask):
+def test_the_sides_are_disjoint_and_their_union_is_the_mask(mask):
     right, left = split_sides(mask)
     assert right.shape == left.shape == mask.shape
     assert right.dtype == left.dtype == bool
@@ -36,7 +36,9 @@ def test_the_sides_have_no_pixel_in_common_and_all_together(mask):
 
 
 def assert_mirrored(mask):
-    assume(np.nonzero(mask)[1].sum() * 2 != np.count_nonzero(mask) * (mask.shape[1] - 1))  # what has no side to lean to
+    assume(
+        np.nonzero(mask)[1].sum() * 2 != np.count_nonzero(mask) * (mask.shape[1] - 1)
+    )  # perfectly centred masks have no side
     right, left = split_sides(mask)
     mirrored = split_sides(mask[:, ::-1])
     assert np.array_equal(mirrored[0][:, ::-1], left)
@@ -44,7 +46,7 @@ def assert_mirrored(mask):
 
 
 @given(mask=MASKS)
-def test_any_mirrored_mask_has_its_sides_exchanged(mask):
+def test_mirroring_any_mask_exchanges_its_sides(mask):
     assert_mirrored(mask)
 
 
@@ -53,19 +55,19 @@ def test_any_mirrored_mask_has_its_sides_exchanged(mask):
     seed=st.integers(0, 2**32 - 1),
 )
 @settings(max_examples=60, deadline=None)
-def test_mirrored_lungs_have_their_sides_exchanged(discs, seed):
+def test_mirroring_lungs_exchanges_their_sides(discs, seed):
     mask = np.logical_or.reduce([disc(*each) for each in discs])
     assert_mirrored(mask & (np.random.default_rng(seed).random(mask.shape) < 0.8))
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("size", [64, 700])
-def test_lungs_apart_are_told_apart_to_the_pixel(seed, size):
+def test_separate_lungs_are_separated_to_the_pixel(seed, size):
     phantom = draw_phantom(size, size + 50, seed)
     assert_split(phantom.right, phantom.left)
 
 
-def test_lungs_that_reach_over_each_other_without_touching_stay_whole():
+def test_lungs_that_overlap_in_columns_without_touching_stay_whole():
     right, left = blank(), blank()
     right[5:50, 10:30] = True
     right[45:50, 10:45] = True  # below the left lung, which begins at column 36
@@ -73,30 +75,30 @@ def test_lungs_that_reach_over_each_other_without_touching_stay_whole():
     assert_split(right, left)
 
 
-def test_both_lungs_on_one_side_of_the_image_are_told_apart():
+def test_both_lungs_in_one_half_of_the_image_are_separated():
     assert_split(disc(30, 10, 8), disc(30, 30, 8))
 
 
-def test_small_parts_go_to_the_nearer_lung():
+def test_small_components_belong_to_the_nearer_lung():
     right, left = disc(30, 18, 12), disc(30, 60, 14)
     right |= disc(30, 34, 1) | disc(5, 20, 2) | disc(50, 2, 1)
     left |= disc(30, 43, 1) | disc(56, 70, 1)
     assert_split(right, left)
 
 
-def test_small_parts_go_to_the_nearer_lung_in_large_images_too():
+def test_small_components_belong_to_the_nearer_lung_in_large_images_too():
     right, left = disc(600, 300, 200, 1200, 1500), disc(600, 1100, 250, 1200, 1500)
     right |= disc(600, 600, 20, 1200, 1500)  # nearer to the left lung's centroid than to its edge
     left |= disc(1000, 800, 20, 1200, 1500)
     assert_split(right, left)
 
 
-def test_a_lung_of_two_large_parts_is_one_lung():
+def test_a_lung_of_two_large_components_is_one_lung():
     upper, lower = disc(14, 20, 10), disc(42, 18, 12)
     assert_split(upper | lower, disc(30, 60, 15))
 
 
-def test_a_skinny_bridge_is_cut():
+def test_a_narrow_bridge_is_cut():
     right, left, bridge = disc(28, 20, 15), disc(32, 60, 13), blank()
     bridge[30:32, 20:60] = True
     mask = right | left | bridge
@@ -115,7 +117,7 @@ def test_a_long_bridge_is_cut_in_the_middle_between_the_lungs():
     assert abs(np.flatnonzero(found_left[30]).min() - 40.5) <= 3
 
 
-def test_specks_keep_no_bridge_from_being_cut():
+def test_a_bridge_is_cut_in_spite_of_specks():
     right, left, bridge = disc(28, 20, 15), disc(32, 60, 13), blank()
     bridge[30:32, 20:60] = True
     specks = disc(55, 2, 1) | disc(55, 78, 1)
@@ -126,7 +128,7 @@ def test_specks_keep_no_bridge_from_being_cut():
     assert found_left[55, 78]
 
 
-def test_a_foot_below_the_other_lung_goes_back_to_its_own_when_the_bridge_is_cut():
+def test_a_part_below_the_other_lung_returns_to_its_own_when_the_bridge_is_cut():
     right, left, bridge = blank(), blank(), blank()
     right[5:50, 5:33] = True
     right[47:50, 5:60] = True
@@ -137,7 +139,7 @@ def test_a_foot_below_the_other_lung_goes_back_to_its_own_when_the_bridge_is_cut
     assert np.array_equal(found_left & ~bridge, left)
 
 
-def test_a_lung_whose_centroid_lies_beside_it_is_its_own():
+def test_a_lung_whose_centroid_lies_outside_it_is_assigned_to_itself():
     right, left = blank(), blank()
     right[5:56, 10:15] = True
     right[5:10, 10:41] = right[51:56, 10:41] = True  # open towards the other lung
@@ -172,7 +174,7 @@ def test_lungs_that_touch_at_the_middle_are_cut_there():
 
 
 @pytest.mark.parametrize("gap", range(597, 604))
-def test_lungs_along_a_thin_gap_are_cut_at_their_bridge_alone(gap):
+def test_lungs_along_a_narrow_gap_are_cut_only_at_their_bridge(gap):
     right, left, bridge = blank(1700, 1200), blank(1700, 1200), blank(1700, 1200)
     right[50:1650, 50:gap] = True
     left[50:1650, gap + 1 : 1150] = True
@@ -182,7 +184,7 @@ def test_lungs_along_a_thin_gap_are_cut_at_their_bridge_alone(gap):
 
 
 @pytest.mark.parametrize(("column", "is_right"), [(20, True), (35, True), (45, False), (62, False)])
-def test_one_lung_is_that_of_its_side_of_the_image(column, is_right):
+def test_a_single_lung_is_that_of_its_half_of_the_image(column, is_right):
     lung = blank()
     lung[5:55, column - 8 : column + 8] = True
     right, left = split_sides(lung)
@@ -190,7 +192,7 @@ def test_one_lung_is_that_of_its_side_of_the_image(column, is_right):
     assert left.any() == (not is_right)
 
 
-def test_parts_of_one_lung_are_one_lung():
+def test_components_of_one_lung_are_one_lung():
     lung = disc(15, 55, 10) | disc(45, 60, 12)
     right, left = split_sides(lung)
     assert not right.any()
@@ -206,7 +208,7 @@ def test_an_empty_mask_has_two_empty_sides(shape):
     assert right is not left
 
 
-def test_the_mask_is_left_as_it_is():
+def test_the_mask_is_not_changed():
     mask = disc(30, 25, 16) | disc(30, 55, 16)
     before = mask.copy()
     mask.flags.writeable = False

@@ -1,7 +1,6 @@
-"""Decoding in a process of its own, for decoders that end the whole program on damaged data, or hang.
+"""Decoding in a separate process, for decoders that abort the program or hang on damaged data.
 
-GDCM calls `abort` where others raise, and libjpeg may take minutes. A batch must not die of one file, so the process
-that dies is another one.
+GDCM calls `abort` instead of raising an error, and libjpeg may take minutes. A separate process protects the batch.
 """
 
 import multiprocessing
@@ -17,26 +16,26 @@ from numpy.typing import NDArray
 
 from lungmask_cli.processes import exit_with_parent, kill_pool
 
-_SECONDS = 4.0
-_BYTES_PER_SECOND = 2_000_000  # far less than any machine decodes
+_TIMEOUT_SECONDS = 4.0
+_BYTES_PER_SECOND = 2_000_000  # much slower than any decoder
 _processes: list[ProcessPoolExecutor] = []
 
 
 def decode_in_subprocess(path: Path, plugin: str) -> tuple[NDArray[Any], dict[str, Any]]:
-    """What pydicom's `Decoder.as_array` gives for the pixels of `path` with that plugin.
+    """The result of pydicom's `Decoder.as_array` for the pixels of `path`, with that plugin.
 
     Raises:
-        RuntimeError: they cannot be decoded, or the process died or took far too long.
+        RuntimeError: the pixels cannot be decoded, or the process died or timed out.
     """
     if not _processes:
         context = multiprocessing.get_context("spawn")
         _processes.append(ProcessPoolExecutor(1, context, initializer=_start))
-        # A process that was itself started by another would wait for its own for ever; first of all, end them.
+        # A child process would wait forever for the processes that it has started, unless they are ended first.
         Finalize(None, _shut_down, exitpriority=100)
-        _processes[0].submit(int).result()  # its start does not count for the first file
+        _processes[0].submit(int).result()  # so that the first file's time limit does not include the start
     try:
         decoded = _processes[0].submit(_decode, path, plugin)
-        return decoded.result(timeout=_SECONDS + path.stat().st_size / _BYTES_PER_SECOND)
+        return decoded.result(timeout=_TIMEOUT_SECONDS + path.stat().st_size / _BYTES_PER_SECOND)
     except (BrokenProcessPool, TimeoutError):
         kill_pool(_processes.pop())
         raise RuntimeError("the decoder died or hung") from None
@@ -44,7 +43,7 @@ def decode_in_subprocess(path: Path, plugin: str) -> tuple[NDArray[Any], dict[st
 
 def _start() -> None:
     exit_with_parent()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where decoders write what they think of the data
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders write messages to stderr
 
 
 def _decode(path: Path, plugin: str) -> tuple[NDArray[Any], dict[str, Any]]:
@@ -53,12 +52,12 @@ def _decode(path: Path, plugin: str) -> tuple[NDArray[Any], dict[str, Any]]:
 
     dataset = dcmread(path, force=True)
     try:
-        pixels, facts = get_decoder(dataset.file_meta.TransferSyntaxUID).as_array(
+        pixels, properties = get_decoder(dataset.file_meta.TransferSyntaxUID).as_array(
             dataset, raw=False, decoding_plugin=plugin
         )
-    except Exception as error:  # some of pydicom's cannot be sent to another process, and all may quote the header
+    except Exception as error:  # pydicom's errors may quote the header, and some cannot be pickled
         raise RuntimeError(type(error).__name__) from None
-    return np.array(pixels), {"photometric_interpretation": str(facts["photometric_interpretation"])}
+    return np.array(pixels), {"photometric_interpretation": str(properties["photometric_interpretation"])}
 
 
 def _shut_down() -> None:

@@ -1,6 +1,6 @@
-"""What the header of a DICOM file says about the picture: what to refuse, what to warn of, the pixel spacing.
+"""Checks of a DICOM header: files to reject, warnings, and the pixel spacing.
 
-No sentence here holds text from the file: names, identifiers and dates must not get into tables and logs.
+No message quotes text from the file: names, identifiers and dates must not reach tables and logs.
 """
 
 import re
@@ -10,9 +10,9 @@ from typing import Any
 from lungmask_cli.errors import ImageError
 from lungmask_cli.imaging.radiograph import Spacing, make_spacing
 
-_RADIOGRAPHS = frozenset({"CR", "DX", "RG"})  # RG: digitised film
-_UNSPECIFIC = frozenset({"", "OT", "SC", "RF"})
-_OTHERS = {
+_RADIOGRAPH_MODALITIES = frozenset({"CR", "DX", "RG"})  # RG: digitised film
+_UNSPECIFIC_MODALITIES = frozenset({"", "OT", "SC", "RF"})
+_OTHER_MODALITIES = {
     "CT": "a CT; this tool is for radiographs, the tool for CT is the PyPI package lungmask",
     "MR": "an MR image",
     "US": "an ultrasound image",
@@ -23,19 +23,19 @@ _OTHERS = {
     "IO": "a dental radiograph",
     "PX": "a panoramic dental radiograph",
 }
-# Standard modalities (PS3.3 C.7.3.1.1.1) of pictures and documents that are not looked at in a sentence of their own.
+# The other standard modalities (PS3.3 C.7.3.1.1.1), which share one message.
 _NO_RADIOGRAPHS = (
     "AR BDUS BI BMD DG DOC ECG EEG ES FID GM HC IVOCT IVUS KER KO LEN LS OAM OCT OP OPM OPT OPV OSS PLAN PR REG RESP "
     "RTDOSE RTIMAGE RTPLAN RTRECORD RTSTRUCT SEG SM SMR SR STAIN TG VA XC"
 )
-# Storage classes speak where the modality does not: CT, enhanced CT, MR, enhanced MR.
-_CLASSES = {
+# Storage classes that imply a modality even if the element Modality is missing: CT, enhanced CT, MR, enhanced MR.
+_MODALITY_OF_CLASS = {
     "1.2.840.10008.5.1.4.1.1.2": "CT",
     "1.2.840.10008.5.1.4.1.1.2.1": "CT",
     "1.2.840.10008.5.1.4.1.1.4": "MR",
     "1.2.840.10008.5.1.4.1.1.4.1": "MR",
 }
-_GIVE = "Give frontal chest radiographs (CR or DX)."
+_HINT = "Give frontal chest radiographs (CR or DX)."
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _LATERAL_VIEWS = frozenset({"LL", "RL", "LLD", "RLD", "LAT", "LATERAL"})
@@ -43,50 +43,50 @@ _LATERAL_VIEWS = frozenset({"LL", "RL", "LLD", "RLD", "LAT", "LATERAL"})
 _LATERAL_CODES = frozenset({"399198007", "399173006", "399067008", "R-10232", "R-10236", "R-102CD"})
 _CHEST = re.compile("CHEST|THORAX|LUNG|RIB", re.IGNORECASE)
 _ADULT_YEARS = 18
-_DAYS = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25, "": 365.25}
+_DAYS_PER_UNIT = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25, "": 365.25}
 
-# In the patient first, then at the detector (PS3.3 10.7.1.3); each gives row spacing, then column spacing.
+# The spacing in the patient, then that at the detector (PS3.3 10.7.1.3). Each holds row spacing, then column spacing.
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
 
-def refuse_other_than_radiographs(dataset: Any, path: Path) -> None:
-    """Refuse what cannot be a radiograph.
+def require_radiograph(dataset: Any, path: Path) -> None:
+    """Reject a file that cannot be a radiograph.
 
     Raises:
-        ImageError: another modality, no pixel data, or several frames.
+        ImageError: the file has another modality, no pixel data, or several frames.
     """
     modality = _modality(dataset)
-    if modality in _OTHERS:
-        raise ImageError(f"{path}: is {_OTHERS[modality]}", _GIVE)
+    if modality in _OTHER_MODALITIES:
+        raise ImageError(f"{path}: is {_OTHER_MODALITIES[modality]}", _HINT)
     if modality in _NO_RADIOGRAPHS.split():
-        raise ImageError(f"{path}: is of a modality that is no radiograph", _GIVE)
+        raise ImageError(f"{path}: its modality is not that of a radiograph", _HINT)
     if dataset.get("Rows") is None or dataset.get("Columns") is None:
-        raise ImageError(f"{path}: holds no picture", "It may be a report, a presentation state or a DICOMDIR.")
+        raise ImageError(f"{path}: holds no image", "It may be a report, a presentation state or a DICOMDIR.")
     frames = dataset.get("NumberOfFrames") or 1
     if int(frames) > 1:
         raise ImageError(f"{path}: holds {int(frames)} frames", "Give single-frame radiographs.")
 
 
 def _modality(dataset: Any) -> str:
-    return _CLASSES.get(str(dataset.get("SOPClassUID", "")), str(dataset.get("Modality", "")).strip().upper())
+    return _MODALITY_OF_CLASS.get(str(dataset.get("SOPClassUID", "")), str(dataset.get("Modality", "")).strip().upper())
 
 
 def header_warnings(dataset: Any) -> tuple[str, ...]:
-    """A sentence for each thing in the header that makes a mask doubtful."""
+    """One sentence for each reason in the header why a mask may be wrong."""
     modality, storage = _modality(dataset), str(dataset.get("SOPClassUID", ""))
     intent = str(dataset.get("PresentationIntentType", "")).upper()
     body_part = str(dataset.get("BodyPartExamined", ""))
-    known = {
+    warnings = {
         "its header says that it is a lateral view": _is_lateral(dataset),
         "its header names another part of the body than the chest": bool(body_part) and not _CHEST.search(body_part),
         "the patient is under 18; the models were trained on adults": _is_child(dataset),
         "is an image FOR PROCESSING, not for presentation": storage == _FOR_PROCESSING or intent == "FOR PROCESSING",
         "is a secondary capture, which may be a screenshot or a scan": storage.startswith(_SECONDARY_CAPTURE)
         or modality == "SC",
-        "its modality is not that of a radiograph": modality not in _RADIOGRAPHS | _UNSPECIFIC,
+        "its modality is not that of a radiograph": modality not in _RADIOGRAPH_MODALITIES | _UNSPECIFIC_MODALITIES,
         "may show text that was burnt into the picture": str(dataset.get("BurnedInAnnotation", "")).upper() == "YES",
     }
-    return tuple(sentence for sentence, holds in known.items() if holds)
+    return tuple(sentence for sentence, applies in warnings.items() if applies)
 
 
 def _is_lateral(dataset: Any) -> bool:
@@ -95,7 +95,7 @@ def _is_lateral(dataset: Any) -> bool:
     views = dataset.get("ViewCodeSequence") or []
     if any(str(view.get("CodeValue", "")) in _LATERAL_CODES for view in views):
         return True
-    # The direction of the rows: towards the patient's left or right in a frontal view, front or back in a lateral one.
+    # Rows run towards the patient's left or right in a frontal view, towards the front or back in a lateral view.
     directions = dataset.get("PatientOrientation") or ""
     first = directions if isinstance(directions, str) else str(directions[0])
     return first[:1].upper() in {"A", "P"}
@@ -104,15 +104,15 @@ def _is_lateral(dataset: Any) -> bool:
 def _is_child(dataset: Any) -> bool:
     age = re.fullmatch(r"(\d{1,3})([DWMY]?)", str(dataset.get("PatientAge", "")).strip().upper())
     if age:
-        return float(age[1]) * _DAYS[age[2]] < _ADULT_YEARS * _DAYS["Y"]
-    born, taken = (str(dataset.get(name, ""))[:8] for name in ("PatientBirthDate", "StudyDate"))
-    if not (born.isdigit() and taken.isdigit() and len(born) == len(taken) == 8):
+        return float(age[1]) * _DAYS_PER_UNIT[age[2]] < _ADULT_YEARS * _DAYS_PER_UNIT["Y"]
+    birth, study = (str(dataset.get(name, ""))[:8] for name in ("PatientBirthDate", "StudyDate"))
+    if not (birth.isdigit() and study.isdigit() and len(birth) == len(study) == 8):
         return False
-    return 0 <= int(taken) - int(born) < _ADULT_YEARS * 10_000  # dates are written YYYYMMDD
+    return 0 <= int(study) - int(birth) < _ADULT_YEARS * 10_000  # dates are YYYYMMDD
 
 
 def find_spacing(dataset: Any) -> Spacing | None:
-    """The pixel spacing from the first element that gives it; None where it is unknown."""
+    """The pixel spacing from the first element that holds a valid one; None if it is unknown."""
     for name in _SPACINGS:
         try:
             row_mm, column_mm = dataset.get(name)

@@ -1,16 +1,18 @@
-"""DICOM segmentations (PS3.3 A.51, C.8.20) of both lungs, for a PACS; they need highdicom.
+"""Write DICOM segmentations (PS3.3 A.51, C.8.20) of both lungs for a PACS, with highdicom.
 
-This is the one output that takes text from a DICOM header: a segmentation belongs to the patient and the study of the
-radiograph that it was drawn on, as every PACS expects.
+This is the only output that copies text from a DICOM header: a segmentation belongs to the patient and the study of its
+radiograph, as every PACS expects.
 
-The same masks of the same radiograph and weights make the same bytes. Where the standard wants a date and a time
-(C.7.6.16), those of the study stand, and where it has none, the first second of 1970.
+The same masks of the same radiograph and weights give the same bytes. The date and time that the standard requires
+(C.7.6.16) are those of the study, or the first second of 1970 if the study has none.
 """
 
 import contextlib
 import hashlib
 import logging
 import re
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +28,14 @@ _NAME = "lungmask"
 _COMPUTED_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"
 _NO_DATE, _NO_TIME = "19700101", "000000"
 _SERIES_NUMBER = 1000  # beyond those of a study's own series
-_THICKNESS_MM = 1.0  # a projection has none, but programs that read pixel measures want one
-# What the segmentation has from the radiograph's image, besides patient and study.
-_OF_IMAGE = (
+_THICKNESS_MM = 1.0  # a projection has none, but readers of pixel measures require one
+# Elements that the segmentation copies from the radiograph, besides those of patient and study.
+_IMAGE_ELEMENTS = (
     "FrameOfReferenceUID", "PositionReferenceIndicator", "LossyImageCompression", "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )  # fmt: skip
-# What highdicom looks for in a radiograph; empty where it is unknown (type 2).
-_OF_PATIENT = (
+# Elements that highdicom requires of a radiograph; empty where unknown (type 2).
+_PATIENT_ELEMENTS = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
     "StudyTime", "ReferringPhysicianName",
 )  # fmt: skip
@@ -44,21 +46,20 @@ def write_segmentation(
 ) -> None:
     """Write the lungs as a binary DICOM segmentation: segment 1 is the right lung, segment 2 the left one.
 
-    Segments without pixels have no frame; if both have none, each has an empty one, for there must be one frame.
+    A segment without pixels has no frame, unless both are empty: a file needs at least one frame, so each has one then.
 
     Args:
         path: the file to write.
         right: the patient's right lung, (H, W) bool.
         left: the patient's left lung, (H, W) bool, with no pixel in common.
-        source: the DICOM radiograph of H x W pixels that they were drawn on, which the segmentation refers to. None if
-            the radiograph is of another kind: the segmentation then refers to nothing, and belongs to a patient and a
-            study that are made up.
-        identity: a text that tells radiograph and weights from all others; unique identifiers are made of it.
+        source: the DICOM radiograph of H x W pixels that was segmented, to which the segmentation refers. None if the
+            radiograph is not DICOM: the segmentation then has no source image, and a synthetic patient and study.
+        identity: a text that is unique to the radiograph and the weights, for unique identifiers.
         spacing: of the pixels; None if unknown.
 
     Raises:
         UsageError: highdicom is not installed.
-        ImageError: `source` cannot be read, is of another size, or has no identifier to refer to.
+        ImageError: `source` cannot be read, has another size, or has no identifier to refer to.
     """
     try:
         import highdicom
@@ -66,121 +67,124 @@ def write_segmentation(
         raise UsageError(
             f"{path}: DICOM segmentations need highdicom", 'Install it: pip install "lungmask-cli[dicom]"'
         ) from None
-    logging.getLogger(highdicom.__name__).setLevel(logging.CRITICAL + 1)  # it names identifiers
-    unique = _Identifiers(right, left, identity, spacing)
+    logging.getLogger(highdicom.__name__).setLevel(logging.CRITICAL + 1)  # its log quotes identifiers
+    lungs = _Lungs(right, left, spacing, identity)
     with pydicom_errors(source) if source else contextlib.nullcontext():
-        if source:
-            made = _on_radiograph(source, right, left, unique, spacing)
-        else:
-            made = _on_its_own(right, left, unique, spacing)
+        segmentation = _segment_source(source, lungs) if source else _segment_without_source(lungs)
         with atomic_write(path) as partial:
-            made.save_as(partial)
+            segmentation.save_as(partial)
 
 
-class _Identifiers:
-    """Makes unique identifiers that are the same for the same segmentation."""
+@dataclass(frozen=True)
+class _Lungs:
+    """The content of a segmentation, and its unique identifiers, which are the same for the same content."""
 
-    def __init__(self, right: Mask, left: Mask, identity: str, spacing: Spacing | None) -> None:
-        self.identity = identity
-        lungs = hashlib.sha256(np.packbits([right, left]).tobytes()).hexdigest()
-        self._content = f"{__version__} {right.shape} {spacing.mm if spacing else None} {lungs}"
+    right: Mask
+    left: Mask
+    spacing: Spacing | None
+    identity: str
 
-    def of_radiograph(self, what: str) -> str:
-        """One that all segmentations of the radiograph have in common, if drawn by the same weights."""
-        return self._made(what)
+    def radiograph_uid(self, purpose: str) -> str:
+        """A UID that all segmentations of the radiograph with the same weights have in common."""
+        return self._make_uid(purpose)
 
-    def of_segmentation(self, what: str) -> str:
-        """One that another segmentation of the radiograph does not have."""
-        return self._made(what, self._content)
+    def segmentation_uid(self, purpose: str) -> str:
+        """A UID of this segmentation alone."""
+        return self._make_uid(purpose, self._content)
 
-    def _made(self, *sources: str) -> str:
+    @cached_property
+    def _content(self) -> str:
+        checksum = hashlib.sha256(np.packbits([self.right, self.left]).tobytes()).hexdigest()
+        return f"{__version__} {self.right.shape} {self.spacing.mm if self.spacing else None} {checksum}"
+
+    def _make_uid(self, *sources: str) -> str:
         from pydicom.uid import generate_uid
 
         return str(generate_uid(entropy_srcs=[_NAME, self.identity, *sources]))
 
 
-def _on_radiograph(source: Path, right: Mask, left: Mask, unique: _Identifiers, spacing: Spacing | None) -> Any:
-    radiograph = read_dataset(source, max_pixels=right.size)
-    size = int(radiograph.Rows), int(radiograph.Columns)
-    if size != right.shape:
-        raise ImageError(f"{source}: is of {size[1]} x {size[0]} pixels, its mask of {format_size(right)}")
+def _segment_source(source: Path, lungs: _Lungs) -> Any:
+    radiograph = read_dataset(source, max_pixels=lungs.right.size)
+    height, width = int(radiograph.Rows), int(radiograph.Columns)
+    if (height, width) != lungs.right.shape:
+        raise ImageError(f"{source}: has {width} x {height} pixels, but its mask has {format_size(lungs.right)}")
     meta = getattr(radiograph, "file_meta", {})
-    reference = _reference(
-        right,
+    reference = _make_reference(
+        lungs.right,
         SOPClassUID=radiograph.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID"),
         SOPInstanceUID=radiograph.get("SOPInstanceUID") or meta.get("MediaStorageSOPInstanceUID"),
-        StudyInstanceUID=radiograph.get("StudyInstanceUID") or unique.of_radiograph("study"),
-        SeriesInstanceUID=radiograph.get("SeriesInstanceUID") or unique.of_radiograph("series"),
-        **{name: radiograph[name].value for name in _OF_IMAGE if radiograph.get(name)},
+        StudyInstanceUID=radiograph.get("StudyInstanceUID") or lungs.radiograph_uid("study"),
+        SeriesInstanceUID=radiograph.get("SeriesInstanceUID") or lungs.radiograph_uid("series"),
+        **{name: radiograph[name].value for name in _IMAGE_ELEMENTS if radiograph.get(name)},
     )
     if not reference.SOPClassUID or not reference.SOPInstanceUID:
         raise ImageError(
             f"{source}: has no SOP class or instance UID, which a segmentation refers to", "Export the file again."
         )
-    made = _segmentation(reference, right, left, unique, spacing)
+    segmentation = _make_segmentation(reference, lungs)
     radiograph.SOPClassUID, radiograph.SOPInstanceUID = reference.SOPClassUID, reference.SOPInstanceUID
-    made.copy_patient_and_study_information(radiograph)
-    made.StudyInstanceUID = reference.StudyInstanceUID
+    segmentation.copy_patient_and_study_information(radiograph)
+    segmentation.StudyInstanceUID = reference.StudyInstanceUID
     if "SpecificCharacterSet" in radiograph:
-        made.SpecificCharacterSet = radiograph.SpecificCharacterSet
+        segmentation.SpecificCharacterSet = radiograph.SpecificCharacterSet
     day, time = (str(radiograph.get(name) or "") for name in ("StudyDate", "StudyTime"))
     if re.fullmatch(r"\d{8}", day):
-        made.ContentDate = day
-        made.ContentTime = time if re.fullmatch(r"\d{6}(\.\d{1,6})?", time) else _NO_TIME
-    return made
+        segmentation.ContentDate = day
+        segmentation.ContentTime = time if re.fullmatch(r"\d{6}(\.\d{1,6})?", time) else _NO_TIME
+    return segmentation
 
 
-def _on_its_own(right: Mask, left: Mask, unique: _Identifiers, spacing: Spacing | None) -> Any:
-    """A segmentation that refers to no image, but to a frame of reference (A.51.3), which is made up as well.
+def _segment_without_source(lungs: _Lungs) -> Any:
+    """A segmentation that refers to no image, but to a synthetic frame of reference (A.51.3).
 
-    Where the spacing is known it lies in that frame as a patient would stand who is seen from the front.
+    If the spacing is known, its position in that frame is that of a standing patient seen from the front.
     """
-    patient = hashlib.sha256(unique.identity.encode()).hexdigest()[:16]
-    reference = _reference(
-        right,
+    patient = hashlib.sha256(lungs.identity.encode()).hexdigest()[:16]
+    reference = _make_reference(
+        lungs.right,
         SOPClassUID=_COMPUTED_RADIOGRAPHY,
-        SOPInstanceUID=unique.of_radiograph("radiograph"),
-        StudyInstanceUID=unique.of_radiograph("study"),
-        SeriesInstanceUID=unique.of_radiograph("series"),
-        FrameOfReferenceUID=unique.of_radiograph("frame of reference"),
+        SOPInstanceUID=lungs.radiograph_uid("radiograph"),
+        StudyInstanceUID=lungs.radiograph_uid("study"),
+        SeriesInstanceUID=lungs.radiograph_uid("series"),
+        FrameOfReferenceUID=lungs.radiograph_uid("frame of reference"),
         PatientID=f"{_NAME}-{patient}",
         PatientName="Anonymous^",
     )
-    if spacing:
+    if lungs.spacing:
         reference.ImagePositionPatient = [0, 0, 0]
         reference.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]  # rows run to the patient's left, columns to the feet
-        reference.PixelSpacing = list(spacing.mm)
+        reference.PixelSpacing = list(lungs.spacing.mm)
         reference.SliceThickness = _THICKNESS_MM
-    made = _segmentation(reference, right, left, unique, spacing)
-    del made.SourceImageSequence, made.ReferencedSeriesSequence
-    for frame in made.PerFrameFunctionalGroupsSequence:
+    segmentation = _make_segmentation(reference, lungs)
+    del segmentation.SourceImageSequence, segmentation.ReferencedSeriesSequence
+    for frame in segmentation.PerFrameFunctionalGroupsSequence:
         del frame.DerivationImageSequence
-    return made
+    return segmentation
 
 
-def _reference(mask: Mask, **elements: Any) -> Any:
-    """What highdicom needs to know of a radiograph of the mask's size."""
+def _make_reference(mask: Mask, **elements: Any) -> Any:
+    """The header of a radiograph of the mask's size, with the elements that highdicom needs."""
     from pydicom import Dataset
 
-    made = Dataset()
-    made.Rows, made.Columns = mask.shape
-    made.Modality = "CR"
-    for name, value in {**dict.fromkeys(_OF_PATIENT, ""), **elements}.items():
-        setattr(made, name, value)
-    return made
+    reference = Dataset()
+    reference.Rows, reference.Columns = mask.shape
+    reference.Modality = "CR"
+    for name, value in {**dict.fromkeys(_PATIENT_ELEMENTS, ""), **elements}.items():
+        setattr(reference, name, value)
+    return reference
 
 
-def _segmentation(reference: Any, right: Mask, left: Mask, unique: _Identifiers, spacing: Spacing | None) -> Any:
+def _make_segmentation(reference: Any, lungs: _Lungs) -> Any:
     import highdicom
 
-    made = highdicom.seg.Segmentation(
+    segmentation = highdicom.seg.Segmentation(
         [reference],
-        right + 2 * left.astype(np.uint8),
+        lungs.right + 2 * lungs.left.astype(np.uint8),
         highdicom.seg.SegmentationTypeValues.BINARY,
-        [_segment(1, "Right"), _segment(2, "Left")],
-        series_instance_uid=unique.of_segmentation("series of segmentation"),
+        [_describe_segment(1, "Right"), _describe_segment(2, "Left")],
+        series_instance_uid=lungs.segmentation_uid("series of segmentation"),
         series_number=_SERIES_NUMBER,
-        sop_instance_uid=unique.of_segmentation("segmentation"),
+        sop_instance_uid=lungs.segmentation_uid("segmentation"),
         instance_number=1,
         manufacturer=_NAME,
         manufacturer_model_name=_NAME,
@@ -188,16 +192,16 @@ def _segmentation(reference: Any, right: Mask, left: Mask, unique: _Identifiers,
         device_serial_number=__version__,  # a program has none, but there must be one (C.7.5.2)
         content_label="LUNGS",
         content_description="Lung fields",
-        pixel_measures=highdicom.PixelMeasuresSequence(spacing.mm, _THICKNESS_MM) if spacing else None,
+        pixel_measures=highdicom.PixelMeasuresSequence(lungs.spacing.mm, _THICKNESS_MM) if lungs.spacing else None,
     )
-    made.SeriesDescription = "Lung fields"
-    made.ContentCreatorName = ""  # type 2
-    _forget_now(made, unique)
-    return made
+    segmentation.SeriesDescription = "Lung fields"
+    segmentation.ContentCreatorName = ""  # type 2
+    _make_reproducible(segmentation, lungs)
+    return segmentation
 
 
-def _segment(number: int, side: str) -> Any:
-    """The description of one lung, in the codes of SNOMED CT: the lung, turned right or left (PS3.16 CID 7151, 244)."""
+def _describe_segment(number: int, side: str) -> Any:
+    """The description of one lung in SNOMED CT: the code of the lung, modified by its side (PS3.16 CID 7151, 244)."""
     from highdicom import AlgorithmIdentificationSequence
     from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
     from highdicom.sr import CodedConcept
@@ -211,18 +215,18 @@ def _segment(number: int, side: str) -> Any:
         SegmentAlgorithmTypeValues.AUTOMATIC,
         AlgorithmIdentificationSequence(_NAME, codes.cid7162.ArtificialIntelligence, __version__),
     )
-    turned = CodedConcept.from_code(getattr(codes.cid244, side))
-    segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [turned]
+    modifier = CodedConcept.from_code(getattr(codes.cid244, side))
+    segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]
     return segment
 
 
-def _forget_now(made: Any, unique: _Identifiers) -> None:
-    """Take out what highdicom makes anew each time: the date and the time, and random identifiers."""
-    made.ContentDate, made.ContentTime = _NO_DATE, _NO_TIME
+def _make_reproducible(segmentation: Any, lungs: _Lungs) -> None:
+    """Remove or replace the current date and time and the random identifiers that highdicom adds."""
+    segmentation.ContentDate, segmentation.ContentTime = _NO_DATE, _NO_TIME
     for name in ("InstanceCreationDate", "InstanceCreationTime"):
-        made.pop(name, None)
-    for equipment in made.get("ContributingEquipmentSequence") or []:
+        segmentation.pop(name, None)
+    for equipment in segmentation.get("ContributingEquipmentSequence") or []:
         equipment.pop("ContributionDateTime", None)
-    dimensions = unique.of_segmentation("dimensions")
-    for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
+    dimensions = lungs.segmentation_uid("dimensions")
+    for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
         item.DimensionOrganizationUID = dimensions
