@@ -44,12 +44,11 @@ CHANGES = AugmentationConfig(
 
 
 def thumbnails(prepared: PreparedSet, part: str, copies: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    from lungmask_cli.training.augmentation import augment  # these two import Keras, which measuring does not need
-    from lungmask_cli.training.batches import read_pair
+    from lungmask_cli.training.augmentation import augment
 
     seen = []
-    for entry in prepared.of(part):
-        pair = read_pair(prepared, entry)
+    for entry in prepared.entries_in(part):
+        pair = prepared.read_pair(entry)
         seen.append(thumbnail(pair[0]))
         seen += [thumbnail(augment(*pair, CHANGES, rng)[0]) for _ in range(copies)]
     return np.array(seen)
@@ -76,9 +75,9 @@ def fit(folder: Path, seed: int) -> None:
             f"val, {len(scores)} thumbnails, {copies} changed copies of each: {np.mean(scores < 0):.4f} wrong, ", end=""
         )
         print(f"least score {scores.min():.2f}, median {np.median(scores):.2f}")
-    origins = sorted({entry.origin for entry in prepared.of("train")})
+    origins = sorted({entry.origin for entry in prepared.entries_in("train")})
     manifest = {
-        "data": f"{len(prepared.of('train'))} radiographs of {' and '.join(origins)}",
+        "data": f"{len(prepared.entries_in('train'))} radiographs of {' and '.join(origins)}",
         "manifest_sha256": prepared.manifest_sha256(),
         "split": prepared.split_method,
         "seed": seed,

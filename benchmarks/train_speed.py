@@ -96,7 +96,7 @@ def work(file: Path) -> None:
     config = TrainConfig().merged(read_toml(Path(task.config)))
     prepared = read_prepared(Path(task.prepared))
     if task.contestant in (TRAINED, AUGMENTED):
-        times = lungmask_train(task, config, len(prepared.of(TRAIN)))
+        times = lungmask_train(task, config, len(prepared.entries_in(TRAIN)))
     else:
         times = tape_loop(task, config, prepared)
     (Path(task.folder) / "times.json").write_text(json.dumps(asdict(times)))
@@ -145,7 +145,7 @@ def tape_loop(task: Task, config: TrainConfig, prepared: PreparedSet) -> Times:
 
     from lungmask_cli.networks.adversarial import build_adversarial_model
 
-    entries, batch_size = prepared.of(TRAIN), config.batch_size
+    entries, batch_size = prepared.entries_in(TRAIN), config.batch_size
     steps = len(entries) // batch_size
     keras.config.set_dtype_policy(config.precision)
     step = two_tape_step(build_adversarial_model(config), config, steps)
@@ -195,10 +195,9 @@ def two_tape_step(model: Any, config: TrainConfig, steps: int) -> Callable[[Any,
 
 def in_memory(prepared: PreparedSet, entries: list[Entry], config: TrainConfig) -> Callable[[NDArray[Any]], Batch]:
     """Batches by row out of arrays that hold every image as float32."""
-    from lungmask_cli.training.batches import read_pair
 
     def fitted(entry: Entry) -> list[Array]:
-        return [resize(pixels, config.image_size, config.image_size) for pixels in read_pair(prepared, entry)]
+        return [resize(pixels, config.image_size, config.image_size) for pixels in prepared.read_pair(entry)]
 
     images, masks = (np.stack(arrays)[..., None] for arrays in zip(*map(fitted, entries), strict=True))
     return lambda rows: (images[rows], masks[rows])

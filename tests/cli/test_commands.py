@@ -46,12 +46,12 @@ def test_help_and_score_load_no_network_library(tmp_path, command, allowed):
     assert done.returncode == 0, done.stderr
 
 
-def test_preprocess_writes_a_set_that_says_what_it_could_not_pair(lungmask, tmp_path):
+def test_preprocess_writes_a_set_and_reports_unpaired_files(lungmask, tmp_path):
     source = write_jsrt_set(tmp_path / "src", 4)
     (source / "scratch" / "fold1" / "masks" / "left lung" / "JPCLN003.gif").unlink()
     done = lungmask("preprocess", source, "-o", tmp_path / "dst", "--size", 128, "--split", "1/1/1", "--seed", 3)
     assert done.returncode == 0, done.stderr
-    assert "JPCLN003.IMG: has 1 mask files of its name, not 2" in done.stderr
+    assert "JPCLN003.IMG: has 1 mask file of the same name, not 2" in done.stderr
     assert done.stdout.strip() == str(tmp_path / "dst")
     rows = rows_of(tmp_path / "dst" / "manifest.csv")
     assert [row["id"] for row in rows] == ["JPCLN001", "JPCLN002", "JPCLN004"]
