@@ -28,11 +28,13 @@ from lungmask_cli.training.plan import RunPlan, read_plan
 _RUN, _RECIPE, _PARTS, _DATA = "Run", "Recipe", "Networks and losses", "Data"
 
 
+def _option(panel: str, text: str, *names: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=panel)
+
+
 def _describe(parts: dict[str, Part]) -> str:
     return "; ".join(f"[bold]{name}[/bold]: {part.summary}" for name, part in parts.items())
 
-
-_PRESET_HELP = f"{', '.join(PRESETS)}: see lungmask info presets. Default: compact."
 
 Data = Annotated[
     list[Path] | None,
@@ -41,126 +43,92 @@ Data = Annotated[
     ),
 ]
 Output = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="The run folder. Default: runs/PRESET-N.", metavar="RUN", rich_help_panel=_RUN),
+    Path | None, _option(_RUN, "The run folder. Default: runs/PRESET-N.", "--output", "-o", metavar="RUN")
 ]
 Resume = Annotated[
-    Path | None,
-    typer.Option(
-        help="Resume the run in this folder after its last finished epoch.", metavar="RUN", rich_help_panel=_RUN
-    ),
+    Path | None, _option(_RUN, "Resume the run in this folder after its last finished epoch.", metavar="RUN")
 ]
 Folds = Annotated[
     int | None,
-    typer.Option(
-        help="Cross-validate: this number of runs, each tested on another part of the images.",
-        metavar="K",
-        rich_help_panel=_RUN,
-    ),
+    _option(_RUN, "Cross-validate: this number of runs, each tested on another part of the images.", metavar="K"),
 ]
-Tensorboard = Annotated[
-    bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard.", rich_help_panel=_RUN)
-]
+Tensorboard = Annotated[bool, _option(_RUN, "Also write logs for TensorBoard.", "--tensorboard")]
 ShowBatch = Annotated[
     Path | None,
-    typer.Option(
+    _option(
+        _RUN,
+        "Plot training images with each augmentation separately and all combined, and stop.",
         "--show-batch",
-        help="Plot training images with each augmentation separately and all combined, and stop.",
         metavar="FILE.png",
-        rich_help_panel=_RUN,
     ),
 ]
 PresetName = Annotated[
     str | None,
-    typer.Option("--preset", help=_PRESET_HELP, metavar="NAME", rich_help_panel=_RECIPE),
+    _option(_RECIPE, f"{', '.join(PRESETS)}: see lungmask info presets. Default: compact.", "--preset", metavar="NAME"),
 ]
 Config = Annotated[
     Path | None,
-    typer.Option(
-        help="A TOML file whose settings override the preset, such as the config.toml of a run.",
+    _option(
+        _RECIPE,
+        "A TOML file whose settings override the preset, such as the config.toml of a run.",
         metavar="FILE.toml",
-        rich_help_panel=_RECIPE,
     ),
 ]
 Init = Annotated[
     str | None,
-    typer.Option(
-        help="Start from these weights (a shipped name, a file, a run) with their recipe and a tenth of their "
-        "learning rate.",
+    _option(
+        _RECIPE,
+        "Start from these weights (a shipped name, file or run) with their recipe and a tenth of their learning rate.",
         metavar="WEIGHTS",
-        rich_help_panel=_RECIPE,
     ),
+]
+ImageSize = Annotated[int | None, _option(_RECIPE, "Side of the network's input in pixels.")]
+Epochs = Annotated[int | None, _option(_RECIPE, "Passes over the training images.")]
+BatchSize = Annotated[int | None, _option(_RECIPE, "Images per step.")]
+LearningRate = Annotated[float | None, _option(_RECIPE, "The (highest) learning rate of Adam.")]
+Seed = Annotated[int | None, _option(_RECIPE, "Seed of weights, order, augmentation and a random split.")]
+Patience = Annotated[
+    int | None,
+    _option(_RECIPE, "Stop after this number of epochs without a better validation Dice. Default: never."),
 ]
 Generator = Annotated[
     str | None,
-    typer.Option(
-        help=f"Another generator, the network that predicts masks. {_describe(GENERATORS)}.",
-        metavar="NAME",
-        rich_help_panel=_PARTS,
-    ),
+    _option(_PARTS, f"Another generator, the network that predicts masks. {_describe(GENERATORS)}.", metavar="NAME"),
 ]
 Discriminator = Annotated[
     str | None,
-    typer.Option(
-        help=f"Another discriminator. {_describe(DISCRIMINATORS)}; none: the generator is trained alone.",
+    _option(
+        _PARTS,
+        f"Another discriminator. {_describe(DISCRIMINATORS)}; none: the generator is trained alone.",
         metavar="NAME",
-        rich_help_panel=_PARTS,
     ),
 ]
 Loss = Annotated[
     str | None,
-    typer.Option(
-        help="Other losses between predicted and reference mask, with weights, such as dice=1,cross_entropy=0.5. "
+    _option(
+        _PARTS,
+        "Other losses between predicted and reference mask, with weights, such as dice=1,cross_entropy=0.5. "
         f"{_describe(LOSSES)}.",
         metavar="NAME=WEIGHT,...",
-        rich_help_panel=_PARTS,
     ),
 ]
 AdversarialWeight = Annotated[
     float | None,
-    typer.Option(
-        help="The weight of the adversarial loss, beside the other losses.", metavar="WEIGHT", rich_help_panel=_PARTS
-    ),
-]
-ImageSize = Annotated[int | None, typer.Option(help="Side of the network's input in pixels.", rich_help_panel=_RECIPE)]
-Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.", rich_help_panel=_RECIPE)]
-BatchSize = Annotated[int | None, typer.Option(help="Images per step.", rich_help_panel=_RECIPE)]
-LearningRate = Annotated[
-    float | None, typer.Option(help="The (highest) learning rate of Adam.", rich_help_panel=_RECIPE)
-]
-Seed = Annotated[
-    int | None, typer.Option(help="Seed of weights, order, augmentation and a random split.", rich_help_panel=_RECIPE)
-]
-Patience = Annotated[
-    int | None,
-    typer.Option(
-        help="Stop after this number of epochs without a better validation Dice. Default: never.",
-        rich_help_panel=_RECIPE,
-    ),
-]
-Precision = Annotated[
-    Literal["float32", "mixed_bfloat16", "mixed_float16"] | None,
-    typer.Option(help="Precision of the computations. Default: float32.", rich_help_panel=HARDWARE),
+    _option(_PARTS, "The weight of the adversarial loss, beside the other losses.", metavar="WEIGHT"),
 ]
 Split = Annotated[
     str | None,
-    typer.Option(
-        help="TRAIN/VAL/TEST ratios, or a CSV file with a column of train, val, test: FILE.csv:COLUMN.",
-        rich_help_panel=_DATA,
-    ),
+    _option(_DATA, "TRAIN/VAL/TEST ratios, or a CSV file with a column of train, val, test: FILE.csv:COLUMN."),
 ]
 Devices = Annotated[
-    int,
-    typer.Option(
-        help="GPUs of this machine that share each batch. For several machines, see TF_CONFIG.",
-        rich_help_panel=HARDWARE,
-    ),
+    int, _option(HARDWARE, "GPUs of this machine that share each batch. For several machines, see TF_CONFIG.")
 ]
 Deterministic = Annotated[
-    bool,
-    typer.Option(
-        "--deterministic", help="Reproducible weights on a GPU, too, but slower training.", rich_help_panel=HARDWARE
-    ),
+    bool, _option(HARDWARE, "Reproducible weights on a GPU, too, but slower training.", "--deterministic")
+]
+Precision = Annotated[
+    Literal["float32", "mixed_bfloat16", "mixed_float16"] | None,
+    _option(HARDWARE, "Precision of the computations. Default: float32."),
 ]
 Memory = Annotated[
     float,

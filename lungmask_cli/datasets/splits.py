@@ -33,12 +33,11 @@ def parse_ratios(text: str) -> Ratios | None:
     Raises:
         UsageError: the first ratio is 0, so that there would be no training images.
     """
-    if not re.fullmatch(r"[0-9.]+/[0-9.]+/[0-9.]+", text):
+    number = r"(\d+\.?\d*|\.\d+)"
+    match = re.fullmatch(f"{number}/{number}/{number}", text, re.ASCII)
+    if match is None:
         return None
-    try:
-        ratios = Ratios(*(float(part) for part in text.split("/")))
-    except ValueError:
-        return None
+    ratios = Ratios(*map(float, match.groups()))
     if ratios.train <= 0:
         raise UsageError(f"--split {text}: the first ratio, for training, must be above 0", "For example: 160/40/40.")
     return ratios

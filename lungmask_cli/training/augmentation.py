@@ -39,15 +39,8 @@ def augment(
 def _warp(
     image: FloatImage, mask: FloatImage, config: AugmentationConfig, rng: Generator
 ) -> tuple[FloatImage, FloatImage]:
-    strengths = (
-        config.rotation_degrees,
-        config.scale,
-        config.aspect,
-        config.shift,
-        config.shear_degrees,
-        config.elastic,
-    )
-    if not any(strengths):
+    warps = (config.rotation_degrees, config.scale, config.aspect, config.shift, config.shear_degrees, config.elastic)
+    if not any(warps):
         return image, mask
     size = image.shape[0]
     rows, columns = np.meshgrid(*(np.linspace(-0.5, 0.5, size, dtype=np.float32),) * 2, indexing="ij")

@@ -11,10 +11,7 @@ VARIABLE = "TF_CONFIG"
 
 @dataclass(frozen=True)
 class Cluster:
-    """The index of this process, and the number of processes that train together.
-
-    The first process, the chief, writes the run folder.
-    """
+    """The index of this process among those that train together. The first one, the chief, writes the run folder."""
 
     process: int = 0
     processes: int = 1

@@ -66,19 +66,19 @@ class DataParallel(SingleDevice):
         def make_shard(epoch: Any, index: Any, shard: Any) -> Batch:
             return batches.shard(int(epoch), int(index), int(shard), self.replicas)
 
+        def make_tensors(*index: Any) -> tuple[Any, Any]:
+            images, masks = tf.numpy_function(make_shard, index, (tf.float32, tf.float32))
+            for tensor in (images, masks):  # TensorFlow cannot infer the shapes of NumPy arrays
+                tensor.set_shape((None, batches.image_size, batches.image_size, 1))
+            return images, masks
+
         def make_dataset(context: Any) -> Any:
             local = self.replicas // context.num_input_pipelines
             shards = range(context.input_pipeline_id * local, (context.input_pipeline_id + 1) * local)
             indices = tf.data.Dataset.from_generator(
                 lambda: _shard_indices(batches, shards), output_signature=(tf.TensorSpec((), tf.int64),) * 3
             )
-            dataset = indices.map(
-                lambda *index: _set_shapes(
-                    tf.numpy_function(make_shard, index, (tf.float32, tf.float32)), batches.image_size
-                ),
-                num_parallel_calls=batches.workers,
-                deterministic=True,
-            )
+            dataset = indices.map(make_tensors, num_parallel_calls=batches.workers, deterministic=True)
             return dataset.prefetch(tf.data.AUTOTUNE)
 
         return self._strategy.distribute_datasets_from_function(make_dataset)
@@ -88,14 +88,6 @@ def _shard_indices(batches: RadiographBatches, shards: Sequence[int]) -> Iterato
     """Epoch, batch and shard of everything that the devices of one process need, in this order."""
     for epoch in itertools.count(batches.epoch):
         yield from ((epoch, index, shard) for index in range(len(batches)) for shard in shards)
-
-
-def _set_shapes(arrays: tuple[Any, Any], size: int) -> tuple[Any, Any]:
-    """Set the shapes of image and mask tensors, which TensorFlow cannot infer from a NumPy function."""
-    for array in arrays:
-        array.set_shape((None, size, size, 1))
-    images, masks = arrays
-    return images, masks
 
 
 def choose_distribution(device: Device, config: TrainConfig, batch_size: int) -> SingleDevice:

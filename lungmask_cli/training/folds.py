@@ -53,7 +53,7 @@ def train_folds(plan: RunPlan, prepared: PreparedSet, report: Report = print, de
         write_plan(plan, _split_csv(folds))
     for number, fold in enumerate(folds, 1):
         title = f"fold {number} of {len(folds)}"
-        folder = _fold_folder(plan.folder, number)
+        folder = plan.folder / f"fold-{number}"
         if (folder / SUMMARY).exists():
             report(f"{title}: finished before")
             continue
@@ -80,10 +80,6 @@ def _split_folds(prepared: PreparedSet, count: int, seed: int) -> list[PreparedS
     ]
 
 
-def _fold_folder(folder: Path, number: int) -> Path:
-    return folder / f"fold-{number}"
-
-
 def _split_csv(folds: list[PreparedSet]) -> str:
     splits = [fold.split() for fold in folds]
     names = [f"fold_{number}" for number in range(1, len(folds) + 1)]
@@ -95,7 +91,7 @@ def _summarize(folder: Path, count: int) -> FoldsResult:
     means: list[float] = []
     seconds = 0.0
     for number in range(1, count + 1):
-        fold = _fold_folder(folder, number)
+        fold = folder / f"fold-{number}"
         summary = json.loads((fold / SUMMARY).read_text(encoding="utf-8"))
         means.append(float(summary["test_dice"]))
         seconds += float(summary["seconds"])

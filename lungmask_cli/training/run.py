@@ -60,7 +60,6 @@ _BASELINE_IMAGES = 100  # validation images that the baseline of a network is me
 class RunResult:
     """The result of a run. `test_dice` is None if the data set has no test images."""
 
-    folder: Path
     best_epoch: int
     val_dice: float
     test_dice: float | None
@@ -122,7 +121,6 @@ def train(plan: RunPlan, prepared: PreparedSet, report: Report = print, device: 
             write_plan(plan, csv_text(("id", "split"), run.prepared.split().items()))
         recorder = _fit(model, run)
     result = RunResult(
-        folder=plan.folder,
         best_epoch=recorder.best_epoch,
         val_dice=recorder.rows[recorder.best_epoch - 1]["val_dice"],
         test_dice=_evaluate_best_weights(run) if is_chief else None,
@@ -130,7 +128,7 @@ def train(plan: RunPlan, prepared: PreparedSet, report: Report = print, device: 
         seconds=recorder.seconds,
     )
     if is_chief:
-        _write_summary(result, len(recorder.rows))
+        _write_summary(plan.folder, result, len(recorder.rows))
     return result
 
 
@@ -356,7 +354,7 @@ def _weights_manifest(run: _Run) -> dict[str, Any]:
     }
 
 
-def _write_summary(result: RunResult, epochs: int) -> None:
+def _write_summary(folder: Path, result: RunResult, epochs: int) -> None:
     summary = {
         "best_epoch": result.best_epoch,
         "val_dice": round(result.val_dice, 6),
@@ -366,4 +364,4 @@ def _write_summary(result: RunResult, epochs: int) -> None:
         "seconds": round(result.seconds, 1),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     }
-    write_json(result.folder / SUMMARY, summary)
+    write_json(folder / SUMMARY, summary)
