@@ -91,18 +91,18 @@ def read_split(path: Path, column: str | None) -> dict[str, str]:
     return split
 
 
-def _choose_column(path: Path, names: list[str], wanted: str | None) -> str:
-    if wanted is None and "split" in names:
+def _choose_column(path: Path, names: list[str], column: str | None) -> str:
+    if column is None and "split" in names:
         return "split"
-    if wanted is None and len(names) == 2:
+    if column is None and len(names) == 2:
         return names[1]
-    if wanted is None:
+    if column is None:
         raise UsageError(
             f"{path}: contains several splits", f"Choose one: --split {path}:{names[1]} (of {', '.join(names[1:])})."
         )
-    if wanted not in names[1:]:
-        raise UsageError(f"{path}: has no column {wanted!r}", suggest(wanted, names[1:], "Columns"))
-    return wanted
+    if column not in names[1:]:
+        raise UsageError(f"{path}: has no column {column!r}", suggest(column, names[1:], "Columns"))
+    return column
 
 
 def resolve_split(ids: Sequence[str], option: str | None, seed: int) -> tuple[dict[str, str], str]:

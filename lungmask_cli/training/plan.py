@@ -26,7 +26,7 @@ _HARDWARE = ("device", "devices", "deterministic")
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Everything that `lungmask train` is asked for.
+    """All settings of one run of `lungmask train`.
 
     Args:
         config: the resolved configuration.

@@ -25,7 +25,7 @@ def test_the_papers_sizes_come_out_of_240_images():
 
 
 @given(st.integers(1, 300), st.integers(0, 5))
-def test_every_image_is_in_one_part_and_one_at_least_trains(count, seed):
+def test_every_image_is_in_one_part_and_training_is_never_empty(count, seed):
     split = draw_split(ids(count), PAPER_RATIOS, seed)
     assert sorted(split) == ids(count)
     parts = Counter(split.values())
@@ -87,7 +87,7 @@ def test_a_file_without_splits_is_an_error(tmp_path, text):
         read_split(path, None)
 
 
-def test_a_file_that_names_none_of_the_images_is_an_error(csv_file):
+def test_a_file_without_any_of_the_images_is_an_error(csv_file):
     with pytest.raises(UsageError, match="contains none of the images"):
         resolve_split(["x"], f"{csv_file}:first", 0)
 

@@ -100,7 +100,7 @@ def test_a_run_without_averages_and_with_batch_statistics_can_be_resumed(prepare
     assert_same_run(tmp_path / "whole", tmp_path / "interrupted")
 
 
-def test_reading_from_disk_in_many_threads_changes_nothing(prepared, whole, tmp_path, monkeypatch):
+def test_reading_from_disk_in_several_threads_gives_the_same_weights(prepared, whole, tmp_path, monkeypatch):
     monkeypatch.setattr("lungmask_cli.training.run.available_cores", lambda: 8)
     lines = []
     train(RunPlan(FOUR_EPOCHS, tmp_path, memory_gb=0), prepared, lines.append)
@@ -108,7 +108,7 @@ def test_reading_from_disk_in_many_threads_changes_nothing(prepared, whole, tmp_
     assert any("read again in each epoch" in line for line in lines)
 
 
-def test_an_image_that_vanishes_while_training_is_named(prepared, tmp_path):
+def test_an_image_that_is_deleted_during_training_is_named(prepared, tmp_path):
     entries = [replace(entry, image="images/gone.png") for entry in prepared.entries[:1]] + list(prepared.entries[1:])
     broken = replace(prepared, entries=tuple(entries))
     with pytest.raises(ImageError, match="gone"):

@@ -77,12 +77,12 @@ def runs(tmp_path_factory):
         "jax": start(folder, "jax", "--epochs", 1, KERAS_BACKEND="jax"),
     }
     try:
-        said = {name: process.communicate(timeout=240)[1] for name, process in started.items()}
+        stderr = {name: process.communicate(timeout=240)[1] for name, process in started.items()}
     finally:
         for process in started.values():
             process.kill()
-    assert {name: process.returncode for name, process in started.items()} == dict.fromkeys(started, 0), said
-    return folder, said
+    assert {name: process.returncode for name, process in started.items()} == dict.fromkeys(started, 0), stderr
+    return folder, stderr
 
 
 def metrics(folder):
@@ -92,21 +92,21 @@ def metrics(folder):
 
 @pytest.mark.parametrize("name", ["devices", "processes"])
 def test_devices_that_share_a_batch_train_like_one_device(runs, name):
-    folder, said = runs
+    folder, stderr = runs
     alone, shared = metrics(folder / "one"), metrics(folder / name)
     assert len(alone) == len(shared) == EPOCHS
     for one, other in zip(alone, shared, strict=True):
         assert other == pytest.approx(one, abs=1e-4)
     assert alone[-1]["loss"] < 0.9 * alone[0]["loss"]  # the network has learnt something
-    assert "batch 4 (2 on each of 2 devices), learning rate 0.001" in said[name]
+    assert "batch 4 (2 on each of 2 devices), learning rate 0.001" in stderr[name]
 
 
 def test_only_the_first_process_writes_the_run(runs):
-    _, said = runs
-    assert "process 1 of 2: process 0 writes the run" in said["other"]
-    assert "epoch" not in said["other"].split("seed 0;")[1]
-    assert f"epoch {EPOCHS}/{EPOCHS}" in said["processes"]
-    assert "oneDNN" not in said["processes"]  # the messages of native code are held back
+    _, stderr = runs
+    assert "process 1 of 2: process 0 writes the run" in stderr["other"]
+    assert "epoch" not in stderr["other"].split("seed 0;")[1]
+    assert f"epoch {EPOCHS}/{EPOCHS}" in stderr["processes"]
+    assert "oneDNN" not in stderr["processes"]  # the messages of native code are held back
 
 
 def test_jax_trains_weights_that_tensorflow_reads(runs):
@@ -145,7 +145,7 @@ def test_devices_must_share_a_batch_equally(monkeypatch):
         choose_distribution(Device("gpu", "", 3), TrainConfig().merged({"precision": "mixed_float16"}), 9)
 
 
-@pytest.mark.parametrize("wanted", [Hardware("gpu:x"), Hardware("cpu:1"), Hardware("gpu:0", 2), Hardware("auto", 0)])
-def test_impossible_devices_are_refused(wanted):
+@pytest.mark.parametrize("hardware", [Hardware("gpu:x"), Hardware("cpu:1"), Hardware("gpu:0", 2), Hardware("auto", 0)])
+def test_impossible_devices_are_refused(hardware):
     with pytest.raises(UsageError):
-        choose_device(wanted)
+        choose_device(hardware)

@@ -117,7 +117,7 @@ def test_no_augmentation_changes_nothing():
     assert np.array_equal(image, phantom.image)
 
 
-def test_batches_show_every_image_once_and_in_another_order_each_epoch(tmp_path):
+def test_each_epoch_has_every_image_once_in_a_new_order(tmp_path):
     prepared = make_set(tmp_path, 6, ["train"] * 6)
     batches = RadiographBatches(prepared, prepared.entries, TINY.merged({"seed": 1}), is_training=True)
 
@@ -209,7 +209,7 @@ def test_a_run_folder_is_not_overwritten_and_a_set_needs_training_images(tmp_pat
         train(RunPlan(TINY, tmp_path / "x"), prepared.with_split(dict.fromkeys(prepared.split(), "test")))
 
 
-def test_the_run_folder_holds_what_the_docs_promise(tiny_run):
+def test_the_run_folder_contains_the_documented_files(tiny_run):
     folder, _ = tiny_run
     expected = {"config.toml", "split.csv", "run.json", "checkpoint.npz", "metrics.csv", "curves.png"}
     expected |= {"test_dice.csv", "summary.json", "progress"}
