@@ -1,11 +1,11 @@
-"""What `lungmask train --init` gains on a few radiographs of a data set that the weights never saw.
+"""The gain of `lungmask train --init` with a few radiographs of a data set that the weights were not trained on.
 
     python benchmarks/fine_tuning.py DATA [--images 20] [--seeds 0 1 2] [--weights jsrt] [--epochs 20] [--json FILE]
 
-DATA is a folder that `lungmask preprocess` accepts, whose masks have the size of their images. For each seed that many
-images are drawn; a fifth of them chooses the epoch, the others train. All that were not drawn are segmented, by the
-weights as they are and by the fine-tuned ones, and scored at their own size. Which images a run has seen is taken from
-what the run wrote, which were scored from the scores: if one is in both, or one in neither, the exit code is 1.
+DATA is a folder that `lungmask preprocess` accepts, whose masks have the size of their images. For each seed, this
+number of images is drawn: a fifth is for validation, the others are for training. All other images are segmented with
+the original and with the fine-tuned weights, and scored at their own size. The images that a run has used are read from
+its run folder, and the scored images from the scores: if an image is in both or in neither, the exit code is 1.
 The default of --epochs was chosen on `val` alone.
 """
 
@@ -30,11 +30,11 @@ from lungmask_cli.datasets.layouts import Pairing, find_pairs
 from lungmask_cli.datasets.splits import TRAIN, VAL, Ratios, draw_split
 from lungmask_cli.scoring.statistics import bootstrap_intervals
 
-Dices = dict[str, tuple[float, float]]  # of each image: as the weights are, and fine-tuned
+Dices = dict[str, tuple[float, float]]  # of each image: with the original and with the fine-tuned weights
 
 
 def draw(names: Sequence[str], images: int, seed: int, path: Path) -> None:
-    """A split file: of `images` drawn ones a fifth is val and the others train, the rest is test."""
+    """Write a random split: of `images` images, a fifth is val and the others are train; the rest is test."""
     val = max(1, images // 5)
     split = draw_split(names, Ratios(images - val, val, len(names) - images), seed)
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -42,7 +42,7 @@ def draw(names: Sequence[str], images: int, seed: int, path: Path) -> None:
 
 
 def seen_by(run: Path) -> dict[str, list[str]]:
-    """The images that a run was fitted to and chosen on, as the run itself says."""
+    """The training and validation images of a run, from its run folder."""
     rows = list(csv.DictReader((run / "split.csv").open(encoding="utf-8")))
     return {part: sorted(row["id"] for row in rows if row["split"] == part) for part in (TRAIN, VAL)}
 
@@ -52,7 +52,7 @@ def names_in(seen: dict[str, list[str]]) -> set[str]:
 
 
 def score(pairing: Pairing, seen: dict[str, list[str]], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Dice of all images that the run in `folder` has not seen: the run's masks beside those of the weights it had."""
+    """Compare fine-tuned and original weights on all images that the run in `folder` was not trained on."""
     rest = {pair.id for pair in pairing.pairs} - names_in(seen)
     lay_out(pairing, rest, folder)
     for name, weights in (("zero_shot", options.weights), ("fine_tuned", folder / "run")):
@@ -68,14 +68,14 @@ def read_dices(path: Path) -> Dices:
     return {row["file"]: (float(row["other_dice"]), float(row["dice"])) for row in rows}
 
 
-def worst(dices: Dices, place: int) -> tuple[str, float, float]:
-    """The image with the lowest Dice as the weights are (0) or fine-tuned (1), and its Dice before and after."""
-    name = min(dices, key=lambda name: dices[name][place])
+def worst(dices: Dices, index: int) -> tuple[str, float, float]:
+    """The image with the lowest Dice of the original (0) or fine-tuned (1) weights, and its Dice with both."""
+    name = min(dices, key=lambda name: dices[name][index])
     return name, *dices[name]
 
 
 def measure(pairing: Pairing, seed: int, options: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], Dices]:
-    """The figures of one seed, and the Dice of each image that was scored."""
+    """The results of one seed, and the Dice of each scored image."""
     names = [pair.id for pair in pairing.pairs]
     draw(names, options.images, seed, folder / "split.csv")
     command = ("train", options.data, "--init", options.weights, "--split", f"{folder / 'split.csv'}:seed_{seed}")
@@ -107,7 +107,7 @@ def measure(pairing: Pairing, seed: int, options: argparse.Namespace, folder: Pa
 
 
 def overall(seeds: Sequence[dict[str, Any]], dices: Sequence[Dices]) -> dict[str, Any]:
-    """All seeds together. An image that several seeds score is one unit of the interval, which is for these draws."""
+    """All seeds together. The bootstrap resamples images, each with all its scores, and not the random draws."""
     numbers = {name: number for number, name in enumerate(sorted(set().union(*dices)))}
     units = np.array([numbers[name] for found in dices for name in found], np.intp)
     gains = np.array([after - before for found in dices for before, after in found.values()])
@@ -125,14 +125,14 @@ def overall(seeds: Sequence[dict[str, Any]], dices: Sequence[Dices]) -> dict[str
 
 
 @contextlib.contextmanager
-def place_for(seed: int, kept: Path | None) -> Iterator[Path]:
-    """A new folder for all that a seed writes."""
-    if kept is None:
+def seed_folder(seed: int, keep: Path | None) -> Iterator[Path]:
+    """A new folder for the files of a seed; a temporary one, unless they are to be kept."""
+    if keep is None:
         with tempfile.TemporaryDirectory() as temporary:
             yield Path(temporary)
         return
-    (kept / f"seed_{seed}").mkdir(parents=True)
-    yield kept / f"seed_{seed}"
+    (keep / f"seed_{seed}").mkdir(parents=True)
+    yield keep / f"seed_{seed}"
 
 
 def main() -> None:
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--weights", default="jsrt")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     parser.add_argument("--keep", type=Path, help="keep the runs, the masks and the scores in this folder")
     options = parser.parse_args()
     pairing = find_pairs(options.data)
@@ -150,7 +150,7 @@ def main() -> None:
         parser.error(f"--images {options.images}: is not 2 to {len(pairing.pairs) - 1}")
     seeds, dices = [], []
     for seed in options.seeds:
-        with place_for(seed, options.keep) as folder:
+        with seed_folder(seed, options.keep) as folder:
             figures, found = measure(pairing, seed, options, folder)
         print(f"seed {seed}: {figures['zero_shot_dice']} to {figures['fine_tuned_dice']}", file=sys.stderr)
         seeds.append(figures)

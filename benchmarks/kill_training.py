@@ -1,9 +1,9 @@
-"""A run of `lungmask train` that is killed at random moments and goes on, against one that is left alone.
+"""A run of `lungmask train` that is killed at random moments and resumed, compared with an uninterrupted run.
 
     python benchmarks/kill_training.py [--kills 20] [--seed 0] DATA [-- OPTIONS OF lungmask train]
 
-DATA is what `lungmask train` accepts. Both runs must end with the same weights, bit for bit, and the same metrics; else
-the exit code is 1. Without options a small network is trained for 60 epochs.
+DATA is what `lungmask train` accepts. Both runs must end with the same weights, bit for bit, and the same metrics;
+otherwise the exit code is 1. Without options, a small network is trained for 60 epochs.
 """
 
 import argparse
@@ -41,21 +41,21 @@ def killed_after(command: list[str], seconds: float, log: Path) -> bool:
 
 
 def command_for(folder: Path, data: Path, options: list[str]) -> list[str]:
-    """To go on where there is something to go on with, else to begin."""
+    """The command that resumes the run in the folder, or starts it if there is none."""
     return lungmask("--resume", folder) if (folder / "run.json").exists() else lungmask(data, "-o", folder, *options)
 
 
-def numbers(path: Path) -> dict[str, NDArray[np.float32]]:
-    found: dict[str, NDArray[np.float32]] = {}
+def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
+    arrays: dict[str, NDArray[np.float32]] = {}
     with h5py.File(path) as file:
-        file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
-    return found
+        file.visititems(lambda name, node: arrays.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
+    return arrays
 
 
 def same(one: Path, other: Path) -> bool:
     """Whether both runs have the same weights and metrics."""
     for name in ("best.weights.h5", "last.weights.h5"):
-        first, second = numbers(one / name), numbers(other / name)
+        first, second = read_weights(one / name), read_weights(other / name)
         if first.keys() != second.keys() or not all(np.array_equal(first[key], second[key]) for key in first):
             return False
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in ("metrics.csv", "test_dice.csv"))
@@ -67,22 +67,24 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("options", nargs="*", default=SMALL)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        alone, killed, log = (Path(temporary) / name for name in ("alone", "killed", "log.txt"))
+        uninterrupted, killed, log = (Path(temporary) / name for name in ("uninterrupted", "killed", "log.txt"))
         started = time.monotonic()
-        run(lungmask(given.data, "-o", alone, *given.options), log)
+        run(lungmask(options.data, "-o", uninterrupted, *options.options), log)
         whole = time.monotonic() - started
-        random, kills = np.random.default_rng(given.seed), 0
-        while kills < given.kills:
-            if not killed_after(command_for(killed, given.data, given.options), random.uniform(0, whole / 5), log):
+        random, kills = np.random.default_rng(options.seed), 0
+        while kills < options.kills:
+            if not killed_after(command_for(killed, options.data, options.options), random.uniform(0, whole / 5), log):
                 break
             kills += 1
-        run(command_for(killed, given.data, given.options), log)
-        equal = same(alone, killed)
+        run(command_for(killed, options.data, options.options), log)
+        equal = same(uninterrupted, killed)
         epochs = len((killed / "metrics.csv").read_text().splitlines()) - 1
-    print(f"{kills} times killed in {epochs} epochs: weights and metrics are {'the same' if equal else 'NOT the same'}")
-    sys.exit(not equal or kills < given.kills)
+    print(
+        f"{kills} times killed in {epochs} epochs: weights and metrics are {'identical' if equal else 'NOT identical'}"
+    )
+    sys.exit(not equal or kills < options.kills)
 
 
 if __name__ == "__main__":

@@ -44,12 +44,11 @@ AUGMENTATION = AugmentationConfig(
 
 
 def make_thumbnails(prepared: PreparedSet, part: str, copies: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    from lungmask_cli.training.augmentation import augment  # both import Keras, which `measure` does not need
-    from lungmask_cli.training.batches import read_pair
+    from lungmask_cli.training.augmentation import augment
 
     vectors = []
-    for entry in prepared.of(part):
-        pair = read_pair(prepared, entry)
+    for entry in prepared.entries_in(part):
+        pair = prepared.read_pair(entry)
         vectors.append(make_thumbnail(pair[0]))
         vectors += [make_thumbnail(augment(*pair, AUGMENTATION, rng)[0]) for _ in range(copies)]
     return np.array(vectors)
@@ -77,9 +76,9 @@ def fit(folder: Path, seed: int) -> None:
             end="",
         )
         print(f"least score {scores.min():.2f}, median {np.median(scores):.2f}")
-    origins = sorted({entry.origin for entry in prepared.of("train")})
+    origins = sorted({entry.origin for entry in prepared.entries_in("train")})
     manifest = {
-        "data": f"{len(prepared.of('train'))} radiographs of {' and '.join(origins)}",
+        "data": f"{len(prepared.entries_in('train'))} radiographs of {' and '.join(origins)}",
         "manifest_sha256": prepared.manifest_sha256(),
         "split": prepared.split_method,
         "seed": seed,

@@ -1,12 +1,12 @@
-"""`lungmask preprocess` beside a bare NumPy + Pillow loop that does the same reads, resizes and writes.
+"""The speed of `lungmask preprocess`, compared with a plain NumPy + Pillow loop that does the same reads and writes.
 
     python benchmarks/preprocess_speed.py JSRT [RUNS]
 
-JSRT holds the `.IMG` files and SCR's masks as published. Both work with two processes, in turn. The bare loop knows the
-files' names and sizes, stretches from the least to the largest value, and does nothing else: no percentiles, polarity,
-letterbox, sums, manifest or error handling. Its PNG files are written once with Pillow's compression and once with that
-of `lungmask`, which makes them no larger. Printed are the seconds of each run, the ratio of the medians, and the most
-memory that a process took.
+JSRT contains the `.IMG` files and SCR's masks as published. Both use two processes, and run in turn. The plain loop has
+the names and sizes of the files built in. It scales from the smallest to the largest value, and omits percentiles,
+polarity, letterbox, checksums, manifest and error handling. It writes its PNG files once with Pillow's compression and
+once with that of `lungmask`, which does not make them larger. The output is the time of each run, the ratio of the
+medians, and the peak memory of a process.
 """
 
 import multiprocessing
@@ -27,7 +27,7 @@ from lungmask_cli.formats.png import GREY_PNG
 SIZE, PROCESSES = 512, 2
 
 
-def bare_pair(files: tuple[Path, Path, Path], output: Path, compression: dict[str, int]) -> None:
+def plain_pair(files: tuple[Path, Path, Path], output: Path, compression: dict[str, int]) -> None:
     image_file, left_file, right_file = files
     image = 4095 - np.fromfile(image_file, ">u2").reshape(2048, 2048).astype(np.float32)
     small = np.asarray(Image.fromarray(image).resize((SIZE, SIZE), Image.Resampling.BILINEAR))
@@ -40,13 +40,13 @@ def bare_pair(files: tuple[Path, Path, Path], output: Path, compression: dict[st
     Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(output / "masks" / name, **compression)
 
 
-def bare(source: Path, output: Path, compression: dict[str, int]) -> None:
+def plain(source: Path, output: Path, compression: dict[str, int]) -> None:
     for folder in ("images", "masks"):
         (output / folder).mkdir(parents=True)
     sides = [{path.stem: path for path in source.rglob(f"masks/{side} lung/*.gif")} for side in ("left", "right")]
     files = [(path, sides[0][path.stem], sides[1][path.stem]) for path in sorted(source.rglob("*.IMG"))]
     with multiprocessing.Pool(PROCESSES) as pool:
-        pool.map(partial(bare_pair, output=output, compression=compression), files, chunksize=4)
+        pool.map(partial(plain_pair, output=output, compression=compression), files, chunksize=4)
 
 
 def lungmask(source: Path, output: Path) -> None:
@@ -58,19 +58,19 @@ def main() -> None:
     source = Path(sys.argv[1])
     runs = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     contestants = {
-        "bare loop, Pillow's compression": partial(bare, compression={}),
-        "bare loop, the same compression": partial(bare, compression=GREY_PNG),
+        "plain loop, Pillow's compression": partial(plain, compression={}),
+        "plain loop, the same compression": partial(plain, compression=GREY_PNG),
         "lungmask preprocess": lungmask,
     }
-    taken: dict[str, list[float]] = {name: [] for name in contestants}
+    times_of: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(runs + 1):
         for name, run in contestants.items():
             with tempfile.TemporaryDirectory() as temporary:
                 started = time.perf_counter()
                 run(source, Path(temporary, "out"))
-                taken[name].append(time.perf_counter() - started)
-    medians = {name: statistics.median(times[1:]) for name, times in taken.items()}  # the first reads from disk
-    for name, times in taken.items():
+                times_of[name].append(time.perf_counter() - started)
+    medians = {name: statistics.median(times[1:]) for name, times in times_of.items()}  # the first run reads from disk
+    for name, times in times_of.items():
         runs_text = " ".join(f"{seconds:.2f}" for seconds in times[1:])
         print(
             f"{name}: median {medians[name]:.2f} s ({runs_text}), {medians[name] / medians['lungmask preprocess']:.2f}x"

@@ -1,11 +1,11 @@
-"""A preset trained anew on each split of JSRT that was used in print, so that it stands beside the published figures.
+"""A preset trained on each published split of JSRT, for comparison with the published results.
 
     python benchmarks/published_splits.py JSRT [--preset compact] [-o runs/published_splits] [--seed 0] [--no-train]
 
-The splits are those of REPORTED in benchmarks/splits/. Where one has no validation images, `lungmask train` holds out a
-fifth of the training images. Killed, the same command goes on where it was. Prints a Markdown table: mean Dice of the
-test images with its 95 % bootstrap interval, IoU, HD95 in mm of the JSRT film (0.7 mm a pixel of 512), the worst image,
-and what was reported.
+The splits are those of REPORTED in benchmarks/splits/. If one has no validation images, `lungmask train` holds out a
+fifth of the training images. If the command is killed, the same command resumes it. The output is a Markdown table: the
+mean Dice of the test images with its 95 % bootstrap interval, IoU, HD95 in mm of the JSRT film (0.7 mm a pixel of 512),
+the worst image, and the reported result.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def measure(name: str, run: Path, options: argparse.Namespace) -> dict[str, Any]
     worst = min(dices, key=dices.__getitem__)
     return {
         "split": name,
-        "images": {part: sum(found == part for found in split.values()) for part in ("train", "val", "test")},
+        "images": {part: sum(other == part for other in split.values()) for part in ("train", "val", "test")},
         "dice": statistics.mean(dices.values()),
         "dice_interval": interval(list(dices.values())),
         "iou": statistics.mean(scores["iou"].values()),
@@ -87,7 +87,9 @@ def main() -> None:
     parser.add_argument("--preset", default="compact")
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/published_splits"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-train", dest="train", action="store_false", help="measure the splits that are done")
+    parser.add_argument(
+        "--no-train", dest="train", action="store_false", help="evaluate only the splits that are finished"
+    )
     options = parser.parse_args()
     runs = {name: train(name, options) for name in REPORTED}
     done = {name: run for name, run in runs.items() if (run / "summary.json").exists()}

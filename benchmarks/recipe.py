@@ -1,14 +1,14 @@
-"""What the recipe of the weights that ship was chosen by: trials, trained and compared on validation images alone.
+"""The trials that led to the recipe of the shipped weights, trained and compared on validation images only.
 
     python benchmarks/recipe.py JSRT [-o runs/recipe] [--trials base wide ...] [--split FILE.csv] [--no-train]
 
-Every file of benchmarks/recipe/ is a trial: a configuration for `lungmask train`, whose first line says what is tried
-and against which other trial. All see the same training images from the same seed. The test images are taken out of
-the split, so that no trial can see them. Killed, the same command goes on where it was.
+Each file of benchmarks/recipe/ is a trial: a configuration for `lungmask train`. Its first line says what the trial
+changes, and which other trial it is compared with. All trials use the same training images and the same seed. The test
+images are removed from the split, so that no trial can use them. If the command is killed, the same command resumes it.
 
-Each trial segments the validation images as they are, and with all the changes of `robustness.py`. Prints a Markdown
-table: the Dice of both, and the paired difference to the other trial with its 95 % bootstrap interval. OUT/recipe.json
-has the same as numbers.
+Each trial segments the validation images, without and with all corruptions of `robustness.py`. The output is a Markdown
+table of both Dice values, and of the paired difference from the other trial with its 95 % bootstrap interval.
+OUT/recipe.json contains the same numbers.
 """
 
 import argparse
@@ -35,7 +35,7 @@ UNCHANGED = "as it is"
 
 @dataclass(frozen=True)
 class Trial:
-    """A configuration, what is tried with it, and the name of the trial that it changes."""
+    """A configuration, a description of the change, and the name of the trial that it is compared with."""
 
     name: str
     tried: str
@@ -47,14 +47,14 @@ class Trial:
 
 
 def read_trial(path: Path) -> Trial:
-    """From the first line, `# AGAINST: what is tried`; of the first trial of all, `# what is tried`."""
+    """Read the first line, `# AGAINST: CHANGE`, or `# CHANGE` for the trial that all others start from."""
     line = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
     against, separator, tried = line.partition(": ")
     return Trial(path.stem, tried, against) if separator else Trial(path.stem, line, "")
 
 
 def blind_split(options: argparse.Namespace) -> Path:
-    """The split as a file, its test images unused."""
+    """Write the split to a file, with the test images as unused."""
     names = sorted(pair.id for pair in find_pairs(options.data).pairs)
     split, _ = resolve_split(names, str(options.split), seed=0)
     rows = [(name, "unused" if split[name] == "test" else split[name]) for name in names]
@@ -87,14 +87,14 @@ def lay_out_validation(split: Path, options: argparse.Namespace) -> Path:
 
 
 def measure(trial: Trial, validation: Path, options: argparse.Namespace) -> dict[str, list[float]]:
-    """The Dice of each validation image, by what was done to it."""
-    kept = options.output / "scores" / f"{trial.name}.json"
-    if not kept.exists():
+    """The Dice of each validation image, for each corruption."""
+    cache = options.output / "scores" / f"{trial.name}.json"
+    if not cache.exists():
         dices = robustness.measure(validation, str(options.output / "runs" / trial.name))
         shutil.rmtree(validation / "masks")
-        write_text(kept, json.dumps(dices) + "\n")
-    found: dict[str, list[float]] = json.loads(kept.read_text())
-    return found
+        write_text(cache, json.dumps(dices) + "\n")
+    scores: dict[str, list[float]] = json.loads(cache.read_text())
+    return scores
 
 
 def figures(trial: Trial, scores: dict[str, dict[str, list[float]]], options: argparse.Namespace) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def changed_means(dices: dict[str, list[float]]) -> list[float]:
 
 
 def changed_by_image(dices: dict[str, list[float]]) -> list[float]:
-    """The mean of each image over all that was done to it."""
+    """The mean of each image over all corruptions."""
     return [statistics.mean(each) for each in zip(*(v for n, v in dices.items() if n != UNCHANGED), strict=True)]
 
 
@@ -172,10 +172,12 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/recipe"))
-    parser.add_argument("--trials", nargs="*", help="names of files in benchmarks/recipe/; all unless given")
+    parser.add_argument("--trials", nargs="*", help="names of files in benchmarks/recipe/; default: all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--split", type=Path, default=SPLIT)
-    parser.add_argument("--no-train", dest="train", action="store_false", help="measure the trials that are done")
+    parser.add_argument(
+        "--no-train", dest="train", action="store_false", help="evaluate only the trials that are finished"
+    )
     return parser.parse_args()
 
 

@@ -1,23 +1,24 @@
-"""`lungmask train` beside bare TensorFlow loops that train the same networks, and the memory that it takes.
+"""The speed of `lungmask train`, compared with plain TensorFlow loops for the same networks, and its memory.
 
     python benchmarks/train_speed.py DATA [--preset compact] [--image-size N] [--steps 20] [--epochs 4] [--repeats 3]
         [--part speed|memory|all] [--json FILE]
 
-DATA is what `lungmask train` accepts. It is prepared once; then each contestant runs in a process of its own, in turn,
-and the whole round is repeated. All of them train the preset's networks with its losses, batch size, precision and
-optimiser settings; the first epoch, in which TensorFlow traces, does not count.
+DATA is what `lungmask train` accepts. It is prepared once. Then each contestant runs in its own process, in turn, and
+the whole round is repeated. All contestants train the networks of the preset with its losses, batch size, precision and
+optimiser settings. The first epoch, in which TensorFlow traces, is not counted.
 
-- lungmask train: the real command, with validation, metrics, curves, weights and checkpoints, without augmentation. A
-  clock looks on as one more callback.
+- lungmask train: the real command, with validation, metrics, curves, weights and checkpoints, without augmentation. An
+  additional callback measures the time.
 - bare two-tape loop: one `tf.function` with two gradient tapes and two Adams, as in TensorFlow's pix2pix tutorial; no
   metrics, no callbacks, all images in memory as float32. The goal is at least 0.93 of its speed.
-- naive pipeline: the same loop, but in each step the files of DATA are decoded, resized and changed by the preset's
-  augmentation, one after the other.
-- lungmask train, augmented: the command with the preset's augmentation, if it has one.
+- naive pipeline: the same loop, but in each step the files of DATA are decoded, resized and augmented as in the preset,
+  one after the other.
+- lungmask train, augmented: the command with the augmentation of the preset, if it has one.
 
-Compared are the images per second of the training steps; those of whole epochs, with validation and all that is
-written, stand beside them. `memory` is the peak resident memory of the command on 100 and on 5,000 images (copies of
-100) of 512 x 512 and a small network: read from disk in each epoch (`--memory 0`), and kept in memory (`--memory 64`).
+The comparison uses the images per second of the training steps; those of whole epochs, with validation and all written
+files, are shown beside them. `memory` is the peak resident memory of the command with 100 and with 5,000 images (copies
+of 100) of 512 x 512 and a small network: read from disk in each epoch (`--memory 0`), and kept in memory
+(`--memory 64`).
 """
 
 import argparse
@@ -48,12 +49,12 @@ from lungmask_cli.imaging.geometry import resize
 from lungmask_cli.networks.presets import PRESETS, find_preset
 
 TRAINED, BARE, NAIVE, AUGMENTED = "lungmask train", "bare two-tape loop", "naive pipeline", "lungmask train, augmented"
-WORK = "--work"  # how the script starts itself for one contestant
+WORK = "--work"  # the argument with which the script starts a contestant
 PREPARED_SIZE = 512
 VALIDATED = 0.25  # validation images for each training image, as in 160/40/40
 GOALS = {(TRAINED, BARE): 0.93, (TRAINED, NAIVE): None, (AUGMENTED, TRAINED): None}
 SMALL = {"image_size": 128, "batch_size": 8, "generator": {"filters": 4, "levels": 3}, "discriminator": {"filters": 4}}
-COPIED, SHOWN = 100, 1000  # pairs that are copied; images that the smaller set is shown at least, for a steady state
+COPIED, MIN_IMAGES = 100, 1000  # pairs to copy; images that the smaller set trains on at least, for a steady state
 KEPT = {"read from disk": 0, "kept in memory": 64}
 Array = NDArray[np.float32]
 Batch = tuple[Array, Array]
@@ -61,7 +62,7 @@ Batch = tuple[Array, Array]
 
 @dataclass(frozen=True)
 class Task:
-    """What one process is to do; `data` are the files as they came, `prepared` the set that holds the split."""
+    """The task of one process; `data` are the original files, `prepared` is the set with the split."""
 
     contestant: str
     data: str
@@ -73,9 +74,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of each epoch, of the training steps alone and with all that belongs to it, and images in one.
+    """The images per epoch, and the seconds of each epoch: of its training steps, and of the whole epoch.
 
-    `whole` is empty where there is nothing but steps.
+    `whole` is empty if the contestant does nothing but training steps.
     """
 
     images: int
@@ -83,12 +84,12 @@ class Times:
     whole: list[float]
 
     def speeds(self) -> dict[str, float]:
-        """Images per second in all epochs after the first together, so that pauses that come now and then count."""
+        """Images per second in all epochs after the first together, so that occasional pauses count."""
         seconds = {"steps": self.training[1:], "epochs": self.whole[1:]}
-        return {part: self.images * len(taken) / sum(taken) for part, taken in seconds.items() if taken}
+        return {part: self.images * len(times) / sum(times) for part, times in seconds.items() if times}
 
 
-# What one contestant does, in its process.
+# The process of one contestant.
 
 
 def work(file: Path) -> None:
@@ -96,21 +97,21 @@ def work(file: Path) -> None:
     config = TrainConfig().merged(read_toml(Path(task.config)))
     prepared = read_prepared(Path(task.prepared))
     if task.contestant in (TRAINED, AUGMENTED):
-        times = lungmask_train(task, config, len(prepared.of(TRAIN)))
+        times = lungmask_train(task, config, len(prepared.entries_in(TRAIN)))
     else:
         times = tape_loop(task, config, prepared)
     (Path(task.folder) / "times.json").write_text(json.dumps(asdict(times)))
 
 
 def lungmask_train(task: Task, config: TrainConfig, images: int) -> Times:
-    """Run the command in this process, with a clock among its callbacks."""
+    """Run the command in this process, with an additional callback that measures the time."""
     import keras
 
-    begun: list[float] = []
+    started: list[float] = []
     trained: list[float] = []
     ended: list[float] = []
     clock = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: begun.append(time.perf_counter()),
+        on_epoch_begin=lambda epoch, logs: started.append(time.perf_counter()),
         on_test_begin=lambda logs: trained.append(time.perf_counter()),
         on_epoch_end=lambda epoch, logs: ended.append(time.perf_counter()),
     )
@@ -130,13 +131,13 @@ def lungmask_train(task: Task, config: TrainConfig, images: int) -> Times:
     shown = images // config.batch_size * config.batch_size
     return Times(
         shown,
-        [end - start for start, end in zip(begun, trained, strict=True)],
-        [end - start for start, end in zip(begun, ended, strict=True)],
+        [end - start for start, end in zip(started, trained, strict=True)],
+        [end - start for start, end in zip(started, ended, strict=True)],
     )
 
 
 def tape_loop(task: Task, config: TrainConfig, prepared: PreparedSet) -> Times:
-    """Train with nothing but steps, on arrays in memory or on files."""
+    """Run only the training steps, on arrays in memory or on files."""
     from lungmask_cli.networks.backend import Hardware, choose_device
 
     choose_device(Hardware(task.device))
@@ -145,7 +146,7 @@ def tape_loop(task: Task, config: TrainConfig, prepared: PreparedSet) -> Times:
 
     from lungmask_cli.networks.adversarial import build_adversarial_model
 
-    entries, batch_size = prepared.of(TRAIN), config.batch_size
+    entries, batch_size = prepared.entries_in(TRAIN), config.batch_size
     steps = len(entries) // batch_size
     keras.config.set_dtype_policy(config.precision)
     step = two_tape_step(build_adversarial_model(config), config, steps)
@@ -177,10 +178,10 @@ def two_tape_step(model: Any, config: TrainConfig, steps: int) -> Callable[[Any,
 
     def step(image: Any, truth: Any) -> tuple[Any, Any]:
         with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
-            drawn = generator(image, training=True)
+            predicted = generator(image, training=True)
             real = discriminator([image, truth], training=True)
-            fake = discriminator([image, drawn], training=True)
-            generator_loss = segmentation_loss(loss.terms, truth, drawn) + loss.adversarial * adversarial_loss(
+            fake = discriminator([image, predicted], training=True)
+            generator_loss = segmentation_loss(loss.terms, truth, predicted) + loss.adversarial * adversarial_loss(
                 fake, 1.0
             )
             discriminator_loss = 0.5 * (adversarial_loss(real, loss.real_label) + adversarial_loss(fake, 0.0))
@@ -194,18 +195,17 @@ def two_tape_step(model: Any, config: TrainConfig, steps: int) -> Callable[[Any,
 
 
 def in_memory(prepared: PreparedSet, entries: list[Entry], config: TrainConfig) -> Callable[[NDArray[Any]], Batch]:
-    """Batches by row out of arrays that hold every image as float32."""
-    from lungmask_cli.training.batches import read_pair
+    """Batches from arrays that contain every image as float32."""
 
-    def fitted(entry: Entry) -> list[Array]:
-        return [resize(pixels, config.image_size, config.image_size) for pixels in read_pair(prepared, entry)]
+    def read_resized(entry: Entry) -> list[Array]:
+        return [resize(pixels, config.image_size, config.image_size) for pixels in prepared.read_pair(entry)]
 
-    images, masks = (np.stack(arrays)[..., None] for arrays in zip(*map(fitted, entries), strict=True))
+    images, masks = (np.stack(arrays)[..., None] for arrays in zip(*map(read_resized, entries), strict=True))
     return lambda rows: (images[rows], masks[rows])
 
 
 def from_files(task: Task, entries: list[Entry], config: TrainConfig) -> Callable[[NDArray[Any]], Batch]:
-    """Batches by row out of the files of the data set."""
+    """Batches from the files of the data set."""
     from lungmask_cli.training.augmentation import augment
 
     pairs = {pair.id: pair for pair in find_pairs(Path(task.data)).pairs}
@@ -226,7 +226,7 @@ def from_files(task: Task, entries: list[Entry], config: TrainConfig) -> Callabl
     return batch
 
 
-# What the script does.
+# The main process.
 
 
 def prepare(data: Path, folder: Path, size: int) -> PreparedSet:
@@ -238,7 +238,7 @@ def prepare(data: Path, folder: Path, size: int) -> PreparedSet:
 
 
 def use_first(prepared: PreparedSet, wanted: int, batch_size: int) -> int:
-    """Let the first images train and the next validate, leave the rest; how many train, in whole batches."""
+    """Use the first images for training and the next for validation; return the number of training images."""
     most = int(len(prepared.entries) / (1 + VALIDATED)) // batch_size * batch_size
     if not most:
         sys.exit(f"{len(prepared.entries)} images are too few for one batch and its validation")
@@ -251,7 +251,7 @@ def use_first(prepared: PreparedSet, wanted: int, batch_size: int) -> int:
 
 
 def run(command: list[str], log: Path) -> int:
-    """Run a command to its end; its peak resident memory in bytes."""
+    """Run a command, and return its peak resident memory in bytes."""
     with log.open("w") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -309,7 +309,7 @@ def spread(values: list[float]) -> dict[str, Any]:
 
 
 def copied(prepared: PreparedSet, folder: Path, count: int) -> PreparedSet:
-    """A set of `count` training images and one batch to validate on: links to the first files under new names."""
+    """A set of `count` training images and one validation batch: links to the first files under new names."""
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True)
     sources, entries = prepared.entries[:COPIED], []
@@ -331,7 +331,7 @@ def measure_memory(options: argparse.Namespace, scratch: Path) -> dict[str, Any]
     found: dict[str, Any] = {}
     for count in counts:
         folder = copied(prepared, scratch / f"{count}", count).folder
-        epochs = max(1, -(-SHOWN // count)) if count < counts[-1] else 1
+        epochs = max(1, -(-MIN_IMAGES // count)) if count < counts[-1] else 1
         config = TrainConfig().merged({**SMALL, "epochs": epochs})
         (scratch / "small.toml").write_text(config.to_toml())
         for name, gigabytes in KEPT.items():
@@ -376,12 +376,12 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--preset", choices=list(PRESETS), default="compact")
     parser.add_argument("--image-size", type=int)
-    parser.add_argument("--steps", type=int, default=20, help="in an epoch, as far as there are images")
-    parser.add_argument("--epochs", type=int, default=4, help="of which the first does not count")
+    parser.add_argument("--steps", type=int, default=20, help="training steps per epoch, if there are enough images")
+    parser.add_argument("--epochs", type=int, default=4, help="the first is not counted")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--part", choices=("speed", "memory", "all"), default="all")
-    parser.add_argument("--counts", type=int, nargs=2, default=(100, 5000), help="images of the memory part")
+    parser.add_argument("--counts", type=int, nargs=2, default=(100, 5000), help="numbers of images in the memory part")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.epochs < 2 or min(options.steps, options.repeats) < 1:

@@ -13,12 +13,12 @@ from lungmask_cli.cli.terminal import say, show_table
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(help="Where to look, with all folders below.", metavar="FOLDER")] = Path(
+    folder: Annotated[Path, typer.Argument(help="A folder that contains runs, at any depth.", metavar="FOLDER")] = Path(
         "runs"
     ),
     as_json: Json = False,
 ) -> None:
-    """List training runs with how far they are and their Dice: a table on a terminal, CSV elsewhere."""
+    """List training runs with their progress and Dice: a table on a terminal, CSV elsewhere."""
     from lungmask_cli.errors import UsageError, suggest_path
     from lungmask_cli.files import csv_text
     from lungmask_cli.training.listing import find_runs
@@ -27,21 +27,21 @@ def runs(
         raise UsageError(
             f"{folder}: no such folder", suggest_path(folder, "Give the folder that runs were written to.")
         )
-    found = [asdict(run) for run in find_runs(folder)]
+    listed = [asdict(run) for run in find_runs(folder)]
     if as_json:
-        typer.echo(json.dumps(found, indent=2, default=str))
+        typer.echo(json.dumps(listed, indent=2, default=str))
         return
-    if not found:
+    if not listed:
         say(f"no runs in {folder}")
         return
-    rows = [[_shown(value) for value in run.values()] for run in found]
+    rows = [[_format(value) for value in run.values()] for run in listed]
     if sys.stdout.isatty():
-        show_table(f"{len(found)} runs", tuple(name.replace("_", " ") for name in found[0]), rows)
+        show_table(f"{len(listed)} runs", tuple(name.replace("_", " ") for name in listed[0]), rows)
     else:
-        typer.echo(csv_text(tuple(found[0]), rows), nl=False)
+        typer.echo(csv_text(tuple(listed[0]), rows), nl=False)
 
 
-def _shown(value: object) -> str:
+def _format(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
     return "" if value is None else str(value)

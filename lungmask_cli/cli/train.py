@@ -1,38 +1,40 @@
 """`lungmask train`."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from lungmask_cli.cli.options import HARDWARE, Device, Jobs, MaxPixels, Polarity
 from lungmask_cli.cli.train_run import (
-    beginning,
+    PREPARED_SIZE,
+    check_new_plan,
+    draw_batch,
+    next_run_folder,
     open_data,
     parse_losses,
-    refuse_others,
+    refuse_other_options,
     resolve_config,
-    resumed,
-    show_batch,
-    source_for,
-    train_from,
+    run_plan,
 )
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.models.manifest import find_weights
 from lungmask_cli.networks.backend import Hardware
 from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, LOSSES, Part
 from lungmask_cli.networks.presets import PRESETS
-from lungmask_cli.training.plan import Record
+from lungmask_cli.training.plan import RunPlan, read_plan
 
-_RUN, _RECIPE, _PARTS, _IMAGES = "The run", "The recipe", "Other parts", "The images"
-_MEMORY = 4.0
+_RUN, _RECIPE, _PARTS, _DATA = "Run", "Recipe", "Networks and losses", "Data"
 
 
-def _explained(parts: dict[str, Part]) -> str:
+def _option(panel: str, text: str, *names: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=panel)
+
+
+def _describe(parts: dict[str, Part]) -> str:
     return "; ".join(f"{name}: {part.summary}" for name, part in parts.items())
 
-
-_PRESET_HELP = f"{', '.join(PRESETS)}: lungmask info says what they are. Default: compact."
 
 Data = Annotated[
     list[Path] | None,
@@ -41,128 +43,106 @@ Data = Annotated[
     ),
 ]
 Output = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="The run folder. Default: runs/PRESET-N.", metavar="RUN", rich_help_panel=_RUN),
+    Path | None, _option(_RUN, "The run folder. Default: runs/PRESET-N.", "--output", "-o", metavar="RUN")
 ]
 Resume = Annotated[
-    Path | None,
-    typer.Option(
-        help="Go on with the run in this folder, after its last finished epoch.", metavar="RUN", rich_help_panel=_RUN
-    ),
+    Path | None, _option(_RUN, "Resume the run in this folder after its last finished epoch.", metavar="RUN")
 ]
 Folds = Annotated[
     int | None,
-    typer.Option(
-        help="Cross-validate: this many runs, each tested on another part of the images.",
-        metavar="K",
-        rich_help_panel=_RUN,
-    ),
+    _option(_RUN, "Cross-validate: this number of runs, each tested on another part of the images.", metavar="K"),
 ]
-Tensorboard = Annotated[
-    bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard.", rich_help_panel=_RUN)
-]
+Tensorboard = Annotated[bool, _option(_RUN, "Also write logs for TensorBoard.", "--tensorboard")]
 ShowBatch = Annotated[
     Path | None,
-    typer.Option(
+    _option(
+        _RUN,
+        "Plot training images with each augmentation separately and all combined, and stop.",
         "--show-batch",
-        help="Draw changed training images, each change alone and all together, and stop.",
         metavar="FILE.png",
-        rich_help_panel=_RUN,
     ),
 ]
 PresetName = Annotated[
     str | None,
-    typer.Option("--preset", help=_PRESET_HELP, metavar="NAME", rich_help_panel=_RECIPE),
+    _option(_RECIPE, f"{', '.join(PRESETS)}: see lungmask info presets. Default: compact.", "--preset", metavar="NAME"),
 ]
 Config = Annotated[
     Path | None,
-    typer.Option(
-        help="A TOML file laid over the preset, such as the config.toml of a run.",
+    _option(
+        _RECIPE,
+        "A TOML file whose settings override the preset, such as the config.toml of a run.",
         metavar="FILE.toml",
-        rich_help_panel=_RECIPE,
     ),
 ]
 Init = Annotated[
     str | None,
-    typer.Option(
-        help="Start from these weights (a name that ships, a file, a run) with their recipe, and a tenth of its "
-        "learning rate.",
+    _option(
+        _RECIPE,
+        "Start from these weights (a shipped name, file or run) with their recipe and a tenth of their learning rate.",
         metavar="WEIGHTS",
-        rich_help_panel=_RECIPE,
     ),
+]
+ImageSize = Annotated[int | None, _option(_RECIPE, "Side of the network's input in pixels.")]
+Epochs = Annotated[int | None, _option(_RECIPE, "Passes over the training images.")]
+BatchSize = Annotated[int | None, _option(_RECIPE, "Images per step.")]
+LearningRate = Annotated[float | None, _option(_RECIPE, "The (highest) learning rate of Adam.")]
+Seed = Annotated[int | None, _option(_RECIPE, "Seed of weights, order, augmentation and a random split.")]
+Patience = Annotated[
+    int | None,
+    _option(_RECIPE, "Stop after this number of epochs without a better validation Dice. Default: never."),
 ]
 Generator = Annotated[
     str | None,
-    typer.Option(help=f"Another network that draws. {_explained(GENERATORS)}.", metavar="NAME", rich_help_panel=_PARTS),
+    _option(_PARTS, f"Another generator, the network that predicts masks. {_describe(GENERATORS)}.", metavar="NAME"),
 ]
 Discriminator = Annotated[
     str | None,
-    typer.Option(
-        help=f"Another adversary. {_explained(DISCRIMINATORS)}; none: the generator is trained alone.",
+    _option(
+        _PARTS,
+        f"Another discriminator. {_describe(DISCRIMINATORS)}; none: the generator is trained alone.",
         metavar="NAME",
-        rich_help_panel=_PARTS,
     ),
 ]
 Loss = Annotated[
     str | None,
-    typer.Option(
-        help="Other losses that compare the masks, and their weights, such as dice=1,cross_entropy=0.5. "
-        f"{_explained(LOSSES)}.",
+    _option(
+        _PARTS,
+        "Other losses between predicted and reference mask, with weights, such as dice=1,cross_entropy=0.5. "
+        f"{_describe(LOSSES)}.",
         metavar="NAME=WEIGHT,...",
-        rich_help_panel=_PARTS,
     ),
 ]
 AdversarialWeight = Annotated[
     float | None,
-    typer.Option(
-        help="Of fooling the discriminator, beside the other losses.", metavar="WEIGHT", rich_help_panel=_PARTS
-    ),
-]
-ImageSize = Annotated[int | None, typer.Option(help="Side of the network's input in pixels.", rich_help_panel=_RECIPE)]
-Epochs = Annotated[int | None, typer.Option(help="How often each image is shown.", rich_help_panel=_RECIPE)]
-BatchSize = Annotated[int | None, typer.Option(help="Images per step.", rich_help_panel=_RECIPE)]
-LearningRate = Annotated[float | None, typer.Option(help="Adam's (largest) learning rate.", rich_help_panel=_RECIPE)]
-Seed = Annotated[
-    int | None, typer.Option(help="Of weights, order, augmentation and a drawn split.", rich_help_panel=_RECIPE)
-]
-Patience = Annotated[
-    int | None,
-    typer.Option(
-        help="End after so many epochs without a better validation Dice. Default: never.", rich_help_panel=_RECIPE
-    ),
-]
-Precision = Annotated[
-    str | None,
-    typer.Option(help="float32, mixed_bfloat16 or mixed_float16. Default: float32.", rich_help_panel=HARDWARE),
+    _option(_PARTS, "The weight of the adversarial loss, beside the other losses.", metavar="WEIGHT"),
 ]
 Split = Annotated[
     str | None,
-    typer.Option(
-        help="TRAIN/VAL/TEST shares, or a CSV file with a column of train, val, test: FILE.csv:COLUMN.",
-        rich_help_panel=_IMAGES,
-    ),
+    _option(_DATA, "TRAIN/VAL/TEST ratios, or a CSV file with a column of train, val, test: FILE.csv:COLUMN."),
 ]
 Devices = Annotated[
-    int,
-    typer.Option(
-        help="GPUs of this machine that share each batch. Of several machines: see TF_CONFIG.", rich_help_panel=HARDWARE
-    ),
+    int, _option(HARDWARE, "GPUs of this machine that share each batch. For several machines, see TF_CONFIG.")
 ]
 Deterministic = Annotated[
-    bool,
-    typer.Option(
-        "--deterministic", help="The same weights each time on a GPU, too, if more slowly.", rich_help_panel=HARDWARE
-    ),
+    bool, _option(HARDWARE, "Reproducible weights on a GPU, too, but slower training.", "--deterministic")
+]
+Precision = Annotated[
+    Literal["float32", "mixed_bfloat16", "mixed_float16"] | None,
+    _option(HARDWARE, "Precision of the computations. Default: float32."),
 ]
 Memory = Annotated[
     float,
     typer.Option(
-        help="Images that would take more are read in each epoch.", metavar="GB", min=0, rich_help_panel=HARDWARE
+        help="Images that would take more memory are read from disk in each epoch.",
+        metavar="GB",
+        min=0,
+        rich_help_panel=HARDWARE,
     ),
 ]
 
 
 def train(
+    context: typer.Context,
     data: Data = None,
     output: Output = None,
     resume: Resume = None,
@@ -187,32 +167,41 @@ def train(
     devices: Devices = 1,
     deterministic: Deterministic = False,
     precision: Precision = None,
-    memory: Memory = _MEMORY,
+    memory: Memory = RunPlan.memory_gb,
     jobs: Jobs = None,
     tensorboard: Tensorboard = False,
     show: ShowBatch = None,
 ) -> None:
     """Train a generator against its discriminator, and measure it on the test images.
 
-    A run that was interrupted or killed goes on with --resume RUN and no other argument, as if nothing had happened.
+    To resume an interrupted run, give --resume RUN and no other option. The results are the same as without the
+    interruption.
     """
-    flags: dict[str, Any] = {"image_size": image_size, "epochs": epochs, "batch_size": batch_size, "seed": seed}
-    flags |= {"patience": patience, "precision": precision, "optimizer.learning_rate": learning_rate}
-    flags |= {"generator.name": generator, "discriminator.name": discriminator}
-    flags |= {"loss.terms": parse_losses(loss) if loss else None, "loss.adversarial": adversarial_weight}
-    hardware = Hardware(device, devices, deterministic)
     if resume:
-        others = hardware != Hardware() or memory != _MEMORY or None
-        refuse_others([data, output, init, preset, config, split, folds, others, *flags.values()])
-        start = resumed(resume)
+        refuse_other_options(context)
+        plan = read_plan(resume)
     else:
+        flags: dict[str, Any] = {"image_size": image_size, "epochs": epochs, "batch_size": batch_size, "seed": seed}
+        flags |= {"patience": patience, "precision": precision, "optimizer.learning_rate": learning_rate}
+        flags |= {"generator.name": generator, "discriminator.name": discriminator}
+        flags |= {"loss.terms": parse_losses(loss) if loss else None, "loss.adversarial": adversarial_weight}
         resolved = resolve_config(preset, config, flags, init)
-        source = source_for(resolved, data or [], polarity, max_pixels)
-        base = str(find_weights(init).absolute()) if init else ""
-        record = Record(source=source, hardware=hardware, init=base, memory_gb=memory, folds=folds or 0)
-        start = beginning(resolved, output, split, record)
-    prepared = open_data(start, jobs)
+        plan = RunPlan(
+            config=resolved,
+            folder=output or next_run_folder(resolved.preset),
+            data=tuple(str(folder.absolute()) for folder in data or []),
+            size=max(PREPARED_SIZE, resolved.detail),
+            correct_polarity=polarity,
+            max_pixels=max_pixels,
+            split=split,
+            folds=folds or 0,
+            init=str(find_weights(init).absolute()) if init else "",
+            hardware=Hardware(device=device, devices=devices, deterministic=deterministic),
+            memory_gb=memory,
+        )
+        check_new_plan(plan)
+    prepared = open_data(plan, jobs)
     if show:
-        show_batch(prepared, start.config, show)
-        return
-    train_from(start, prepared, tensorboard)
+        draw_batch(prepared, plan.config, show)
+    else:
+        run_plan(replace(plan, tensorboard=tensorboard), prepared)

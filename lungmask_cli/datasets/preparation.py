@@ -1,20 +1,19 @@
-"""Making a prepared data set: pairs of files in, square PNG files and a manifest out, in several processes.
+"""Prepare a data set: pairs of files in, square PNG files and a manifest out, in several processes.
 
-What is finished is written down in DST/.journal.jsonl, so that a second run does only what is missing or has changed.
+DST/.journal.jsonl records the finished pairs, so that a second run processes only what is missing or has changed.
 """
 
-import dataclasses
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import lungmask_cli
 from lungmask_cli.config import MAX_PIXELS
-from lungmask_cli.datasets.layouts import Pair, Pairing, without_names
+from lungmask_cli.datasets.layouts import Pair, Pairing, remove_names
 from lungmask_cli.datasets.prepared import Entry, PreparedSet, write_manifest
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.files import PARTIAL, file_sha256, hash_file_name, write_text
@@ -25,22 +24,23 @@ from lungmask_cli.imaging.geometry import Letterbox
 from lungmask_cli.imaging.polarity import DARK_BONES, to_network_input
 from lungmask_cli.imaging.radiograph import Mask, Radiograph, Spacing, format_size
 from lungmask_cli.processes import map_in_processes
+from lungmask_cli.text import pluralize
 
 _JOURNAL = ".journal.jsonl"
 _ASPECT_TOLERANCE = 0.01
-_WORTH_PROCESSES = 8
+_MIN_PAIRS_FOR_PROCESSES = 8
 
 
 @dataclass(frozen=True)
-class Preparation:
+class PrepareOptions:
     """How pairs are prepared.
 
     Args:
-        size: the side of the written squares in pixels.
+        size: the side of the prepared squares in pixels.
         max_pixels: larger images are refused.
-        correct_polarity: make dark bones bright.
-        hash_names: call each pair by the first 16 digits of the SHA-256 of its radiograph's file, and write no names.
-        jobs: how many processes work at it.
+        correct_polarity: invert radiographs whose bones are dark.
+        hash_names: name each pair by the first 16 digits of the SHA-256 of its radiograph's file; write no other names.
+        jobs: the number of processes.
     """
 
     size: int = 512
@@ -52,7 +52,7 @@ class Preparation:
 
 @dataclass(frozen=True)
 class _Task:
-    """One pair to prepare; `key` stands for all that its entry depends on, and is empty where a file is missing."""
+    """One pair to prepare; `key` is a hash of everything that its entry depends on, empty if a file is missing."""
 
     pair: Pair
     key: str
@@ -60,7 +60,7 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What became of one pair: an entry or a problem."""
+    """The result of one pair: an entry or a problem."""
 
     task: _Task
     entry: Entry | None
@@ -72,34 +72,36 @@ def prepare(
     destination: Path,
     split: dict[str, str],
     split_method: str,
-    how: Preparation,
+    options: PrepareOptions,
     progress: Callable[[Iterable[Pair]], Iterable[Pair]] = iter,
 ) -> PreparedSet:
     """Write a prepared data set; a pair that cannot be used is left out and listed in `problems`.
 
-    Pairs that an earlier run has prepared in the same way, and whose files have not changed since, are kept.
+    Pairs that an earlier run has prepared with the same options, and whose files have not changed since, are kept.
 
     Args:
-        pairing: what to prepare.
+        pairing: the pairs to prepare.
         destination: the folder to write; files of the same names are replaced.
         split: the split of each id.
-        split_method: how the split was made, for the record.
-        how: size, processes and the rest.
-        progress: wraps the pairs, to be told how far it is.
+        split_method: how the split was made, for the manifest.
+        options: size, number of processes and so on.
+        progress: wraps the pairs, to show a progress bar.
 
     Raises:
-        UsageError: not one pair could be prepared, the destination is the data set itself, or memory ran out.
+        UsageError: no pair could be prepared, the destination contains the source files, or memory ran out.
     """
     _refuse_to_overwrite_source(pairing, destination)
-    pairing = _without_copies(without_names(pairing)) if how.hash_names else pairing
+    pairing = _drop_duplicates(remove_names(pairing)) if options.hash_names else pairing
     destination.mkdir(parents=True, exist_ok=True)
-    for left in destination.glob(f"*/{PARTIAL}*"):  # by a run that was killed
-        left.unlink()
+    for partial_file in destination.glob(f"*/{PARTIAL}*"):  # of a run that was killed
+        partial_file.unlink()
     done = _read_journal(destination)
     outcomes: dict[str, _Outcome] = {}
     with (destination / _JOURNAL).open("a", encoding="utf-8") as journal:
-        results = _outcomes([_Task(pair, _key(pair, how)) for pair in pairing.pairs], destination, how, done)
-        for _ in progress(pairing.pairs):  # as many steps as pairs, whichever is finished first
+        results = _prepare_pairs(
+            [_Task(pair, _key(pair, options)) for pair in pairing.pairs], destination, options, done
+        )
+        for _ in progress(pairing.pairs):  # one step per pair, in the order in which they are finished
             outcome = next(results)
             outcomes[outcome.task.pair.id] = outcome
             if outcome.entry and outcome.entry is not done.get(outcome.task.key):
@@ -108,10 +110,10 @@ def prepare(
         next(results, None)  # lets the processes end by themselves
     entries, problems = _collect(pairing, outcomes, split)
     if not entries:
-        raise UsageError("not one pair could be prepared", f"For example: {problems[-1]}")
-    kept = (outcomes[pair.id] for pair in pairing.pairs)
-    write_text(destination / _JOURNAL, "".join(_journal_line(outcome) for outcome in kept if outcome.entry))
-    prepared = PreparedSet(destination, how.size, split_method, pairing.layout, entries, problems)
+        raise UsageError("no pair could be prepared", f"For example: {problems[-1]}")
+    in_order = (outcomes[pair.id] for pair in pairing.pairs)
+    write_text(destination / _JOURNAL, "".join(_journal_line(outcome) for outcome in in_order if outcome.entry))
+    prepared = PreparedSet(destination, options.size, split_method, pairing.layout, entries, problems)
     write_manifest(prepared)
     return prepared
 
@@ -130,21 +132,21 @@ def _collect(
     return tuple(entries), tuple(problems)
 
 
-def _without_copies(pairing: Pairing) -> Pairing:
-    """The pairing with each content once: copies would be called alike, and one's mask would replace the other's."""
+def _drop_duplicates(pairing: Pairing) -> Pairing:
+    """Each image content once: duplicates would get the same name, and overwrite each other's mask."""
     seen: set[str] = set()
     pairs = []
     for pair in pairing.pairs:
         try:
             name = hash_file_name(pair.image)
-        except OSError:  # the reader will say it
+        except OSError:  # the reader reports it
             name = pair.id
         if name not in seen:
             pairs.append(pair)
         seen.add(name)
-    copies = len(pairing.pairs) - len(pairs)
-    said = [f"{copies} radiographs are copies of others"] if copies else []
-    return replace(pairing, pairs=pairs, unpaired=[*pairing.unpaired, *said])
+    count = len(pairing.pairs) - len(pairs)
+    duplicates = [f"{pluralize(count, 'duplicate radiograph')} left out"] if count else []
+    return replace(pairing, pairs=pairs, unpaired=[*pairing.unpaired, *duplicates])
 
 
 def _refuse_to_overwrite_source(pairing: Pairing, destination: Path) -> None:
@@ -153,73 +155,76 @@ def _refuse_to_overwrite_source(pairing: Pairing, destination: Path) -> None:
         for path in (pair.image, *pair.masks):
             if os.path.realpath(path.parent) in written:
                 raise UsageError(
-                    f"{destination}: is the data set itself; its files would be overwritten", "Give another folder."
+                    f"{destination}: contains the source files, which would be overwritten", "Give another folder."
                 )
 
 
-def _outcomes(tasks: list[_Task], destination: Path, how: Preparation, done: dict[str, Entry]) -> Iterator[_Outcome]:
-    """What became of all tasks, in any order."""
-    left = []
+def _prepare_pairs(
+    tasks: list[_Task], destination: Path, options: PrepareOptions, done: dict[str, Entry]
+) -> Iterator[_Outcome]:
+    """The outcomes of all tasks, in any order."""
+    remaining = []
     for task in tasks:
-        if task.key in done and _is_whole(done[task.key], destination):
+        if task.key in done and _is_intact(done[task.key], destination):
             yield _Outcome(task, done[task.key])
         else:
-            left.append(task)
-    if how.jobs > 1 and len(left) >= _WORTH_PROCESSES:
-        yield from map_in_processes(partial(_prepare_pair, destination=destination, how=how), left, how.jobs)
+            remaining.append(task)
+    prepare_one = partial(_prepare_pair, destination=destination, options=options)
+    if options.jobs > 1 and len(remaining) >= _MIN_PAIRS_FOR_PROCESSES:
+        yield from map_in_processes(prepare_one, remaining, options.jobs)
     else:
-        yield from (_prepare_pair(task, destination, how) for task in left)
+        yield from map(prepare_one, remaining)
 
 
-def _prepare_pair(task: _Task, destination: Path, how: Preparation) -> _Outcome:
-    name = "a pair" if how.hash_names else task.pair.id
+def _prepare_pair(task: _Task, destination: Path, options: PrepareOptions) -> _Outcome:
+    name = "a pair" if options.hash_names else task.pair.id
     try:
-        name = _hashed(task.pair) if how.hash_names else name
-        return _Outcome(task, _write_pair(task.pair, name, destination, how))
+        name = _hash_image(task.pair) if options.hash_names else name
+        return _Outcome(task, _write_pair(task.pair, name, destination, options))
     except ImageError as error:
-        return _Outcome(task, None, f"{name}: cannot be used" if how.hash_names else error.message)
+        return _Outcome(task, None, f"{name}: cannot be used" if options.hash_names else error.message)
 
 
-def _hashed(pair: Pair) -> str:
+def _hash_image(pair: Pair) -> str:
     try:
         return hash_file_name(pair.image)
     except OSError as error:
         raise ImageError(f"{pair.image}: cannot be read: {error.strerror}") from error
 
 
-def _key(pair: Pair, how: Preparation) -> str:
-    facts: list[object] = [lungmask_cli.__version__, pair.id, pair.origin, replace(how, jobs=1)]
+def _key(pair: Pair, options: PrepareOptions) -> str:
+    facts: list[object] = [lungmask_cli.__version__, pair.id, pair.origin, astuple(replace(options, jobs=1))]
     for path in (pair.image, *pair.masks):
         try:
             status = path.stat()
-        except OSError:  # the reader will say it
+        except OSError:  # the reader reports it
             return ""
         facts += [os.path.realpath(path), status.st_size, status.st_mtime_ns]
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _is_whole(entry: Entry, destination: Path) -> bool:
+def _is_intact(entry: Entry, destination: Path) -> bool:
     try:
-        sums = file_sha256(destination / entry.image), file_sha256(destination / entry.mask)
+        checksums = file_sha256(destination / entry.image), file_sha256(destination / entry.mask)
     except OSError:
         return False
-    return sums == (entry.image_sha256, entry.mask_sha256)
+    return checksums == (entry.image_sha256, entry.mask_sha256)
 
 
-def _write_pair(pair: Pair, name: str, destination: Path, how: Preparation) -> Entry:
-    radiograph = read_radiograph(pair.image, how.max_pixels)
-    mask, notes = _read_truth(pair, radiograph, how.max_pixels)
+def _write_pair(pair: Pair, name: str, destination: Path, options: PrepareOptions) -> Entry:
+    radiograph = read_radiograph(pair.image, options.max_pixels)
+    mask, warnings = _read_mask(pair, radiograph, options.max_pixels)
     height, width = radiograph.shape
-    box = Letterbox(height, width, how.size)
-    image, inverted = to_network_input(radiograph, how.correct_polarity, box.content)
+    box = Letterbox(height, width, options.size)
+    image, inverted = to_network_input(radiograph, options.correct_polarity, box.content)
     image_path, mask_path = destination / "images" / f"{name}.png", destination / "masks" / f"{name}.png"
     write_grey16(image_path, box.apply(image))
-    write_mask(mask_path, Letterbox(mask.shape[0], mask.shape[1], how.size).apply_mask(mask))
+    write_mask(mask_path, Letterbox(mask.shape[0], mask.shape[1], options.size).apply_mask(mask))
     spacing = box.scale_spacing(radiograph.spacing) if radiograph.spacing else Spacing(0.0, 0.0, "")
     return Entry(
         id=name,
         origin=pair.origin,
-        source="" if how.hash_names else str(pair.image),
+        source="" if options.hash_names else str(pair.image),
         image=str(image_path.relative_to(destination)),
         mask=str(mask_path.relative_to(destination)),
         split="",
@@ -230,31 +235,31 @@ def _write_pair(pair: Pair, name: str, destination: Path, how: Preparation) -> E
         spacing_source=spacing.source,
         height=height,
         width=width,
-        warnings=(*radiograph.warnings, *([DARK_BONES] if inverted else []), *notes),
+        warnings=(*radiograph.warnings, *([DARK_BONES] if inverted else []), *warnings),
     )
 
 
-def _read_truth(pair: Pair, radiograph: Radiograph, max_pixels: int) -> tuple[Mask, list[str]]:
-    """The union of the pair's masks, and what is odd about them."""
+def _read_mask(pair: Pair, radiograph: Radiograph, max_pixels: int) -> tuple[Mask, list[str]]:
+    """The union of the pair's masks, and warnings about them."""
     masks = read_masks(pair.masks, max_pixels)
     (rows, columns), (height, width) = masks[0].shape, radiograph.shape
     if abs((rows / columns) / (height / width) - 1) > _ASPECT_TOLERANCE:
         raise ImageError(
-            f"{pair.masks[0]}: {format_size(masks[0])} pixels have not the shape of "
+            f"{pair.masks[0]}: its aspect ratio, {format_size(masks[0])} pixels, is not that of "
             f"{pair.image}, {format_size(radiograph.pixels)}",
-            "Are these two of the same patient?",
+            "Do both files belong to the same patient?",
         )
-    notes = []
+    warnings = []
     if masks[0].shape != radiograph.shape:
-        notes.append(f"mask of {format_size(masks[0])} for a radiograph of {format_size(radiograph.pixels)} pixels")
+        warnings.append(f"mask of {format_size(masks[0])} for a radiograph of {format_size(radiograph.pixels)} pixels")
     union = masks[0]
     for mask in masks[1:]:
         if (union & mask).any():
-            notes.append("left and right lung overlap")
+            warnings.append("left and right lung overlap")
         union = union | mask
     if not union.any():
-        notes.append("the mask is empty")
-    return union, notes
+        warnings.append("the mask is empty")
+    return union, warnings
 
 
 def _read_journal(destination: Path) -> dict[str, Entry]:
@@ -267,11 +272,11 @@ def _read_journal(destination: Path) -> dict[str, Entry]:
         try:
             record = json.loads(line)
             done[str(record["key"])] = Entry(**{**record["entry"], "warnings": tuple(record["entry"]["warnings"])})
-        except (ValueError, KeyError, TypeError):  # the line during which a run was killed
+        except (ValueError, KeyError, TypeError):  # the last line of a run that was killed
             continue
     return done
 
 
 def _journal_line(outcome: _Outcome) -> str:
     assert outcome.entry is not None
-    return json.dumps({"key": outcome.task.key, "entry": dataclasses.asdict(outcome.entry)}) + "\n"
+    return json.dumps({"key": outcome.task.key, "entry": asdict(outcome.entry)}) + "\n"

@@ -1,8 +1,8 @@
-"""The prepared data set: square PNG radiographs and masks with a manifest, the form in which everything is trained.
+"""The prepared data set: square PNG radiographs and masks with a manifest. All training reads this format.
 
-DST/manifest.csv   one row per pair: id, origin, source, image, mask, split, SHA-256 sums, spacing, size, warnings
-DST/dataset.json   size, layout, how the split was made, counts, and what could not be used
-DST/images/*.png   16-bit grey, S x S, contrast stretched as in `imaging.intensity`, bones bright, letterboxed
+DST/manifest.csv   one row per pair: id, origin, source, image, mask, split, SHA-256, spacing, size, warnings
+DST/dataset.json   size, layout, how the split was made, counts, and the files that could not be used
+DST/images/*.png   16-bit grey, S x S, normalised as in `imaging.normalization`, bones bright, letterboxed
 DST/masks/*.png    8-bit, S x S, 0 or 255
 """
 
@@ -15,19 +15,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from lungmask_cli.errors import UsageError
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.files import csv_rows, csv_text, split_cell, write_json, write_text
+from lungmask_cli.imaging.radiograph import FloatImage
 
 MANIFEST = "manifest.csv"
+_IMAGE_MODES, _MASK_MODES = ("I;16", "I"), ("L",)  # Pillow's names of 16-bit and of 8-bit grey
+_PREPARE_AGAIN = "Run lungmask preprocess again."
 
 
 @dataclass(frozen=True)
 class Entry:
     """One row of the manifest.
 
-    `spacing_row_mm` and `spacing_column_mm` belong to the prepared pixels, 0 where unknown; `height` and `width` are
-    those of the original in pixels. `origin` is the data set that the pair comes from; `warnings` says what was odd
-    about it, such as dark bones, which were made bright.
+    `spacing_row_mm` and `spacing_column_mm` are those of the prepared pixels, 0 if unknown. `height` and `width` are
+    those of the original in pixels. `origin` is the data set that the pair comes from. `warnings` are the warnings
+    about the pair, such as bones that were dark and were inverted.
     """
 
     id: str
@@ -48,7 +55,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class PreparedSet:
-    """A prepared data set on disk; `problems` has a sentence for each file and pair that could not be used."""
+    """A prepared data set on disk; `problems` has one sentence for each file and pair that could not be used."""
 
     folder: Path
     size: int
@@ -57,27 +64,36 @@ class PreparedSet:
     entries: tuple[Entry, ...]
     problems: tuple[str, ...] = ()
 
-    def of(self, split: str) -> list[Entry]:
-        """The entries of one split, in the manifest's order."""
+    def entries_in(self, split: str) -> list[Entry]:
+        """The entries of one split, in the order of the manifest."""
         return [entry for entry in self.entries if entry.split == split]
 
     def counts(self) -> dict[str, int]:
-        """How many entries each split has."""
+        """The number of entries in each split."""
         return dict(Counter(entry.split for entry in self.entries))
 
     def split(self) -> dict[str, str]:
         """The split of each id."""
         return {entry.id: entry.split for entry in self.entries}
 
-    def with_split(self, split: dict[str, str]) -> "PreparedSet":
-        """The same images, split otherwise; nothing on disk changes."""
+    def with_split(self, split: dict[str, str], method: str | None = None) -> "PreparedSet":
+        """The same images with another split, and its description if there is one; nothing on disk changes."""
         entries = tuple(dataclasses.replace(entry, split=split[entry.id]) for entry in self.entries)
-        return dataclasses.replace(self, entries=entries)
+        return dataclasses.replace(self, entries=entries, split_method=method or self.split_method)
 
     def manifest_sha256(self) -> str:
-        """The SHA-256 of ids, splits and file sums: the same for the same data, wherever it lies."""
+        """The SHA-256 of ids, splits and file checksums: equal for equal data, whatever the folder."""
         rows = sorted(f"{e.id},{e.split},{e.image_sha256},{e.mask_sha256}" for e in self.entries)
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+    def read_pair(self, entry: Entry) -> tuple[FloatImage, FloatImage]:
+        """Image and mask of one entry, both (size, size) float32; the image in [0, 1], the mask 0 or 1.
+
+        Raises:
+            ImageError: a file is missing or damaged.
+        """
+        image = _read_png(self.folder / entry.image, _IMAGE_MODES).astype(np.float32) / np.float32(65535)
+        return image, (_read_png(self.folder / entry.mask, _MASK_MODES) > 127).astype(np.float32)
 
 
 def is_prepared(folder: Path) -> bool:
@@ -101,32 +117,38 @@ def write_manifest(prepared: PreparedSet) -> None:
 
 
 def read_prepared(folder: Path) -> PreparedSet:
-    """A prepared data set from its manifest.
+    """Read a prepared data set from its manifest.
 
     Raises:
-        UsageError: manifest.csv or dataset.json is missing, broken, or names files that are not there.
+        UsageError: manifest.csv or dataset.json is missing or damaged, or a file in the manifest is missing.
     """
     try:
         facts = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         with (folder / MANIFEST).open(newline="", encoding="utf-8") as file:
-            entries = tuple(_entries(csv_rows(file)))
+            entries = tuple(_parse_entries(csv_rows(file)))
         problems = tuple(str(line) for line in facts["problems"])
         prepared = PreparedSet(folder, int(facts["size"]), str(facts["split"]), str(facts["layout"]), entries, problems)
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise UsageError(
-            f"{folder}: is not a complete prepared data set ({error})", "Run lungmask preprocess again."
-        ) from error
-    for entry in entries:
-        for name in (entry.image, entry.mask):
-            if not (folder / name).is_file():
-                raise UsageError(
-                    f"{folder / name}: is in the manifest, but not there", "Run lungmask preprocess again."
-                )
+        raise UsageError(f"{folder}: is not a complete prepared data set ({error})", _PREPARE_AGAIN) from error
+    for path in (folder / name for entry in entries for name in (entry.image, entry.mask)):
+        if not path.is_file():
+            raise UsageError(f"{path}: is in the manifest, but does not exist", _PREPARE_AGAIN)
     return prepared
 
 
-def _entries(rows: Iterable[dict[str, str]]) -> Iterator[Entry]:
+def _parse_entries(rows: Iterable[dict[str, str]]) -> Iterator[Entry]:
     types = get_type_hints(Entry)
     for row in rows:
         values: dict[str, Any] = {name: types[name](row[name]) for name in types if name != "warnings"}
         yield Entry(**values, warnings=split_cell(row["warnings"]))
+
+
+def _read_png(path: Path, modes: tuple[str, ...]) -> NDArray[Any]:
+    """The pixels (H, W) of a PNG file that `lungmask preprocess` has written."""
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            if picture.mode in modes:
+                return np.asarray(picture)
+    except Exception as error:  # damaged bytes make decoders raise anything
+        raise ImageError(f"{path}: cannot be read, or is damaged: {error}", _PREPARE_AGAIN) from error
+    raise ImageError(f"{path}: has pixels of mode {picture.mode}, not {modes[0]}", _PREPARE_AGAIN)

@@ -1,1 +1,1 @@
-"""Batches, augmentation, the training run and what it leaves behind."""
+"""Training: plan, batches, augmentation, the run and its files."""

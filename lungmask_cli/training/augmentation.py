@@ -1,6 +1,6 @@
-"""Random changes to a training pair, the same to radiograph and mask where they move pixels.
+"""Random augmentation of a training pair. Geometric augmentations apply to radiograph and mask alike.
 
-All randomness comes from the generator that is handed in, so a pair is changed alike on every machine.
+All random numbers come from the given generator, so that the result is the same on every machine.
 """
 
 import functools
@@ -20,7 +20,7 @@ _LABEL_SHARE = 0.08
 def augment(
     image: FloatImage, mask: FloatImage, config: AugmentationConfig, rng: Generator
 ) -> tuple[FloatImage, FloatImage]:
-    """A changed copy of image and mask, both (S, S) float32 in [0, 1]."""
+    """An augmented copy of image and mask, both (S, S) float32 in [0, 1]."""
     if rng.random() < config.flip_probability:
         image, mask = image[:, ::-1], mask[:, ::-1]
     if rng.random() < config.opacity_probability:
@@ -39,8 +39,8 @@ def augment(
 def _warp(
     image: FloatImage, mask: FloatImage, config: AugmentationConfig, rng: Generator
 ) -> tuple[FloatImage, FloatImage]:
-    moves = (config.rotation_degrees, config.scale, config.aspect, config.shift, config.shear_degrees, config.elastic)
-    if not any(moves):
+    warps = (config.rotation_degrees, config.scale, config.aspect, config.shift, config.shear_degrees, config.elastic)
+    if not any(warps):
         return image, mask
     size = image.shape[0]
     rows, columns = np.meshgrid(*(np.linspace(-0.5, 0.5, size, dtype=np.float32),) * 2, indexing="ij")
@@ -49,10 +49,10 @@ def _warp(
     if config.elastic:
         source = source + _smooth_fields(size, config.elastic, rng)
     pixels = (source + 0.5) * (size - 1)
-    # Outside of a radiograph there is the light box or nothing: black, or what the border shows.
+    # Outside of the radiograph, the image is black or continues the pixels of the border.
     outside = "constant" if rng.random() < 0.5 else "nearest"
-    moved: FloatImage = ndimage.map_coordinates(image, pixels, order=1, mode=outside, cval=0.0)
-    return moved, ndimage.map_coordinates(mask, pixels, order=1, mode="constant", cval=0.0)
+    warped: FloatImage = ndimage.map_coordinates(image, pixels, order=1, mode=outside, cval=0.0)
+    return warped, ndimage.map_coordinates(mask, pixels, order=1, mode="constant", cval=0.0)
 
 
 def _affine(config: AugmentationConfig, rng: Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -74,9 +74,9 @@ def _smooth_fields(size: int, largest: float, rng: Generator) -> NDArray[np.floa
 
 @functools.lru_cache(maxsize=4)
 def _spline_basis(size: int) -> NDArray[np.float32]:
-    """(size, grid): what each point of the coarse grid gives to each place, for a separable enlargement."""
-    places = np.linspace(0, _GRID - 1, size)
-    units = [ndimage.map_coordinates(unit, [places], order=3, mode="nearest") for unit in np.eye(_GRID)]
+    """(size, grid): the weight of each point of the coarse grid at each position, for a separable enlargement."""
+    positions = np.linspace(0, _GRID - 1, size)
+    units = [ndimage.map_coordinates(unit, [positions], order=3, mode="nearest") for unit in np.eye(_GRID)]
     return np.stack(units, 1).astype(np.float32)
 
 
@@ -97,9 +97,9 @@ def _change_grey_values(image: FloatImage, config: AugmentationConfig, rng: Gene
 
 
 def _paint_opacities(image: FloatImage, mask: FloatImage, rng: Generator) -> FloatImage:
-    """One to five bright patches with ragged, soft edges, centred in the lungs: nodules, consolidation, effusion.
+    """One to five bright patches with irregular, soft edges, centred in the lungs: nodules, consolidation, effusion.
 
-    Readers draw the lung through them, so the mask stays as it is.
+    Readers include such opacities in the lung, so the mask does not change.
     """
     rows, columns = np.nonzero(mask > 0.5)
     if not rows.size:
@@ -107,8 +107,8 @@ def _paint_opacities(image: FloatImage, mask: FloatImage, rng: Generator) -> Flo
     size = image.shape[0]
     y, x = np.meshgrid(*(np.linspace(0, 1, size, dtype=np.float32),) * 2, indexing="ij")
     for _ in range(int(rng.integers(1, 6))):
-        place = int(rng.integers(rows.size))
-        down, across = y - np.float32(rows[place] / size), x - np.float32(columns[place] / size)
+        centre = int(rng.integers(rows.size))
+        down, across = y - np.float32(rows[centre] / size), x - np.float32(columns[centre] / size)
         angle, softness = rng.uniform(0, np.pi), np.float32(rng.uniform(0.03, 0.4))
         cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
         radii = np.exp(rng.uniform(np.log(0.02), np.log(0.22), 2)).astype(np.float32)
@@ -123,10 +123,10 @@ def _paint_opacities(image: FloatImage, mask: FloatImage, rng: Generator) -> Flo
 
 
 def _paint_effusion(image: FloatImage, mask: FloatImage, rng: Generator) -> FloatImage:
-    """Fluid, or a dense lower lobe, in one lung: as bright as what is around, from a soft, slanting level downwards.
+    """Fluid, or a dense lower lobe, in one lung: below a soft, sloping level, as bright as the surrounding tissue.
 
-    It hides the diaphragm and, to some degree, what borders on it. Readers draw the lung down to where the diaphragm
-    must be, so the mask stays as it is.
+    It hides the diaphragm and, partly, the structures beside it. Readers include the lung down to the presumed
+    position of the diaphragm, so the mask does not change.
     """
     lungs = mask > 0.5
     columns = np.flatnonzero(lungs.any(0))
@@ -142,7 +142,7 @@ def _paint_effusion(image: FloatImage, mask: FloatImage, rng: Generator) -> Floa
         return image
     y, x = np.meshgrid(*(np.arange(size, dtype=np.float32),) * 2, indexing="ij")
     level = rows[0] + rng.uniform(0.35, 0.95) * np.ptp(rows)
-    rise = rng.uniform(-0.2, 0.6)  # outwards, as fluid climbs the chest wall
+    rise = rng.uniform(-0.2, 0.6)  # towards the chest wall, where fluid rises higher
     wave = _smooth_fields(size, 0.04 * size, rng)[0]
     depth = y - level + np.float32(rise) * (np.abs(x - middle) - size / 5) + wave
     softness = np.float32(size * np.exp(rng.uniform(np.log(0.003), np.log(0.05))))
@@ -153,7 +153,7 @@ def _paint_effusion(image: FloatImage, mask: FloatImage, rng: Generator) -> Floa
 
 
 def _collimate(image: FloatImage, mask: FloatImage, rng: Generator) -> FloatImage:
-    """Black, or now and then white, borders anywhere between the image's edge and the lungs, which stay visible."""
+    """Black, or sometimes white, borders anywhere between the edge of the image and the lungs, which stay visible."""
     size = image.shape[0]
     rows, columns = np.nonzero(mask > 0)
     framed = np.full_like(image, 0.0 if rng.random() < 0.8 else 1.0)
@@ -166,18 +166,18 @@ def _collimate(image: FloatImage, mask: FloatImage, rng: Generator) -> FloatImag
 
 
 def _burn_in_label(image: FloatImage, mask: FloatImage, rng: Generator) -> FloatImage:
-    """A bright bar with gaps, like a side marker or burnt-in text, where there is no lung."""
+    """A bright bar with gaps, like a side marker or burnt-in text, outside of the lungs."""
     size = image.shape[0]
     height = int(rng.integers(2, max(3, size * _LABEL_SHARE / 2)))
     width = int(rng.integers(4, max(5, size * _LABEL_SHARE * 2)))
     top, left = int(rng.integers(0, size - height)), int(rng.integers(0, size - width))
-    place = (slice(top, top + height), slice(left, left + width))
+    area = (slice(top, top + height), slice(left, left + width))
     letters = rng.random((height, width)) < 0.6
     labelled = image.copy()
-    labelled[place] = np.where(letters & (mask[place] == 0), np.float32(rng.uniform(0.8, 1)), image[place])
+    labelled[area] = np.where(letters & (mask[area] == 0), np.float32(rng.uniform(0.8, 1)), image[area])
     return labelled
 
 
 def _factor(largest: float, rng: Generator) -> float:
-    """A random factor between 1 / (1 + largest) and 1 + largest, as often below 1 as above."""
+    """A random factor between 1 / (1 + largest) and 1 + largest, below or above 1 with equal probability."""
     return float(np.exp(rng.uniform(-1, 1) * np.log1p(largest)))

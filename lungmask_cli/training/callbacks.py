@@ -1,4 +1,4 @@
-"""What happens after each epoch: progress on the terminal, metrics and curves on disk, the best and last weights."""
+"""Keras callbacks: progress on the terminal, metrics, curves, and the best and last weights on disk."""
 
 import math
 import sys
@@ -14,12 +14,12 @@ from lungmask_cli.files import csv_text, write_text
 from lungmask_cli.models.manifest import BEST
 from lungmask_cli.models.weights import save_weights
 from lungmask_cli.training.batches import RadiographBatches
-from lungmask_cli.training.checkpoint import Checkpoint, Progressed
-from lungmask_cli.training.curves import draw_curves
+from lungmask_cli.training.checkpoint import Checkpoint, TrainingState
+from lungmask_cli.training.curves import plot_curves
 from lungmask_cli.training.plan import METRICS
 
 LAST = "last"
-# Drawing them takes as long as a small epoch.
+# Plotting the curves takes as long as a small epoch.
 _SECONDS_BETWEEN_CURVES = 10.0
 _COLUMNS = (
     "dice",
@@ -30,31 +30,31 @@ _COLUMNS = (
     "loss",
     "val_loss",
 )
-_SHOWN = {
+_BAR_LABELS = {
     "dice": "dice",
-    "segmentation_loss": "segm",
-    "generator_adversarial_loss": "fool",
-    "discriminator_loss": "judge",
+    "segmentation_loss": "seg",
+    "generator_adversarial_loss": "adv",
+    "discriminator_loss": "disc",
 }
 Logs = dict[str, Any] | None
 
 
-class Clock(keras.callbacks.Callback):
-    """Tells the batches which epoch it is, and the model when its discriminator begins to play."""
+class EpochClock(keras.callbacks.Callback):
+    """Sets the epoch of the batches, and switches the adversarial training on after the pretraining."""
 
     def __init__(self, batches: RadiographBatches, config: TrainConfig) -> None:
         super().__init__()
         self._batches = batches
-        self._alone = round(config.loss.pretraining * config.epochs)
+        self._pretraining_epochs = round(config.loss.pretraining * config.epochs)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Go on to a new order and new changes."""
-        self._batches.epoch = epoch + 1  # which Keras does not count at the same time in all its versions
-        self.model.adversary.assign(float(epoch >= self._alone))
+        """Begin a new order and new augmentations."""
+        self._batches.epoch = epoch + 1  # not all versions of Keras count the epochs of a PyDataset at the same time
+        self.model.adversary.assign(float(epoch >= self._pretraining_epochs))
 
 
-class Progress(keras.callbacks.Callback):
-    """One tqdm bar per epoch on a terminal, one plain line per epoch elsewhere; both on standard error."""
+class ProgressBar(keras.callbacks.Callback):
+    """Shows a tqdm bar during each epoch, on a terminal only, and prints a line after it; both on standard error."""
 
     def __init__(self, epochs: int, batch_size: int) -> None:
         super().__init__()
@@ -68,28 +68,28 @@ class Progress(keras.callbacks.Callback):
         """Start a bar."""
         self._started = time.monotonic()
         self._title = f"epoch {epoch + 1}/{self._epochs}"
-        shown = sys.stderr.isatty()
         images = self.params["steps"] * self._batch_size
-        self._bar = tqdm(total=images, desc=self._title, unit=" images", leave=False, disable=not shown)
+        hidden = not sys.stderr.isatty()
+        self._bar = tqdm(total=images, desc=self._title, unit=" images", leave=False, disable=hidden)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         assert self._bar is not None
         self._bar.update(self._batch_size)
-        if logs and not self._bar.disable:  # reading numbers waits for the step
-            self._bar.set_postfix({short: f"{float(logs[name]):.4f}" for name, short in _SHOWN.items()})
+        if logs and not self._bar.disable:  # reading the values waits for the step
+            self._bar.set_postfix({short: f"{float(logs[name]):.4f}" for name, short in _BAR_LABELS.items()})
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Leave a line behind."""
+        """Print the line of the epoch."""
         assert self._bar is not None
         self._bar.close()
         seconds = time.monotonic() - self._started
         logs = logs or {}
-        left = (self._epochs - epoch - 1) * seconds / 60
+        minutes = (self._epochs - epoch - 1) * seconds / 60
         tqdm.write(
             f"{self._title}: train Dice {logs['dice']:.4f}, val Dice {logs['val_dice']:.4f}, {seconds:.0f} s, "
             f"{self.params['steps'] * self._batch_size / seconds:.1f} images/s"
-            + (f", {left:.0f} min left" if left >= 1 else ""),
+            + (f", {minutes:.0f} min remaining" if minutes >= 1 else ""),
             file=sys.stderr,
         )
         sys.stderr.flush()
@@ -98,42 +98,42 @@ class Progress(keras.callbacks.Callback):
 class RunRecorder(keras.callbacks.Callback):
     """Keeps `metrics.csv`, `curves.png`, `best.weights.h5`, `last.weights.h5` and the checkpoint of a run up to date.
 
-    Best is the epoch of the highest validation Dice, the earliest among equals.
+    The best epoch is the first one with the highest validation Dice.
 
     Args:
-        folder: of the run.
-        manifest: what is written beside the weights.
+        folder: the run folder.
+        manifest: the facts that are written beside the weights.
         patience: epochs without a better validation Dice after which the run ends; 0 for never.
-        checkpoint: is written last of all, so that a run that goes on finds everything else done. None to write
-            nothing at all, and only know when to end, as another process writes.
-        done: what earlier starts of the run have done.
+        checkpoint: is written last, so that a resumed run finds all other files up to date. With None, nothing is
+            written, because another process does it; only the patience is observed.
+        state: the state of the run when it was interrupted.
     """
 
     def __init__(
-        self, folder: Path, manifest: dict[str, Any], patience: int, checkpoint: Checkpoint | None, done: Progressed
+        self, folder: Path, manifest: dict[str, Any], patience: int, checkpoint: Checkpoint | None, state: TrainingState
     ) -> None:
         super().__init__()
         self._folder = folder
         self._manifest = manifest
         self._patience = patience
         self._checkpoint = checkpoint
-        self._started = time.monotonic() - done.seconds
-        self._drawn = -math.inf
-        self.rows: list[dict[str, float]] = list(done.rows)
-        self.best_epoch = done.best_epoch
+        self._started = time.monotonic() - state.seconds
+        self._plotted = -math.inf
+        self.rows: list[dict[str, float]] = list(state.rows)
+        self.best_epoch = state.best_epoch
 
     @property
     def has_stopped(self) -> bool:
-        """Whether patience has come to its end."""
+        """Whether the patience is exhausted."""
         return 0 < self._patience <= len(self.rows) - self.best_epoch
 
     @property
     def seconds(self) -> float:
-        """How long the run has taken, with its earlier starts."""
+        """How long the run has taken, including the time before it was resumed."""
         return time.monotonic() - self._started
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Write everything that this epoch changes."""
+        """Write all files that this epoch changes."""
         logs = logs or {}
         self.rows.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in _COLUMNS}})
         dice = self.rows[-1]["val_dice"]
@@ -143,25 +143,25 @@ class RunRecorder(keras.callbacks.Callback):
             self._write_metrics()
             for name in [BEST, LAST] if self.best_epoch == epoch + 1 else [LAST]:
                 self._save(name, epoch + 1, dice)
-            self._checkpoint.write(Progressed(tuple(self.rows), self.best_epoch, self.seconds))
+            self._checkpoint.write(TrainingState(tuple(self.rows), self.best_epoch, self.seconds))
         if self.has_stopped:
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs = None) -> None:
-        """Draw the curves of the whole run."""
+        """Plot the curves of the whole run."""
         if self._checkpoint and self.rows:
-            self._draw()
+            self._plot()
 
-    def _draw(self) -> None:
-        draw_curves(self.rows, self._folder / "curves.png")
-        self._drawn = time.monotonic()
+    def _plot(self) -> None:
+        plot_curves(self.rows, self._folder / "curves.png")
+        self._plotted = time.monotonic()
 
     def _write_metrics(self) -> None:
-        if time.monotonic() - self._drawn > _SECONDS_BETWEEN_CURVES:
-            self._draw()
+        if time.monotonic() - self._plotted > _SECONDS_BETWEEN_CURVES:
+            self._plot()
         rows = ([f"{value:.6g}" for value in row.values()] for row in self.rows)
         write_text(self._folder / METRICS, csv_text(list(self.rows[0]), rows))
 
     def _save(self, name: str, epoch: int, dice: float) -> None:
-        record = {**self._manifest, "epoch": epoch, "scores": {"val_dice": dice}}
-        save_weights(self.model.generator, self._folder / f"{name}.weights.h5", record)
+        manifest = {**self._manifest, "epoch": epoch, "scores": {"val_dice": dice}}
+        save_weights(self.model.generator, self._folder / f"{name}.weights.h5", manifest)

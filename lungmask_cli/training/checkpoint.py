@@ -1,4 +1,4 @@
-"""The whole state of a run after an epoch, from which it goes on as if nothing had happened."""
+"""The complete state of a run after an epoch, from which it resumes with the same results, bit for bit."""
 
 import json
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ _FACTS = "facts"
 
 
 @dataclass(frozen=True)
-class Progressed:
-    """What a run has done besides its numbers.
+class TrainingState:
+    """The progress of a run, apart from its weights and its optimiser.
 
     Args:
-        rows: of `metrics.csv`, one per finished epoch.
-        best_epoch: the epoch of the best validation Dice, from 1; 0 before the first.
-        seconds: that it has taken so far.
+        rows: the rows of `metrics.csv`, one per finished epoch.
+        best_epoch: the epoch with the best validation Dice, from 1; 0 before the first.
+        seconds: the time that the run has taken so far.
     """
 
     rows: tuple[dict[str, float], ...] = ()
@@ -32,57 +32,59 @@ class Progressed:
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps `checkpoint.npz` of a run folder: all weights, the optimiser with its averages, and what was recorded.
+    """Keeps `checkpoint.npz` of a run folder: all weights, the optimiser with its averages, and the training state.
 
-    The order of the data and its changes follow from the seed and the number of the epoch, and need no state. It must
-    stand before the callback that swaps averaged weights in, and `write` be called when the epoch's files are there.
+    The order and the augmentations of the images follow from the seed and the epoch, and need no state. This callback
+    must come before the one that swaps the averaged weights in. Call `write` when the other files of the epoch exist.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._path = folder / CHECKPOINT
-        self._state: dict[str, NDArray[Any]] = {}
+        self._arrays: dict[str, NDArray[Any]] = {}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Take a copy of all numbers while the model still has the weights that are trained."""
-        numbers = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(self.model).items()}
-        self._state = {name: array.copy() for name, array in numbers.items()}
+        """Copy all variables while the model still has the weights that are trained."""
+        arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(self.model).items()}
+        self._arrays = {name: array.copy() for name, array in arrays.items()}
 
-    def write(self, done: Progressed) -> None:
-        """Write the copy; the last one stays where that fails."""
-        facts = json.dumps({"rows": done.rows, "best_epoch": done.best_epoch, "seconds": done.seconds})
-        arrays: dict[str, Any] = {**self._state, _FACTS: np.frombuffer(facts.encode(), np.uint8)}
+    def write(self, state: TrainingState) -> None:
+        """Write the copy; if that fails, the previous checkpoint remains."""
+        facts = json.dumps({"rows": state.rows, "best_epoch": state.best_epoch, "seconds": state.seconds})
+        arrays: dict[str, Any] = {**self._arrays, _FACTS: np.frombuffer(facts.encode(), np.uint8)}
         with atomic_write(self._path) as partial:
             np.savez(partial, allow_pickle=False, **arrays)
 
 
-def restore(model: keras.Model, folder: Path) -> Progressed:
-    """Put the numbers of a checkpoint into a compiled model and its optimiser; nothing is done where there is none.
+def restore(model: keras.Model, folder: Path) -> TrainingState:
+    """Load the checkpoint in the folder, if there is one, into a compiled model and its optimiser.
 
     Raises:
-        UsageError: the checkpoint is broken, or of another network.
+        UsageError: the checkpoint is damaged, or belongs to another network.
     """
     path = folder / CHECKPOINT
     if not path.exists():
-        return Progressed()
+        return TrainingState()
     model.optimizer.build(model.trainable_variables)
     try:
         with np.load(path, allow_pickle=False) as stored:
             facts = json.loads(stored[_FACTS].tobytes())
             for name, variable in _variables(model).items():
                 variable.assign(stored[name])
-        return Progressed(tuple(facts["rows"]), int(facts["best_epoch"]), float(facts["seconds"]))
+        return TrainingState(tuple(facts["rows"]), int(facts["best_epoch"]), float(facts["seconds"]))
     except Exception as error:  # damaged archives make NumPy and Keras raise anything
         raise UsageError(
-            f"{path}: is damaged, or of another network ({type(error).__name__})", "Start the run again."
+            f"{path}: is damaged, or belongs to another network ({type(error).__name__})", "Start the run again."
         ) from error
 
 
 def _variables(model: keras.Model) -> dict[str, Any]:
-    """All that changes in training, by a name that stays the same from one start to the next."""
+    """Everything that training changes, by names that are the same in each process."""
     groups = {
         "trained": model.trainable_variables,
         "other": model.non_trainable_variables,
         "optimizer": model.optimizer.variables,
     }
-    return {f"{group}/{place}": variable for group, found in groups.items() for place, variable in enumerate(found)}
+    return {
+        f"{group}/{index}": variable for group, variables in groups.items() for index, variable in enumerate(variables)
+    }

@@ -1,4 +1,4 @@
-"""Processes, on one machine or on many, that train one model together, as the environment describes them."""
+"""The processes that train one model together, on one or several machines, as `TF_CONFIG` describes them."""
 
 import json
 import os
@@ -11,22 +11,22 @@ VARIABLE = "TF_CONFIG"
 
 @dataclass(frozen=True)
 class Cluster:
-    """The processes that train together, and which of them this is; the first, the chief, writes the run."""
+    """The index of this process among those that train together. The first one, the chief, writes the run folder."""
 
     process: int = 0
     processes: int = 1
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes the run."""
+        """Whether this process writes the run folder."""
         return self.process == 0
 
 
 def read_cluster() -> Cluster:
-    """The cluster that `TF_CONFIG` describes; this process alone without it.
+    """The cluster that `TF_CONFIG` describes; a single process if it is not set.
 
     Raises:
-        UsageError: it is not what TensorFlow expects.
+        UsageError: the variable does not have the form that TensorFlow expects.
     """
     text = os.environ.get(VARIABLE)
     if not text:
@@ -42,6 +42,6 @@ def read_cluster() -> Cluster:
     if not known:
         raise UsageError(
             f"{VARIABLE} does not describe a cluster: {text}",
-            '{"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}} is expected.',
+            'Expected: {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}',
         )
     return Cluster(process, len(chiefs + workers))

@@ -1,4 +1,4 @@
-"""The picture of a training run, the paper's figure 4: Dice, and the losses below it."""
+"""The training curves, as in figure 4 of the paper: Dice, and the losses below it."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from lungmask_cli.files import atomic_write
 _LOSSES = ("segmentation_loss", "generator_adversarial_loss", "discriminator_loss")
 
 
-def draw_curves(rows: list[dict[str, float]], path: Path) -> None:
-    """Draw the columns of `metrics.csv`, one row per epoch, as a PNG."""
+def plot_curves(rows: list[dict[str, float]], path: Path) -> None:
+    """Plot the columns of `metrics.csv`, one row per epoch, as a PNG."""
     figure = Figure(figsize=(7, 7), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     _plot(upper, rows, {"dice": "train", "val_dice": "validation"})
     upper.set_ylabel("mean Dice")
-    # The first epochs would press everything of interest against the top.
+    # With the first epochs in range, all later ones would lie at the top edge.
     upper.set_ylim(max(0.0, min(row["val_dice"] for row in rows[len(rows) // 4 :]) - 0.05), 1.0)
     _plot(lower, rows, {name: name.replace("_", " ") for name in _LOSSES})
     lower.set_ylabel("loss")

@@ -1,10 +1,10 @@
-"""One device, or several of one machine or of many, that share each batch.
+"""Training on one device, or on several devices that share each batch.
 
-The latter is TensorFlow's: `MirroredStrategy` for the devices of one machine, `MultiWorkerMirroredStrategy` for the
-processes that `TF_CONFIG` describes. Each device draws its share of the batch, gradients are added up, and all go the
-same step, so that the losses are those of one device with the whole batch. Three things in which Keras 3.15 falls short
-of that are put right here: it clips the gradients of each device before they are added up; it cannot build a model from
-data of several processes; and it cannot average the numbers that they return.
+Several devices use TensorFlow's strategies: `MirroredStrategy` for the devices of one machine,
+`MultiWorkerMirroredStrategy` for the processes that `TF_CONFIG` describes. Each device computes its part of the batch,
+gradients are summed, and all devices take the same step, so that the losses are those of one device with the whole
+batch. This module works around three limitations of Keras 3.15: it clips the gradients of each device before they are
+summed, it cannot build a model from data of several processes, and it cannot average the metrics that they return.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ from lungmask_cli.training.batches import Batch, RadiographBatches
 from lungmask_cli.training.cluster import VARIABLE, Cluster, read_cluster
 
 
-class OneDevice:
-    """A device that trains alone."""
+class SingleDevice:
+    """Training on one device."""
 
     replicas = 1
     is_chief = True
@@ -31,101 +31,96 @@ class OneDevice:
     optimizer_class: type[keras.optimizers.Adam] = keras.optimizers.Adam
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Where networks and optimisers are to be made."""
+        """The context in which networks and optimisers must be created."""
         return contextlib.nullcontext()
 
-    def feed(self, batches: RadiographBatches) -> Any:
-        """What `fit` is given for these batches."""
+    def distribute(self, batches: RadiographBatches) -> Any:
+        """These batches in the form that `fit` takes."""
         return batches
 
 
-class ManyDevices(OneDevice):
-    """Devices that share each batch.
+class DataParallel(SingleDevice):
+    """Training on several devices that share each batch.
 
     Args:
-        strategy: of TensorFlow.
-        is_chief: this process writes the run.
+        strategy: a strategy of `tf.distribute`.
+        is_chief: whether this process writes the run folder.
     """
 
     def __init__(self, strategy: Any, is_chief: bool) -> None:
         self._strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
         self.is_chief = is_chief
-        self.model_class = _SharedModel
-        self.optimizer_class = _SharedAdam
+        self.model_class = _DataParallelModel
+        self.optimizer_class = _DataParallelAdam
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Where networks and optimisers are to be made, so that all devices have them."""
+        """The context in which networks and optimisers must be created, so that all devices have them."""
         scope: contextlib.AbstractContextManager[Any] = self._strategy.scope()
         return scope
 
-    def feed(self, batches: RadiographBatches) -> Any:
-        """Each device's share of each batch, for one epoch after the other, without end."""
+    def distribute(self, batches: RadiographBatches) -> Any:
+        """The shard of each batch for each device, for one epoch after the other, without end."""
         import tensorflow as tf
 
-        def share(epoch: Any, index: Any, part: Any) -> Batch:
-            return batches.share(int(epoch), int(index), int(part), self.replicas)
+        def make_shard(epoch: Any, index: Any, shard: Any) -> Batch:
+            return batches.shard(int(epoch), int(index), int(shard), self.replicas)
 
-        def of_this_process(context: Any) -> Any:
+        def make_tensors(*index: Any) -> tuple[Any, Any]:
+            images, masks = tf.numpy_function(make_shard, index, (tf.float32, tf.float32))
+            for tensor in (images, masks):  # TensorFlow cannot infer the shapes of NumPy arrays
+                tensor.set_shape((None, batches.image_size, batches.image_size, 1))
+            return images, masks
+
+        def make_dataset(context: Any) -> Any:
             local = self.replicas // context.num_input_pipelines
-            parts = range(context.input_pipeline_id * local, (context.input_pipeline_id + 1) * local)
-            wanted = tf.data.Dataset.from_generator(
-                lambda: _shares(batches, parts), output_signature=(tf.TensorSpec((), tf.int64),) * 3
+            shards = range(context.input_pipeline_id * local, (context.input_pipeline_id + 1) * local)
+            indices = tf.data.Dataset.from_generator(
+                lambda: _shard_indices(batches, shards), output_signature=(tf.TensorSpec((), tf.int64),) * 3
             )
-            made = wanted.map(
-                lambda *which: _shaped(tf.numpy_function(share, which, (tf.float32, tf.float32)), batches.image_size),
-                num_parallel_calls=batches.workers,
-                deterministic=True,
-            )
-            return made.prefetch(tf.data.AUTOTUNE)
+            dataset = indices.map(make_tensors, num_parallel_calls=batches.workers, deterministic=True)
+            return dataset.prefetch(tf.data.AUTOTUNE)
 
-        return self._strategy.distribute_datasets_from_function(of_this_process)
+        return self._strategy.distribute_datasets_from_function(make_dataset)
 
 
-def _shares(batches: RadiographBatches, parts: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Epoch, batch and part of all that the devices of a process need, in this order."""
+def _shard_indices(batches: RadiographBatches, shards: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Epoch, batch and shard of everything that the devices of one process need, in this order."""
     for epoch in itertools.count(batches.epoch):
-        yield from ((epoch, index, part) for index in range(len(batches)) for part in parts)
+        yield from ((epoch, index, shard) for index in range(len(batches)) for shard in shards)
 
 
-def _shaped(arrays: tuple[Any, Any], size: int) -> tuple[Any, Any]:
-    """Tensors that know the shape that TensorFlow cannot see in NumPy's arrays."""
-    for array in arrays:
-        array.set_shape((None, size, size, 1))
-    images, masks = arrays
-    return images, masks
-
-
-def find_devices(device: Device, config: TrainConfig, batch: int) -> OneDevice:
-    """Those that are to train, which must be known before anything else is computed.
+def choose_distribution(device: Device, config: TrainConfig, batch_size: int) -> SingleDevice:
+    """One device, or the devices that share each batch. Must be called before anything else is computed.
 
     Args:
-        device: as it was chosen.
-        config: of the run.
-        batch: images in each step.
+        device: the chosen device.
+        config: the configuration of the run.
+        batch_size: the number of images in each step.
 
     Raises:
-        UsageError: they cannot share the batch, or cannot compute as is wanted.
+        UsageError: the devices cannot share the batch, or cannot train with this configuration.
     """
     cluster = read_cluster()
     if cluster.processes == 1 and device.count == 1:
-        return OneDevice()
+        return SingleDevice()
     if keras.backend.backend() != "tensorflow":
         raise UsageError(f"{VARIABLE} is set, but Keras runs on {keras.backend.backend()}", f"Unset {VARIABLE}.")
     if cluster.processes > 1 and device.count > 1:
         raise UsageError(f"--devices and {VARIABLE} exclude each other", "Each process uses all GPUs that it sees.")
     if config.precision == "mixed_float16":
-        raise UsageError("several devices do not train in mixed_float16", "Use --precision mixed_bfloat16.")
-    found = ManyDevices(_strategy(device, cluster), cluster.is_chief)
-    if batch % found.replicas:
-        better = -(-batch // found.replicas) * found.replicas
+        raise UsageError("several devices cannot train in mixed_float16", "Use --precision mixed_bfloat16.")
+    distribution = DataParallel(_create_strategy(device, cluster), cluster.is_chief)
+    if batch_size % distribution.replicas:
+        better = -(-batch_size // distribution.replicas) * distribution.replicas
         raise UsageError(
-            f"{found.replicas} devices cannot share a batch of {batch} images equally", f"Use --batch-size {better}."
+            f"{distribution.replicas} devices cannot share a batch of {batch_size} images equally",
+            f"Use --batch-size {better}.",
         )
-    return found
+    return distribution
 
 
-def _strategy(device: Device, cluster: Cluster) -> Any:
+def _create_strategy(device: Device, cluster: Cluster) -> Any:
     import tensorflow as tf
 
     if cluster.processes > 1:
@@ -134,36 +129,36 @@ def _strategy(device: Device, cluster: Cluster) -> Any:
     return tf.distribute.MirroredStrategy([f"/{device.kind}:{number}" for number in range(device.count)])
 
 
-class _SharedModel(AdversarialModel):
-    """The game on each device's share of the batch."""
+class _DataParallelModel(AdversarialModel):
+    """Adversarial training on each device's shard of the batch."""
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """This device's part of the mean loss over the batch."""
+        """This device's share of the mean loss over the batch."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         return loss / self.distribute_strategy.num_replicas_in_sync
 
     def train_step(self, data: Any) -> Any:
-        """A step that returns what Keras can average over processes."""
-        return self._averageable(super().train_step(data))
+        """A step that returns metrics which Keras can average over processes."""
+        return self._add_axis(super().train_step(data))
 
     def test_step(self, data: Any) -> Any:
-        """A step that returns what Keras can average over processes."""
-        return self._averageable(super().test_step(data))
+        """A step that returns metrics which Keras can average over processes."""
+        return self._add_axis(super().test_step(data))
 
-    def _averageable(self, numbers: dict[str, Any]) -> dict[str, Any]:
-        """Over processes, Keras averages along the first axis, which numbers do not have."""
+    def _add_axis(self, metrics: dict[str, Any]) -> dict[str, Any]:
+        """With several processes, Keras averages metrics along their first axis, which scalars do not have."""
         if read_cluster().processes == 1:
-            return numbers
-        return {name: number[None] for name, number in numbers.items()}
+            return metrics
+        return {name: metric[None] for name, metric in metrics.items()}
 
     def _maybe_symbolic_build(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: everything is built, and Keras would look at data of several processes, which it cannot."""
+        """Do nothing: the model is built, and Keras cannot build one from the data of several processes."""
 
 
-class _SharedAdam(keras.optimizers.Adam):
-    """Adam that clips the sum of all devices' gradients, as one device would, and not each device's own."""
+class _DataParallelAdam(keras.optimizers.Adam):
+    """Adam that clips the sum of the gradients of all devices, as a single device does."""
 
     def _clip_gradients(self, grads: list[Any]) -> list[Any]:
         import tensorflow as tf
@@ -173,4 +168,4 @@ class _SharedAdam(keras.optimizers.Adam):
         return clipped
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[Any]:
-        return list(grads_and_vars)  # they are summed already
+        return list(grads_and_vars)  # summed by _clip_gradients already

@@ -1,4 +1,4 @@
-"""The runs below a folder, and how far each has come; read without Keras."""
+"""The runs in a folder and their progress, read without Keras."""
 
 import csv
 import json
@@ -9,21 +9,21 @@ from typing import Any
 
 from lungmask_cli.config import read_toml
 from lungmask_cli.errors import ConfigError
-from lungmask_cli.training.plan import CONFIG, METRICS, RECORD, SUMMARY
+from lungmask_cli.training.plan import CONFIG, METRICS, PLAN, SUMMARY
 
 
 @dataclass(frozen=True)
-class RunState:
-    """One run folder.
+class RunStatus:
+    """The progress of one run.
 
     Args:
-        folder: of the run.
-        preset: its recipe.
-        done: finished epochs, of a cross-validation those of all folds.
-        epochs: that were asked for.
-        val_dice: the best so far; None before the first epoch, and of a cross-validation.
-        test_dice: of a finished run that has test images.
-        minutes: that a finished run took.
+        folder: the run folder.
+        preset: the name of its preset.
+        done: the number of finished epochs; for a cross-validation, those of all folds.
+        epochs: the number of epochs of the finished run.
+        val_dice: the best validation Dice so far; None before the first epoch, and for a cross-validation.
+        test_dice: the mean Dice of the test images; None if there are none, or the run is not finished.
+        minutes: the duration of a finished run.
         state: `finished`, or `unfinished`: running, interrupted or killed.
     """
 
@@ -37,41 +37,41 @@ class RunState:
     state: str
 
 
-def find_runs(folder: Path) -> Iterator[RunState]:
-    """The runs in `folder` or anywhere below it, sorted by name; folders whose files are broken are passed over."""
+def find_runs(folder: Path) -> Iterator[RunStatus]:
+    """The runs in `folder` or anywhere below it, sorted by name; folders with damaged files are skipped."""
     for path in sorted(folder.rglob(CONFIG)):
         try:
             config = read_toml(path)
-            yield _state(path.parent, str(config["preset"]), int(config["epochs"]))
+            yield _read_status(path.parent, str(config["preset"]), int(config["epochs"]))
         except (ConfigError, KeyError, ValueError, OSError):
             continue
 
 
-def _state(folder: Path, preset: str, epochs: int) -> RunState:
-    rows = _val_dices(folder / METRICS)
-    facts, record = (_read_facts(folder / name) for name in (SUMMARY, RECORD))
-    folds = int(record.get("folds", 0))
-    of_folds = [len(_val_dices(folder / f"fold-{number}" / METRICS)) for number in range(1, folds + 1)]
-    return RunState(
+def _read_status(folder: Path, preset: str, epochs: int) -> RunStatus:
+    val_dices = _read_val_dices(folder / METRICS)
+    summary, plan = (_read_json(folder / name) for name in (SUMMARY, PLAN))
+    folds = int(plan.get("folds", 0))
+    done = [len(_read_val_dices(folder / f"fold-{number}" / METRICS)) for number in range(1, folds + 1)]
+    return RunStatus(
         folder=folder,
         preset=preset,
-        done=len(rows) + sum(of_folds),
+        done=len(val_dices) + sum(done),
         epochs=epochs * max(1, folds),
-        val_dice=max(rows, default=None),
-        test_dice=facts.get("test_dice"),
-        minutes=facts["seconds"] / 60 if facts else None,
-        state="finished" if facts else "unfinished",
+        val_dice=max(val_dices, default=None),
+        test_dice=summary.get("test_dice"),
+        minutes=summary["seconds"] / 60 if summary else None,
+        state="finished" if summary else "unfinished",
     )
 
 
-def _val_dices(path: Path) -> list[float]:
-    """Of each epoch in a metrics.csv; none where there is no such file."""
+def _read_val_dices(path: Path) -> list[float]:
+    """The validation Dice of each epoch in a metrics.csv; empty if there is no such file."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return [float(row["val_dice"]) for row in csv.DictReader(file)]
 
 
-def _read_facts(path: Path) -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return facts
+def _read_json(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return document

@@ -1,4 +1,4 @@
-"""What training looks like: changed training images, and validation masks as they get better."""
+"""Pictures of a training run: augmented training images, and the predicted masks of validation images."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -18,36 +18,38 @@ from lungmask_cli.training.augmentation import augment
 from lungmask_cli.training.batches import RadiographBatches
 
 PROGRESS = "progress"
-_SHOWN_IMAGES = 4
+_STRIP_IMAGES = 4
 _STRIPS = 10
 COLUMNS = 6
 _TEXT_HEIGHT = 16
 _CELL = 192
 
 
-def draw_changes(pairs: Sequence[tuple[FloatImage, FloatImage]], config: AugmentationConfig, seed: int) -> Image.Image:
-    """A row of images as they are, one for each change alone, and two with all changes together.
+def draw_augmentations(
+    pairs: Sequence[tuple[FloatImage, FloatImage]], config: AugmentationConfig, seed: int
+) -> Image.Image:
+    """A sheet of images with their masks: a row without augmentation, one for each augmentation, and two with all.
 
-    Alone, changes that come with a probability are made to every image.
+    In its own row, an augmentation that has a probability is applied to every image.
 
     Args:
-        pairs: images and masks, (S, S) float32 in [0, 1]; as many as there are columns, repeated if fewer.
-        config: the changes.
-        seed: of what is drawn.
+        pairs: images and masks, (S, S) float32 in [0, 1]; they are repeated if there are fewer than `COLUMNS`.
+        config: the augmentations.
+        seed: seed of the augmentations.
     """
-    alone = {name: value for name, value in asdict(config).items() if value}
-    rows = [("as it is", AugmentationConfig())]
-    for name, value in alone.items():
-        certain = 1.0 if name.endswith("_probability") else value
-        rows.append((f"{name} {value:g}", replace(AugmentationConfig(), **{name: certain})))
-    rows += [("all together", config)] * (2 if alone else 0)
+    used = {name: value for name, value in asdict(config).items() if value}
+    rows = [("original", AugmentationConfig())]
+    for name, value in used.items():
+        strength = 1.0 if name.endswith("_probability") else value
+        rows.append((f"{name} {value:g}", replace(AugmentationConfig(), **{name: strength})))
+    rows += [("all combined", config)] * (2 if used else 0)
     sheet = Image.new("RGB", (COLUMNS * _CELL, len(rows) * (_CELL + _TEXT_HEIGHT)), "black")
-    for line, (title, changes) in enumerate(rows):
+    for line, (title, augmentations) in enumerate(rows):
         top = line * (_CELL + _TEXT_HEIGHT)
         ImageDraw.Draw(sheet).text((4, top + 2), title, fill="white")
         for column in range(COLUMNS):
             image, mask = pairs[column % len(pairs)]
-            image, mask = augment(image, mask, changes, np.random.default_rng((seed, line, column)))
+            image, mask = augment(image, mask, augmentations, np.random.default_rng((seed, line, column)))
             cell = draw_overlay(image, mask > 0.5).resize((_CELL, _CELL), Image.Resampling.BILINEAR)
             sheet.paste(cell, (column * _CELL, top + _TEXT_HEIGHT))
     return sheet
@@ -56,26 +58,26 @@ def draw_changes(pairs: Sequence[tuple[FloatImage, FloatImage]], config: Augment
 class ProgressStrips(keras.callbacks.Callback):
     """Draws the masks of the first validation images into RUN/progress, about ten times in a run.
 
-    What is drawn is blue, what is hand-made orange.
+    Predicted masks are blue, reference masks orange.
     """
 
     def __init__(self, validation: RadiographBatches, folder: Path, epochs: int) -> None:
         super().__init__()
-        self._pairs = validation.first(_SHOWN_IMAGES)
+        self._pairs = validation.first_pairs(_STRIP_IMAGES)
         self._folder = folder / PROGRESS
         self._epochs = epochs
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Draw a strip, if it is time for one."""
+        """Draw a strip in every tenth part of the run, and after the last epoch."""
         if epoch + 1 != self._epochs and epoch % max(1, self._epochs // _STRIPS):
             return
         images = np.stack([image for image, _ in self._pairs])[..., None]
-        drawn: NDArray[np.float32] = keras.ops.convert_to_numpy(self.model(images, training=False))[..., 0]
+        predicted: NDArray[np.float32] = keras.ops.convert_to_numpy(self.model(images, training=False))[..., 0]
         cells = [
             draw_overlay(image, mask > 0.5, truth > 0.5)
-            for (image, truth), mask in zip(self._pairs, drawn, strict=True)
+            for (image, truth), mask in zip(self._pairs, predicted, strict=True)
         ]
         strip = Image.new("RGB", (sum(cell.width for cell in cells), cells[0].height))
-        for place, cell in enumerate(cells):
-            strip.paste(cell, (place * cell.width, 0))
+        for index, cell in enumerate(cells):
+            strip.paste(cell, (index * cell.width, 0))
         write_picture(self._folder / f"epoch_{epoch + 1:04d}.png", strip)

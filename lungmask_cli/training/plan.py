@@ -1,116 +1,164 @@
-"""`run.json`: what a run was started with, enough to start it again and to go on."""
+"""The plan of a training run. It is written to `run.json` and `config.toml`, from which `--resume` reads it again."""
 
 import json
 import platform
 import subprocess
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lungmask_cli
+from lungmask_cli.config import MAX_PIXELS, TrainConfig, read_toml
 from lungmask_cli.errors import UsageError
-from lungmask_cli.files import write_json
+from lungmask_cli.files import write_json, write_text
 from lungmask_cli.networks.backend import Hardware
+from lungmask_cli.networks.presets import find_preset
 from lungmask_cli.versions import installed_versions
 
-RECORD, CONFIG, SPLIT, CHECKPOINT = "run.json", "config.toml", "split.csv", "checkpoint.npz"
+if TYPE_CHECKING:
+    from lungmask_cli.datasets.prepared import PreparedSet
+
+PLAN, CONFIG, SPLIT, CHECKPOINT = "run.json", "config.toml", "split.csv", "checkpoint.npz"
 METRICS, SUMMARY, TEST_DICE = "metrics.csv", "summary.json", "test_dice.csv"
 _PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "pillow", "scipy")
+_HARDWARE = ("device", "devices", "deterministic")
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where the data of a run come from, and how they were prepared.
+class RunPlan:
+    """All settings of one run of `lungmask train`.
 
     Args:
-        data: folders, absolute.
-        size: least side of the prepared squares in pixels.
-        polarity: dark bones were made bright.
-        max_pixels: larger images were refused.
+        config: the resolved configuration.
+        folder: the run folder.
+        data: the data folders, absolute.
+        size: the side of the prepared squares in pixels, if the data have to be prepared.
+        correct_polarity: invert radiographs whose bones are dark, when the data are prepared.
+        max_pixels: larger images are refused when the data are prepared.
+        split: the option `--split`; None for the split of a prepared set, or the default.
+        folds: the number of folds of a cross-validation; 0 for a single run.
+        init: the weight file to start from; empty for random weights.
+        hardware: the device, as requested.
+        memory_gb: images that would take more memory are read from disk in each epoch.
+        tensorboard: also write logs for TensorBoard into RUN/tensorboard.
+        resume: continue the run in the folder after its last finished epoch.
+        split_method: how the split was made, in words; empty before the data are prepared.
+        manifest_sha256: the checksum of the prepared data; empty before the data are prepared.
     """
 
-    data: tuple[str, ...]
-    size: int
-    polarity: bool
-    max_pixels: int
-
-
-@dataclass(frozen=True)
-class Record:
-    """The part of `run.json` that a run goes on with.
-
-    Args:
-        source: of the data.
-        split_method: how the split was made, in words.
-        manifest_sha256: of the prepared data.
-        hardware: as it was asked for.
-        init: the weight file that it started from; empty for none.
-        memory_gb: images that would take more were read from disk in each epoch.
-        folds: of a cross-validation; 0 for a single run.
-    """
-
-    source: Source
+    config: TrainConfig
+    folder: Path
+    data: tuple[str, ...] = ()
+    size: int = 512
+    correct_polarity: bool = True
+    max_pixels: int = MAX_PIXELS
+    split: str | None = None
+    folds: int = 0
+    init: str = ""
+    hardware: Hardware = field(default_factory=Hardware)
+    memory_gb: float = 4.0
+    tensorboard: bool = False
+    resume: bool = False
     split_method: str = ""
     manifest_sha256: str = ""
-    hardware: Hardware = field(default_factory=Hardware)
-    init: str = ""
-    memory_gb: float = 4.0
-    folds: int = 0
+
+    def with_data(self, prepared: "PreparedSet") -> "RunPlan":
+        """The plan with the split and the checksum of its prepared data.
+
+        Raises:
+            UsageError: the run is resumed, and the data are not those that it was started with.
+        """
+        checksum = prepared.manifest_sha256()
+        if not self.resume:
+            return replace(self, split_method=prepared.split_method, manifest_sha256=checksum)
+        if checksum != self.manifest_sha256:
+            raise UsageError(
+                f"{self.folder}: its data have changed since it was started", "Restore them, or start a new run."
+            )
+        return self
 
 
 def refuse_other_run(folder: Path) -> None:
-    """See that a new run would not overwrite another one.
+    """Check that a new run would not overwrite another one.
 
     Raises:
-        UsageError: the folder holds a run.
+        UsageError: the folder contains a run.
     """
-    if any((folder / name).exists() for name in (RECORD, CHECKPOINT)):
+    if any((folder / name).exists() for name in (PLAN, CHECKPOINT)):
         raise UsageError(
-            f"{folder}: holds another run",
-            f"Go on with it: lungmask train --resume {folder}; or give another folder with -o.",
+            f"{folder}: contains another run",
+            f"Resume it with: lungmask train --resume {folder}; or give another folder with -o.",
         )
 
 
-def write_record(folder: Path, record: Record) -> None:
-    """Write `run.json`, with the versions of everything that computes and the commit of the program."""
+def write_plan(plan: RunPlan, split_csv: str) -> None:
+    """Write `config.toml`, `split.csv` and, last, `run.json`, with the versions of the packages and of the program."""
+    write_text(plan.folder / CONFIG, plan.config.to_toml())
+    write_text(plan.folder / SPLIT, split_csv)
     facts: dict[str, Any] = {
-        **asdict(record),
+        "source": {
+            "data": plan.data,
+            "size": plan.size,
+            "polarity": plan.correct_polarity,
+            "max_pixels": plan.max_pixels,
+        },
+        "split_method": plan.split_method,
+        "manifest_sha256": plan.manifest_sha256,
+        "hardware": {name: getattr(plan.hardware, name) for name in _HARDWARE},
+        "init": plan.init,
+        "memory_gb": plan.memory_gb,
+        "folds": plan.folds,
         "lungmask": lungmask_cli.__version__,
         "git": _git_state(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "packages": installed_versions(_PACKAGES),
     }
-    write_json(folder / RECORD, facts)
+    write_json(plan.folder / PLAN, facts)
 
 
-def read_record(folder: Path) -> Record:
-    """The record of a run that was started with `lungmask train`.
+def read_plan(folder: Path) -> RunPlan:
+    """The plan of a run that was started with `lungmask train`, to resume it.
 
     Raises:
-        UsageError: there is none, or it is broken.
+        UsageError: there is none, or it is damaged.
     """
-    path = folder / RECORD
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        source = Source(**{**facts["source"], "data": tuple(facts["source"]["data"])})
-        names = ("split_method", "manifest_sha256", "init", "memory_gb", "folds")
-        hardware = Hardware(**facts["hardware"])
-        return Record(source=source, hardware=hardware, **{name: facts[name] for name in names})
+        facts = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        source, hardware = facts["source"], facts["hardware"]
+        return RunPlan(
+            config=_read_config(folder / CONFIG),
+            folder=folder,
+            data=tuple(source["data"]),
+            size=source["size"],
+            correct_polarity=source["polarity"],
+            max_pixels=source["max_pixels"],
+            split=None if facts["folds"] else f"{folder / SPLIT}:split",
+            hardware=Hardware(**{name: hardware[name] for name in _HARDWARE}),
+            resume=True,
+            **{name: facts[name] for name in ("split_method", "manifest_sha256", "init", "memory_gb", "folds")},
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{folder}: is not the folder of a run that can go on ({error})", "See runs/.") from error
+        raise UsageError(f"{folder}: is not the folder of a run that can be resumed ({error})", "See runs/.") from error
+
+
+def _read_config(path: Path) -> TrainConfig:
+    settings = read_toml(path)
+    return find_preset(str(settings.get("preset"))).config.merged(settings)
 
 
 def _git_state() -> str:
-    """The commit that the program runs from, with `+changes` where files differ; empty outside of a checkout."""
-    place = Path(lungmask_cli.__file__).parent
-    if not (place.parent / ".git").exists():
+    """The commit of the program, with `+changes` if files differ from it; empty outside of a checkout."""
+    package = Path(lungmask_cli.__file__).parent
+    if not (package.parent / ".git").exists():
         return ""
     try:
         commit, changes = (
-            subprocess.run(["git", *command], cwd=place, capture_output=True, text=True, check=True, timeout=10).stdout
+            subprocess.run(
+                ["git", *command], cwd=package, capture_output=True, text=True, check=True, timeout=10
+            ).stdout
             for command in (("rev-parse", "HEAD"), ("status", "--porcelain"))
         )
-    except (OSError, subprocess.SubprocessError):  # without git, the version must do
+    except (OSError, subprocess.SubprocessError):  # git is not installed; the version has to do
         return ""
     return commit.strip() + ("+changes" if changes.strip() else "")

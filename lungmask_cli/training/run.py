@@ -1,21 +1,21 @@
-"""A training run from prepared data to a run folder.
+"""A training run, from prepared data to a run folder.
 
-RUN/run.json           data, versions and commit; `lungmask train --resume RUN` goes on from
-RUN/checkpoint.npz     everything that changes in training, after the last epoch
+RUN/run.json           data, versions and commit, from which `lungmask train --resume RUN` resumes
+RUN/checkpoint.npz     the complete training state after the last epoch
 RUN/config.toml        the resolved configuration; `lungmask train DATA --config RUN/config.toml` repeats the run
-RUN/split.csv          which image was in which part
-RUN/metrics.csv        one row per epoch; curves.png draws it, at most every ten seconds and in the end
-RUN/best.weights.h5    the epoch of the best validation Dice, with best.json; last.weights.h5 likewise
-RUN/test_dice.csv      Dice of each test image, drawn by the best weights
-RUN/summary.json       the figures in short
+RUN/split.csv          the part that each image belongs to
+RUN/metrics.csv        one row per epoch; curves.png plots it, at most every ten seconds and at the end
+RUN/best.weights.h5    the epoch with the best validation Dice, with best.json; last.weights.h5 likewise
+RUN/test_dice.csv      the Dice of each test image with the best weights
+RUN/summary.json       a summary
 """
 
-import json
 import math
 import os
 import platform
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import keras
 import numpy as np
 
 import lungmask_cli
-from lungmask_cli.config import OptimizerConfig, TrainConfig
+from lungmask_cli.config import OptimizerConfig
 from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.datasets.splits import TEST, TRAIN, VAL, hold_out_validation
 from lungmask_cli.errors import UsageError
@@ -41,24 +41,25 @@ from lungmask_cli.networks.adversarial import AdversarialModel, build_adversaria
 from lungmask_cli.networks.backend import Device
 from lungmask_cli.processes import available_cores
 from lungmask_cli.scoring.overlap import overlap
-from lungmask_cli.training.batches import RadiographBatches, read_pair
-from lungmask_cli.training.callbacks import Clock, Progress, RunRecorder
-from lungmask_cli.training.checkpoint import Checkpoint, restore
-from lungmask_cli.training.distribution import OneDevice, find_devices
+from lungmask_cli.training.batches import RadiographBatches
+from lungmask_cli.training.callbacks import EpochClock, ProgressBar, RunRecorder
+from lungmask_cli.training.checkpoint import Checkpoint, TrainingState, restore
+from lungmask_cli.training.distribution import SingleDevice, choose_distribution
 from lungmask_cli.training.pictures import ProgressStrips
-from lungmask_cli.training.plan import CONFIG, SPLIT, SUMMARY, TEST_DICE, Record, refuse_other_run, write_record
+from lungmask_cli.training.plan import SUMMARY, TEST_DICE, RunPlan, refuse_other_run, write_plan
 
-# Threads that make batches. With one, Keras lets TensorFlow tune its pipeline, and that slept for seconds at the start
-# of epochs, an eighth of the time of a long run; with four, a GPU does not wait.
-_LEAST_WORKERS, _WORKERS = 2, 4
-_MOST_DRAWN = 100  # validation images that tell what is usual of a network
+Report = Callable[[str], None]
+CPU = Device("cpu", "default")
+# Threads that make batches. With one, Keras lets TensorFlow tune its pipeline, which slept for seconds at the start of
+# epochs, an eighth of the time of a long run. With four, a GPU does not wait.
+_MIN_WORKERS, _MAX_WORKERS = 2, 4
+_BASELINE_IMAGES = 100  # validation images that the baseline of a network is measured on
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run reached. `test_dice` is None where the data set has no test images."""
+    """The result of a run. `test_dice` is None if the data set has no test images."""
 
-    folder: Path
     best_epoch: int
     val_dice: float
     test_dice: float | None
@@ -67,241 +68,209 @@ class RunResult:
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """What a run is made under, beside what decides what is learnt.
-
-    Args:
-        device: what it runs on.
-        memory_gb: images that would take more are read from disk in each epoch.
-        tensorboard: also write logs for TensorBoard into RUN/tensorboard.
-    """
-
-    device: Device = field(default_factory=lambda: Device("cpu", "asked for"))
-    memory_gb: float = math.inf
-    tensorboard: bool = False
-
-
-@dataclass(frozen=True)
 class _Run:
-    """All that training one model takes."""
+    """The plan with everything that is known only when training starts."""
 
-    config: TrainConfig
+    plan: RunPlan
     prepared: PreparedSet
-    fit_on: list[Entry]
-    choose_on: list[Entry]
-    folder: Path
-    say: Callable[[str], None]
-    conditions: Conditions
-    devices: OneDevice
+    train_entries: list[Entry]
+    val_entries: list[Entry]
+    distribution: SingleDevice
+    report: Report
 
     @property
     def batch_size(self) -> int:
-        """Images in each step, on all devices together."""
-        return min(self.config.batch_size, len(self.fit_on))
+        """The number of images in each step, on all devices together."""
+        return min(self.plan.config.batch_size, len(self.train_entries))
+
+    @property
+    def best_weights(self) -> Path:
+        """The weights of the epoch with the best validation Dice."""
+        return self.plan.folder / f"{BEST}.weights.h5"
 
 
-def train(
-    config: TrainConfig,
-    prepared: PreparedSet,
-    folder: Path,
-    say: Callable[[str], None],
-    record: Record | None = None,
-    resume: bool = False,
-    init: Path | None = None,
-    conditions: Conditions = Conditions(),
-) -> RunResult:
-    """Train as `config` says and fill the run folder.
+def train(plan: RunPlan, prepared: PreparedSet, report: Report = print, device: Device = CPU) -> RunResult:
+    """Train according to `plan` and fill the run folder.
 
-    Of several processes that train together, as `TF_CONFIG` says, the first does the latter.
+    If several processes train together, as `TF_CONFIG` describes, the first one fills the folder.
 
     Args:
-        config: the resolved configuration.
-        prepared: the data; its `val` chooses the epoch, its `test` is looked at once, at the end. Without `val` a
-            fifth of `train` is held out; a single training image validates itself, which is said.
-        folder: the run folder, which must not hold another run, unless it is to go on.
-        say: takes one line for the user at a time.
-        record: what the run is started with, which lets it go on after an interruption; None for one that need not.
-        resume: go on after the last epoch that the run in the folder has finished.
-        init: a weight file of the same generator to start from.
-        conditions: the device and the like.
+        plan: the plan of the run. Its folder must not contain another run, unless it is resumed.
+        prepared: the data. `val` selects the epoch, `test` is used once, at the end. Without `val`, a fifth of `train`
+            is held out; a single training image is also used for validation.
+        report: is called with each line for the user.
+        device: the device that `choose_device` has chosen.
 
     Raises:
-        UsageError: nothing to train on, or the folder holds a run, or one that cannot go on, or devices that cannot
-            share the batch.
+        UsageError: there are no training images, the data of a resumed run have changed, the folder contains a run, or
+            one that cannot be resumed, or the devices cannot share the batch.
         ImageError: an image that is read from disk in each epoch has become unreadable.
     """
-    run = _prepare_run(config, prepared, folder, say, conditions)
-    if run.devices.is_chief and not resume:
-        refuse_other_run(folder)
-    keras.config.set_dtype_policy(config.precision)
-    with run.devices.scope():
-        model = build_adversarial_model(config, run.devices.model_class)
-    if init:
-        _start_from(model, init)
-    say(_describe(model, run))
-    if run.devices.is_chief and not resume:
-        _write_setup(run)
-        if record:  # last, so that what can go on is whole
-            write_record(folder, record)
-    recorder = _fit(model, run, bool(init))
-    keras.config.set_dtype_policy("float32")
+    run = _start_run(plan, prepared, report, device)
+    plan = run.plan
+    is_chief = run.distribution.is_chief
+    if is_chief and not plan.resume:
+        refuse_other_run(plan.folder)
+    with _precision_policy(plan.config.precision):
+        with run.distribution.scope():
+            model = build_adversarial_model(plan.config, run.distribution.model_class)
+        if plan.init:
+            _load_initial_weights(model, Path(plan.init))
+        report(_describe(model, run))
+        if is_chief and not plan.resume:
+            write_plan(plan, csv_text(("id", "split"), run.prepared.split().items()))
+        recorder = _fit(model, run)
     result = RunResult(
-        folder=folder,
         best_epoch=recorder.best_epoch,
         val_dice=recorder.rows[recorder.best_epoch - 1]["val_dice"],
-        test_dice=_judge(run) if run.devices.is_chief else None,
-        test_count=len(run.prepared.of(TEST)),
+        test_dice=_evaluate_best_weights(run) if is_chief else None,
+        test_count=len(run.prepared.entries_in(TEST)),
         seconds=recorder.seconds,
     )
-    if run.devices.is_chief:
-        _write_summary(result, recorder)
+    if is_chief:
+        _write_summary(plan.folder, result, len(recorder.rows))
     return result
 
 
-def _prepare_run(
-    config: TrainConfig, prepared: PreparedSet, folder: Path, say: Callable[[str], None], conditions: Conditions
-) -> _Run:
-    prepared = with_validation(prepared, config.seed)
-    fit_on, choose_on = prepared.of(TRAIN), prepared.of(VAL)
-    if not fit_on:
+def with_validation(prepared: PreparedSet, seed: int) -> PreparedSet:
+    """The set with a fifth of its training images held out for validation, if it has no validation images."""
+    return prepared.with_split(hold_out_validation(prepared.split(), seed))
+
+
+def _start_run(plan: RunPlan, prepared: PreparedSet, report: Report, device: Device) -> _Run:
+    prepared = with_validation(prepared, plan.config.seed)
+    plan = plan.with_data(prepared)
+    prepared = replace(prepared, split_method=plan.split_method)
+    train_entries, val_entries = prepared.entries_in(TRAIN), prepared.entries_in(VAL)
+    if not train_entries:
         raise UsageError(f"{prepared.folder}: has no images in split train", "Make a split: --split 160/40/40.")
-    if not choose_on:
-        say("only one image to train on: it also validates, so its Dice says nothing about others")
-        choose_on = fit_on
-    devices = find_devices(conditions.device, config, min(config.batch_size, len(fit_on)))
-    return _Run(config, prepared, fit_on, choose_on, folder, say, conditions, devices)
+    if not val_entries:
+        report("the only training image is also used for validation: its Dice does not hold for other images")
+        val_entries = train_entries
+    distribution = choose_distribution(device, plan.config, min(plan.config.batch_size, len(train_entries)))
+    return _Run(plan, prepared, train_entries, val_entries, distribution, report)
 
 
-def _start_from(model: AdversarialModel, weights: Path) -> None:
-    """Give the generator those weights.
+@contextmanager
+def _precision_policy(name: str) -> Iterator[None]:
+    """Set the precision policy of Keras, and restore the previous one at the end, also after an error."""
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(previous)
+
+
+def _load_initial_weights(model: AdversarialModel, weights: Path) -> None:
+    """Load weights into the generator.
 
     Raises:
-        UsageError: they are of another generator.
+        UsageError: they belong to another generator.
     """
     try:
         model.generator.set_weights(load_model(weights).generator.get_weights())
     except ValueError as error:
         raise UsageError(
-            f"{weights}: is of another generator than the one to be trained", "Leave --preset out."
+            f"{weights}: belongs to another generator than the one to train", "Leave --preset out."
         ) from error
 
 
-def with_validation(prepared: PreparedSet, seed: int) -> PreparedSet:
-    """The set with a fifth of its training images held out for validation, where it has none."""
-    return prepared.with_split(hold_out_validation(prepared.split(), seed))
-
-
-def _fit(model: AdversarialModel, run: _Run, is_trained: bool) -> RunRecorder:
-    """Train all epochs that the checkpoint in the folder, if there is one, has not done.
-
-    A model that `is_trained` already is measured before.
-    """
-    config, folder = run.config, run.folder
-    steps = len(run.fit_on) // run.batch_size
-    with run.devices.scope():
-        optimizer = build_optimizer(config.optimizer, config.epochs, steps, run.devices.optimizer_class)
+def _fit(model: AdversarialModel, run: _Run) -> RunRecorder:
+    """Train all epochs that are not in the checkpoint of the folder. Pretrained weights are validated first."""
+    plan, config, distribution = run.plan, run.plan.config, run.distribution
+    steps = len(run.train_entries) // run.batch_size
+    with distribution.scope():
+        optimizer = build_optimizer(config.optimizer, config.epochs, steps, distribution.optimizer_class)
         # XLA was slower than plain graphs on the CPU.
         model.compile(optimizer=optimizer, jit_compile=False)
         optimizer.build(model.trainable_variables)
-    done = restore(model, folder)
-    if done.rows:
-        run.say(f"goes on after epoch {len(done.rows)} of {config.epochs}")
-    checkpoint = Checkpoint(folder) if run.devices.is_chief else None
-    recorder = RunRecorder(folder, _manifest(config, run.prepared), config.patience, checkpoint, done)
+    state = restore(model, plan.folder)
+    if state.rows:
+        run.report(f"resuming after epoch {len(state.rows)} of {config.epochs}")
+    checkpoint = Checkpoint(plan.folder) if distribution.is_chief else None
+    recorder = RunRecorder(plan.folder, _weights_manifest(run), config.patience, checkpoint, state)
     if recorder.has_stopped:
         return recorder
-    batches, validation = _open_batches(run, len(done.rows) + 1)
-    shared = run.devices.replicas > 1
-    validation_steps = len(validation) if shared else None
+    batches, validation = _open_batches(run, state)
+    is_shared = distribution.replicas > 1
+    validation_steps = len(validation) if is_shared else None
     try:
-        if is_trained and not done.rows:
-            before = model.evaluate(run.devices.feed(validation), steps=validation_steps, return_dict=True, verbose=0)
-            run.say(f"before training: val Dice {before['dice']:.4f}")
+        if plan.init and not state.rows:
+            before = model.evaluate(
+                distribution.distribute(validation), steps=validation_steps, return_dict=True, verbose=0
+            )
+            run.report(f"before training: val Dice {before['dice']:.4f}")
         model.fit(
-            run.devices.feed(batches),
+            distribution.distribute(batches),
             epochs=config.epochs,
-            initial_epoch=len(done.rows),
-            steps_per_epoch=steps if shared else None,
-            validation_data=run.devices.feed(validation),
+            initial_epoch=len(state.rows),
+            steps_per_epoch=steps if is_shared else None,
+            validation_data=distribution.distribute(validation),
             validation_steps=validation_steps,
-            callbacks=[Clock(batches, config), *_callbacks(run, checkpoint, validation, recorder)],
+            callbacks=[EpochClock(batches, config), *_callbacks(run, checkpoint, validation, recorder)],
             verbose=0,
             shuffle=False,
         )
     except KeyboardInterrupt:
-        run.say(f"interrupted after {len(recorder.rows)} epochs; to go on: lungmask train --resume {folder}")
+        run.report(f"interrupted after {len(recorder.rows)} epochs; resume with: lungmask train --resume {plan.folder}")
         raise
     except Exception as error:
-        cause = batches.failure or validation.failure or _explained(error, run)
+        cause = batches.read_error or validation.read_error or _explain_backend_error(error, run)
         if cause:
             raise cause from error
         raise
     return recorder
 
 
-def _explained(error: Exception, run: _Run) -> UsageError | None:
-    """What a user can do about an error of the backend; None where that is not known."""
+def _explain_backend_error(error: Exception, run: _Run) -> UsageError | None:
+    """What the user can do about an error of the backend; None for unknown errors."""
     if "RESOURCE_EXHAUSTED" in str(error) or type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError"):
         return UsageError(
-            f"there is no memory for batches of {run.batch_size} images of {run.config.image_size} pixels",
+            f"not enough memory for batches of {run.batch_size} images of {run.plan.config.image_size} pixels",
             "Try a smaller --batch-size or --image-size, or --precision mixed_bfloat16.",
         )
     if type(error).__name__ in ("UnavailableError", "AbortedError"):
         return UsageError(
             "another process of the training was lost",
-            f"Stop all, then start each again with: lungmask train --resume {run.folder}",
+            f"Stop all processes, then start each again with: lungmask train --resume {run.plan.folder}",
         )
     return None
 
 
-def _open_batches(run: _Run, epoch: int) -> tuple[RadiographBatches, RadiographBatches]:
-    """Those to train on from that epoch on, and those to validate on."""
-    config, memory = run.config, run.conditions.memory_gb
-    workers = max(_LEAST_WORKERS, min(_WORKERS, available_cores() // 2))
-    batches = RadiographBatches(
-        run.prepared,
-        run.fit_on,
-        config.image_size,
-        config.batch_size,
-        config.augmentation,
-        config.seed,
-        epoch,
-        memory,
-        workers,
-        config.contrast,
+def _open_batches(run: _Run, state: TrainingState) -> tuple[RadiographBatches, RadiographBatches]:
+    """The batches for training, from the first unfinished epoch, and for validation."""
+    memory = run.plan.memory_gb
+    workers = max(_MIN_WORKERS, min(_MAX_WORKERS, available_cores() // 2))
+    batches, validation = (
+        RadiographBatches(run.prepared, entries, run.plan.config, is_training, memory, workers)
+        for entries, is_training in ((run.train_entries, True), (run.val_entries, False))
     )
+    batches.epoch = len(state.rows) + 1
     if not batches.is_in_memory:
-        run.say(f"{len(run.fit_on)} images would take more than {memory:g} GB: they are read again in each epoch")
-    validation = RadiographBatches(
-        run.prepared,
-        run.choose_on,
-        config.image_size,
-        config.batch_size,
-        memory_gb=memory,
-        workers=workers,
-        contrast=config.contrast,
-    )
+        run.report(f"{len(run.train_entries)} images would take more than {memory:g} GB: read again in each epoch")
     return batches, validation
 
 
 def _callbacks(
     run: _Run, checkpoint: Checkpoint | None, validation: RadiographBatches, recorder: RunRecorder
 ) -> list[keras.callbacks.Callback]:
-    """In the order in which they must see the end of an epoch."""
-    averaged = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if run.config.optimizer.ema else []
+    """The callbacks, in the order in which they must run at the end of an epoch."""
+    plan = run.plan
+    averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if plan.config.optimizer.ema else []
     if checkpoint is None:
-        return [*averaged, recorder]
-    strips = ProgressStrips(validation, run.folder, run.config.epochs)
-    watched = [strips, Progress(run.config.epochs, run.batch_size), recorder]
-    if run.conditions.tensorboard:
-        watched.append(keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False))
-    return [checkpoint, *averaged, *watched]
+        return [*averaging, recorder]
+    strips = ProgressStrips(validation, plan.folder, plan.config.epochs)
+    callbacks = [checkpoint, *averaging, strips, ProgressBar(plan.config.epochs, run.batch_size), recorder]
+    if plan.tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(plan.folder / "tensorboard", write_graph=False))
+    return callbacks
 
 
 def build_optimizer(
     config: OptimizerConfig, epochs: int, steps: int, kind: type[keras.optimizers.Adam] = keras.optimizers.Adam
 ) -> keras.optimizers.Optimizer:
-    """Adam as `config` describes it, for `epochs` epochs of `steps` steps."""
+    """Adam according to `config`, for `epochs` epochs of `steps` steps."""
     rate: Any = config.learning_rate
     if config.schedule == "cosine":
         warmup = min(round(config.warmup_epochs * steps), epochs * steps - 1)
@@ -312,67 +281,63 @@ def build_optimizer(
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
-    # Averaged over more than a sixteenth of the run, the weights of short runs would still be those of its beginning.
+    # If the average spanned more than a sixteenth of a short run, it would still contain weights from its beginning.
     momentum = min(config.ema, 1 - 1 / max(1, epochs * steps / 16))
     averaging = {"use_ema": True, "ema_momentum": momentum} if config.ema else {}
     return kind(rate, beta_1=config.beta_1, name="adam", clipnorm=config.clip_norm or None, **averaging)
 
 
-def _judge(run: _Run) -> float | None:
-    """Complete the manifest of the best weights, and give their mean Dice on the test images."""
-    network = load_network(_best(run.folder))
-    _add_usual(run, network)
-    return _test(run, network)
+def _evaluate_best_weights(run: _Run) -> float | None:
+    """Add the baseline to the manifest of the best weights, and return their mean Dice on the test images."""
+    network = load_network(run.best_weights)
+    _write_baseline(run, network)
+    return _evaluate_test_images(run, network)
 
 
-def _add_usual(run: _Run, network: Network) -> None:
-    """Have the manifest of the best weights say what is usual of them, on validation images, for the quality gate."""
-    every = math.ceil(len(run.choose_on) / _MOST_DRAWN)  # those of one origin stand together
-    drawn = (_draw(network, run.prepared, entry) for entry in run.choose_on[::every])
-    usual = measure_baseline((prediction, *split_sides(lungs), dice) for prediction, lungs, dice in drawn)
-    if usual:
-        told = {name: round(value, 5) for name, value in asdict(usual).items()}
-        text = json.dumps({**network.manifest, BASELINE: told}, indent=2)
-        write_text(manifest_path(_best(run.folder)), text + "\n")
+def _write_baseline(run: _Run, network: Network) -> None:
+    """Add the baseline of the network, measured on validation images, to its manifest; the quality check needs it."""
+    every = math.ceil(len(run.val_entries) / _BASELINE_IMAGES)  # images of one data set are consecutive
+    predictions = (_predict_entry(network, run.prepared, entry) for entry in run.val_entries[::every])
+    baseline = measure_baseline((prediction, *split_sides(lungs), dice) for prediction, lungs, dice in predictions)
+    if baseline:
+        values = {name: round(value, 5) for name, value in asdict(baseline).items()}
+        write_json(manifest_path(run.best_weights), {**network.manifest, BASELINE: values})
 
 
-def _test(run: _Run, network: Network) -> float | None:
-    """The mean Dice on the test images at the prepared size, as `lungmask segment` would draw them."""
-    entries = run.prepared.of(TEST)
+def _evaluate_test_images(run: _Run, network: Network) -> float | None:
+    """Predict the test images at the prepared size, as `lungmask segment` does; write and average their Dice."""
+    entries = run.prepared.entries_in(TEST)
     if not entries:
         return None
-    dices = [_draw(network, run.prepared, entry)[-1] for entry in entries]
+    dices = [_predict_entry(network, run.prepared, entry)[-1] for entry in entries]
     rows = ((entry.id, f"{dice:.6f}") for entry, dice in zip(entries, dices, strict=True))
-    write_text(run.folder / TEST_DICE, csv_text(("id", "dice"), rows))
+    write_text(run.plan.folder / TEST_DICE, csv_text(("id", "dice"), rows))
     return float(np.mean(dices))
 
 
-def _draw(network: Network, prepared: PreparedSet, entry: Entry) -> tuple[Prediction, Mask, float]:
-    """What it draws on an image of the set, the mask that is made of it, and its Dice."""
-    image, mask = read_pair(prepared, entry)
+def _predict_entry(network: Network, prepared: PreparedSet, entry: Entry) -> tuple[Prediction, Mask, float]:
+    """The prediction for an image of the set, the mask that is made from it, and its Dice."""
+    image, mask = prepared.read_pair(entry)
     prediction = predict([network], image)
     lungs = as_mask(prediction)
     return prediction, lungs, overlap(lungs, mask > 0.5).dice
 
 
-def _best(folder: Path) -> Path:
-    return folder / f"{BEST}.weights.h5"
-
-
 def _describe(model: AdversarialModel, run: _Run) -> str:
-    config, devices = run.config, run.devices
-    judge = f"{model.discriminator.count_params():,}" if model.discriminator else "no"
-    shared = f" ({run.batch_size // devices.replicas} on each of {devices.replicas} devices)"
+    config, replicas, prepared = run.plan.config, run.distribution.replicas, run.prepared
+    discriminator = f"{model.discriminator.count_params():,}" if model.discriminator else "no"
+    shared = f" ({run.batch_size // replicas} on each of {replicas} devices)" if replicas > 1 else ""
     return (
         f"preset {config.preset}: generator {config.generator.name} of {model.generator.count_params():,} parameters, "
-        f"discriminator of {judge} parameters; {config.image_size} px, {config.epochs} epochs, "
-        f"batch {run.batch_size}{shared if devices.replicas > 1 else ''}, "
-        f"learning rate {config.optimizer.learning_rate:g}, seed {config.seed}; "
-        f"{len(run.fit_on)} train, {len(run.prepared.of(VAL))} val, {len(run.prepared.of(TEST))} test images"
+        f"discriminator of {discriminator} parameters; {config.image_size} px, {config.epochs} epochs, "
+        f"batch {run.batch_size}{shared}, learning rate {config.optimizer.learning_rate:g}, seed {config.seed}; "
+        f"{len(run.train_entries)} train, {len(prepared.entries_in(VAL))} val, "
+        f"{len(prepared.entries_in(TEST))} test images"
     )
 
 
-def _manifest(config: TrainConfig, prepared: PreparedSet) -> dict[str, Any]:
+def _weights_manifest(run: _Run) -> dict[str, Any]:
+    config, prepared = run.plan.config, run.prepared
     return {
         "format": FORMAT,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -389,19 +354,14 @@ def _manifest(config: TrainConfig, prepared: PreparedSet) -> dict[str, Any]:
     }
 
 
-def _write_setup(run: _Run) -> None:
-    write_text(run.folder / CONFIG, run.config.to_toml())
-    write_text(run.folder / SPLIT, csv_text(("id", "split"), run.prepared.split().items()))
-
-
-def _write_summary(result: RunResult, recorder: RunRecorder) -> None:
+def _write_summary(folder: Path, result: RunResult, epochs: int) -> None:
     summary = {
         "best_epoch": result.best_epoch,
         "val_dice": round(result.val_dice, 6),
         "test_dice": None if result.test_dice is None else round(result.test_dice, 6),
         "test_images": result.test_count,
-        "epochs": len(recorder.rows),
+        "epochs": epochs,
         "seconds": round(result.seconds, 1),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     }
-    write_json(result.folder / SUMMARY, summary)
+    write_json(folder / SUMMARY, summary)

@@ -1,4 +1,4 @@
-"""Each command in a subprocess, as a stranger types it."""
+"""Each command in a subprocess, as a user types it."""
 
 import csv
 import os
@@ -46,12 +46,12 @@ def test_help_and_score_load_no_network_library(tmp_path, command, allowed):
     assert done.returncode == 0, done.stderr
 
 
-def test_preprocess_writes_a_set_that_says_what_it_could_not_pair(lungmask, tmp_path):
+def test_preprocess_writes_a_set_and_reports_unpaired_files(lungmask, tmp_path):
     source = write_jsrt_set(tmp_path / "src", 4)
     (source / "scratch" / "fold1" / "masks" / "left lung" / "JPCLN003.gif").unlink()
     done = lungmask("preprocess", source, "-o", tmp_path / "dst", "--size", 128, "--split", "1/1/1", "--seed", 3)
     assert done.returncode == 0, done.stderr
-    assert "JPCLN003.IMG: has 1 mask files of its name, not 2" in done.stderr
+    assert "JPCLN003.IMG: has 1 mask file of the same name, not 2" in done.stderr
     assert done.stdout.strip() == str(tmp_path / "dst")
     rows = rows_of(tmp_path / "dst" / "manifest.csv")
     assert [row["id"] for row in rows] == ["JPCLN001", "JPCLN002", "JPCLN004"]
@@ -86,7 +86,7 @@ def test_train_refuses_an_unknown_preset(lungmask, plain_set, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_gpu_that_is_not_there_is_an_error_that_names_the_extra(lungmask, plain_set, tmp_path):
+def test_a_missing_gpu_is_an_error_that_names_the_extra(lungmask, plain_set, tmp_path):
     done = lungmask("train", plain_set, "-o", tmp_path / "run", "--device", "gpu", CUDA_VISIBLE_DEVICES="-1")
     assert done.returncode == 2
     assert 'pip install "lungmask-cli[gpu]"' in done.stderr
@@ -170,14 +170,14 @@ def test_segment_without_radiographs_or_with_wrong_inputs_exits_with_2(lungmask,
     assert lungmask("segment").returncode == 2
 
 
-def test_segment_uses_the_weights_that_ship(lungmask, tmp_path):
+def test_segment_uses_the_shipped_weights(lungmask, tmp_path):
     save_grey(tmp_path / "in" / "a.png", draw_phantom(100, 100).image)
     done = lungmask("segment", tmp_path / "in", "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "a.png").is_file()
 
 
-def test_an_output_that_cannot_be_written_is_an_error_of_one_line(lungmask, tmp_path):
+def test_an_unwritable_output_is_an_error_of_one_line(lungmask, tmp_path):
     save_mask(tmp_path / "a.png", np.ones((4, 4), bool))
     done = lungmask("score", tmp_path, tmp_path, "-o", tmp_path / "a.png" / "dice.csv")
     assert done.returncode == 2
@@ -197,7 +197,7 @@ def test_version_and_module_agree(lungmask):
     assert shutil.which("lungmask-cxr", path=str(sys.prefix) + "/bin")
 
 
-def test_an_interrupted_batch_keeps_what_was_done(tiny_run, tmp_path):
+def test_an_interrupted_batch_keeps_its_results(tiny_run, tmp_path):
     image = draw_phantom(1500, 1500).image
     for number in range(300):
         (tmp_path / "in").mkdir(exist_ok=True)
@@ -217,9 +217,9 @@ def test_an_interrupted_batch_keeps_what_was_done(tiny_run, tmp_path):
         while len(list((tmp_path / "out").glob("[0-9]*.png"))) < 3 and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=120)
+        _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130
     rows = rows_of(tmp_path / "out" / "segment.csv")
     assert 1 <= len(rows) < 300
-    assert f"{len(rows)} masks written" in said
-    assert f"0 failed, {300 - len(rows)} not done" in said
+    assert f"{len(rows)} masks written" in stderr
+    assert f"0 failed, {300 - len(rows)} not done" in stderr

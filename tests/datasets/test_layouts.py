@@ -65,7 +65,7 @@ def test_all_layouts_below_one_folder_become_one_set_with_their_origins(tmp_path
     assert origins["CHNCXR_0002_0"] == "Shenzhen"
 
 
-def test_several_folders_become_one_set_and_equal_names_are_kept_apart(tmp_path):
+def test_several_folders_become_one_set_with_unique_names(tmp_path):
     pairing = find_pairs(write_plain_set(tmp_path / "ward", 2), write_plain_set(tmp_path / "clinic", 1))
     assert [(pair.id, pair.origin) for pair in pairing.pairs] == [
         ("clinic-p000", "clinic"),
@@ -74,7 +74,7 @@ def test_several_folders_become_one_set_and_equal_names_are_kept_apart(tmp_path)
     ]
 
 
-def test_a_radiograph_that_is_there_twice_is_taken_once_and_said(tmp_path):
+def test_a_duplicate_radiograph_is_used_once_and_reported(tmp_path):
     write_published_sets(tmp_path)
     shutil.copytree(tmp_path / "MontgomerySet", tmp_path / "copy")
     pairing = find_pairs(tmp_path)
@@ -82,7 +82,7 @@ def test_a_radiograph_that_is_there_twice_is_taken_once_and_said(tmp_path):
     assert len([line for line in pairing.unpaired if "has the same name as" in line]) == 2
 
 
-def test_neither_links_in_circles_nor_prepared_sets_within_are_taken_for_data(lungmask, tmp_path):
+def test_circular_links_and_prepared_sets_are_not_searched(lungmask, tmp_path):
     write_plain_set(tmp_path / "set", 2)
     (tmp_path / "set" / "circle").symlink_to(tmp_path / "set")
     for _ in range(2):
@@ -92,25 +92,25 @@ def test_neither_links_in_circles_nor_prepared_sets_within_are_taken_for_data(lu
         assert "2 pairs from images/ + masks/ " in done.stderr
 
 
-def test_what_has_no_partner_is_said(tmp_path):
+def test_files_without_a_partner_are_reported(tmp_path):
     write_plain_set(tmp_path, 3)
     (tmp_path / "masks" / "p000.png").unlink()
     (tmp_path / "images" / "p001.png").unlink()
     shutil.copy(tmp_path / "images" / "p002.png", tmp_path / "images" / "p002.bmp")
     pairing = find_pairs(tmp_path)
     assert [pair.id for pair in pairing.pairs] == ["p002"]
-    said = "\n".join(pairing.unpaired)
-    assert "p000.png: has 0 mask files" in said
-    assert "masks/p001.png: has no radiograph" in said
-    assert "p002.png: has the same name as" in said
+    report = "\n".join(pairing.unpaired)
+    assert "p000.png: has 0 mask files" in report
+    assert "masks/p001.png: has no radiograph" in report
+    assert "p002.png: has the same name as" in report
 
 
-def test_one_side_alone_is_not_taken_for_both_lungs(tmp_path):
+def test_one_lung_is_not_used_as_both(tmp_path):
     write_jsrt_set(tmp_path, 2)
     (tmp_path / "scratch" / "fold1" / "masks" / "left lung" / "JPCLN001.gif").unlink()
     pairing = find_pairs(tmp_path)
     assert [pair.id for pair in pairing.pairs] == ["JPCLN002"]
-    assert "has 1 mask files" in pairing.unpaired[0]
+    assert "has 1 mask file of the same name, not 2" in pairing.unpaired[0]
 
 
 @pytest.mark.parametrize("prepare", [lambda p: None, lambda p: (p / "images").mkdir()])

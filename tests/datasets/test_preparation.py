@@ -12,16 +12,17 @@ import pytest
 from PIL import Image
 
 from lungmask_cli.datasets.layouts import find_pairs
-from lungmask_cli.datasets.preparation import Preparation, prepare
+from lungmask_cli.datasets.preparation import PrepareOptions, prepare
 from lungmask_cli.datasets.prepared import read_prepared
 from lungmask_cli.files import hash_file_name
 from lungmask_cli.formats.masks import read_lung_mask
 from tests.phantoms import draw_phantom, save_grey, save_mask, write_plain_set
 
 
-def prepare_all(folder, destination, **how):
+def prepare_all(folder, destination, **options):
     pairing = find_pairs(folder)
-    return prepare(pairing, destination, {pair.id: "train" for pair in pairing.pairs}, "all", Preparation(64, **how))
+    split = {pair.id: "train" for pair in pairing.pairs}
+    return prepare(pairing, destination, split, "all", PrepareOptions(64, **options))
 
 
 def contents(folder):
@@ -41,7 +42,7 @@ def test_a_second_run_changes_nothing(tmp_path):
     assert times(tmp_path / "dst") == written
 
 
-def test_only_what_is_missing_or_has_changed_is_done_again(tmp_path):
+def test_only_missing_or_changed_pairs_are_prepared_again(tmp_path):
     source = write_plain_set(tmp_path / "src", 4)
     prepare_all(source, tmp_path / "dst")
     written = times(tmp_path / "dst" / "images")
@@ -59,7 +60,7 @@ def test_another_size_is_prepared_anew(tmp_path):
     source = write_plain_set(tmp_path / "src", 1)
     prepare_all(source, tmp_path / "dst")
     pairing = find_pairs(source)
-    prepare(pairing, tmp_path / "dst", {"p000": "train"}, "all", Preparation(96))
+    prepare(pairing, tmp_path / "dst", {"p000": "train"}, "all", PrepareOptions(96))
     with Image.open(tmp_path / "dst" / "images" / "p000.png") as image:
         assert image.size == (96, 96)
 
@@ -93,7 +94,7 @@ def test_odd_masks_are_reported_with_their_pair(tmp_path):
     }
 
 
-def test_inverted_radiographs_are_made_alike_and_said(tmp_path):
+def test_inverted_radiographs_are_corrected_with_a_warning(tmp_path):
     source = write_plain_set(tmp_path / "src", 2, size=128)
     image = np.asarray(Image.open(source / "images" / "p000.png"))
     Image.fromarray(255 - image).save(source / "images" / "p001.png")
@@ -121,7 +122,7 @@ def test_hashed_names_leave_no_name_in_any_file(tmp_path):
     problems = " ".join(json.loads((tmp_path / "dst" / "dataset.json").read_text())["problems"])
     assert "cannot be used" in problems
     assert "1 file without a partner" in problems
-    assert "1 radiographs are copies of others" in problems
+    assert "1 duplicate radiograph left out" in problems
     first = next(
         entry for entry in prepared.entries if entry.id == hash_file_name(source / "images" / "DOE_JANE_0.png")
     )
@@ -142,7 +143,7 @@ def test_odd_names_become_ids_that_can_be_read_back(tmp_path, name):
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_run_leaves_whole_files_and_goes_on(tmp_path, end):
+def test_an_interrupted_run_leaves_whole_files_and_is_resumed(tmp_path, end):
     source = write_plain_set(tmp_path / "src", 60, size=900)
     # A shell that runs the tests in the background makes its children ignore interrupts; a terminal does not.
     code = (

@@ -25,7 +25,7 @@ def test_the_papers_sizes_come_out_of_240_images():
 
 
 @given(st.integers(1, 300), st.integers(0, 5))
-def test_every_image_is_in_one_part_and_one_at_least_trains(count, seed):
+def test_every_image_is_in_one_part_and_training_is_never_empty(count, seed):
     split = draw_split(ids(count), PAPER_RATIOS, seed)
     assert sorted(split) == ids(count)
     parts = Counter(split.values())
@@ -40,11 +40,11 @@ def test_the_draw_depends_on_the_seed_and_not_on_the_order():
     assert forward != draw_split(ids(50), PAPER_RATIOS, 4)
 
 
-def test_a_share_of_zero_gets_nothing():
+def test_a_ratio_of_zero_gets_no_images():
     assert set(draw_split(ids(10), Ratios(1, 0, 1), 0).values()) == {"train", "test"}
 
 
-def test_shares_are_parsed():
+def test_ratios_are_parsed():
     assert parse_ratios("160/40/40") == Ratios(160, 40, 40)
     assert parse_ratios("splits.csv") is None
     with pytest.raises(UsageError, match="above 0"):
@@ -64,15 +64,15 @@ def test_a_column_of_a_csv_file_is_a_split(csv_file):
     assert method == "s.csv:second"
 
 
-def test_a_file_of_several_splits_needs_a_column(csv_file):
-    with pytest.raises(UsageError, match="several splits"):
+def test_a_file_with_several_splits_needs_a_column(csv_file):
+    with pytest.raises(UsageError, match="contains several splits"):
         read_split(csv_file, None)
     with pytest.raises(UsageError, match="no column") as caught:
         read_split(csv_file, "secnd")
     assert "Did you mean second?" in caught.value.hint
 
 
-def test_a_wrong_word_in_the_file_is_named(tmp_path):
+def test_an_unknown_part_in_the_file_is_named(tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("id,split\ni000,training\n")
     with pytest.raises(UsageError, match="i000 is in split 'training'"):
@@ -83,12 +83,12 @@ def test_a_wrong_word_in_the_file_is_named(tmp_path):
 def test_a_file_without_splits_is_an_error(tmp_path, text):
     path = tmp_path / "s.csv"
     path.write_text(text)
-    with pytest.raises(UsageError, match="holds no splits"):
+    with pytest.raises(UsageError, match="contains no splits"):
         read_split(path, None)
 
 
-def test_a_file_that_names_none_of_the_images_is_an_error(csv_file):
-    with pytest.raises(UsageError, match="names none of the images"):
+def test_a_file_without_any_of_the_images_is_an_error(csv_file):
+    with pytest.raises(UsageError, match="contains none of the images"):
         resolve_split(["x"], f"{csv_file}:first", 0)
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from lungmask_cli.datasets.layouts import find_pairs
-from lungmask_cli.datasets.preparation import Preparation, prepare
+from lungmask_cli.datasets.preparation import PrepareOptions, prepare
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.training.callbacks import RunRecorder
-from lungmask_cli.training.plan import read_record
-from lungmask_cli.training.run import Conditions, train
+from lungmask_cli.training.plan import RunPlan, read_plan
+from lungmask_cli.training.run import train
 from tests.phantoms import write_plain_set
 from tests.training.test_training import TINY
 
@@ -30,27 +30,27 @@ def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     pairing = find_pairs(write_plain_set(folder / "src", 6))
     split = dict(zip([pair.id for pair in pairing.pairs], ["train"] * 3 + ["val"] * 2 + ["test"], strict=True))
-    return prepare(pairing, folder / "dst", split, "by hand", Preparation(64))
+    return prepare(pairing, folder / "dst", split, "by hand", PrepareOptions(64))
 
 
 @pytest.fixture(scope="module")
 def whole(prepared, tmp_path_factory):
     """A run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole")
-    train(FOUR_EPOCHS, prepared, folder, print)
+    train(RunPlan(FOUR_EPOCHS, folder), prepared)
     return folder
 
 
-def numbers(path):
-    found = {}
+def read_weights(path):
+    arrays = {}
     with h5py.File(path) as file:
-        file.visititems(lambda name, node: found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
-    return found
+        file.visititems(lambda name, node: arrays.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None)
+    return arrays
 
 
 def assert_same_run(one, other):
     for name in WEIGHTS:
-        first, second = numbers(one / name), numbers(other / name)
+        first, second = read_weights(one / name), read_weights(other / name)
         assert first.keys() == second.keys()
         assert all(np.array_equal(first[key], second[key]) for key in first)
     assert (one / "metrics.csv").read_text() == (other / "metrics.csv").read_text()
@@ -71,18 +71,18 @@ def interrupt(monkeypatch, method, count):
 
 # _save is called for the best and for the last weights of an epoch.
 @pytest.mark.parametrize(("method", "count"), [("on_epoch_end", 1), ("_save", 6)])
-def test_a_run_goes_on_as_if_nothing_had_happened(prepared, whole, tmp_path, monkeypatch, method, count):
-    said = []
+def test_a_resumed_run_equals_an_uninterrupted_one(prepared, whole, tmp_path, monkeypatch, method, count):
+    lines = []
     with monkeypatch.context() as patched:
         interrupt(patched, method, count)
         with pytest.raises(KeyboardInterrupt):
-            train(FOUR_EPOCHS, prepared, tmp_path, said.append)
-    assert f"lungmask train --resume {tmp_path}" in said[-1]
-    train(FOUR_EPOCHS, prepared, tmp_path, said.append, resume=True)
+            train(RunPlan(FOUR_EPOCHS, tmp_path), prepared, lines.append)
+    assert f"lungmask train --resume {tmp_path}" in lines[-1]
+    train(read_plan(tmp_path), prepared)
     assert_same_run(whole, tmp_path)
 
 
-def test_a_run_without_averages_and_with_batch_statistics_goes_on_too(prepared, tmp_path, monkeypatch):
+def test_a_run_without_averages_and_with_batch_statistics_can_be_resumed(prepared, tmp_path, monkeypatch):
     plain = FOUR_EPOCHS.merged(
         {
             "optimizer": {"ema": 0.0, "schedule": "constant"},
@@ -91,34 +91,34 @@ def test_a_run_without_averages_and_with_batch_statistics_goes_on_too(prepared, 
             "loss": {"adversarial": 0.1},
         }
     )
-    train(plain, prepared, tmp_path / "whole", print)
+    train(RunPlan(plain, tmp_path / "whole"), prepared)
     with monkeypatch.context() as patched:
         interrupt(patched, "on_epoch_end", 3)
         with pytest.raises(KeyboardInterrupt):
-            train(plain, prepared, tmp_path / "cut", print)
-    train(plain, prepared, tmp_path / "cut", print, resume=True)
-    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+            train(RunPlan(plain, tmp_path / "interrupted"), prepared)
+    train(read_plan(tmp_path / "interrupted"), prepared)
+    assert_same_run(tmp_path / "whole", tmp_path / "interrupted")
 
 
-def test_reading_from_disk_in_many_threads_changes_nothing(prepared, whole, tmp_path, monkeypatch):
+def test_reading_from_disk_in_several_threads_gives_the_same_weights(prepared, whole, tmp_path, monkeypatch):
     monkeypatch.setattr("lungmask_cli.training.run.available_cores", lambda: 8)
-    said = []
-    train(FOUR_EPOCHS, prepared, tmp_path, said.append, conditions=Conditions(memory_gb=0))
+    lines = []
+    train(RunPlan(FOUR_EPOCHS, tmp_path, memory_gb=0), prepared, lines.append)
     assert_same_run(whole, tmp_path)
-    assert any("read again in each epoch" in line for line in said)
+    assert any("read again in each epoch" in line for line in lines)
 
 
-def test_an_image_that_vanishes_while_training_is_named(prepared, tmp_path):
+def test_an_image_that_is_deleted_during_training_is_named(prepared, tmp_path):
     entries = [replace(entry, image="images/gone.png") for entry in prepared.entries[:1]] + list(prepared.entries[1:])
     broken = replace(prepared, entries=tuple(entries))
     with pytest.raises(ImageError, match="gone"):
-        train(FOUR_EPOCHS, broken, tmp_path, print, conditions=Conditions(memory_gb=0))
+        train(RunPlan(FOUR_EPOCHS, tmp_path, memory_gb=0), broken)
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("ResourceExhaustedError", "no memory for batches of 2 images of 32"),
+        ("ResourceExhaustedError", "not enough memory for batches of 2 images of 32"),
         ("UnavailableError", "process .* was lost"),
     ],
 )
@@ -128,17 +128,27 @@ def test_errors_of_the_backend_are_explained(prepared, tmp_path, monkeypatch, na
 
     monkeypatch.setattr(keras.Model, "fit", fail)
     with pytest.raises(UsageError, match=expected):
-        train(FOUR_EPOCHS, prepared, tmp_path, print)
+        train(RunPlan(FOUR_EPOCHS, tmp_path), prepared)
 
 
-def test_a_finished_run_has_nothing_left_to_do(prepared, whole):
+def test_the_precision_policy_is_restored_after_an_error(prepared, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise RuntimeError
+
+    monkeypatch.setattr(keras.Model, "fit", fail)
+    with pytest.raises(RuntimeError):
+        train(RunPlan(FOUR_EPOCHS.merged({"precision": "mixed_bfloat16"}), tmp_path), prepared)
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_finished_run_is_not_trained_again(prepared, whole):
     before = (whole / "metrics.csv").read_text()
-    result = train(FOUR_EPOCHS, prepared, whole, print, resume=True)
+    result = train(read_plan(whole), prepared)
     assert (whole / "metrics.csv").read_text() == before
     assert result.test_count == 1
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(prepared, tmp_path, monkeypatch):
+def test_the_previous_checkpoint_survives_a_full_disk(prepared, tmp_path, monkeypatch):
     calls = []
 
     def full(*arguments, **arrays):
@@ -151,46 +161,49 @@ def test_a_full_disk_leaves_the_checkpoint_before(prepared, tmp_path, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(np, "savez", full)
         with pytest.raises(OSError, match="No space left"):
-            train(FOUR_EPOCHS, prepared, tmp_path, print)
-    said = []
-    train(FOUR_EPOCHS, prepared, tmp_path, said.append, resume=True)
-    assert "goes on after epoch 1 of 4" in said
+            train(RunPlan(FOUR_EPOCHS, tmp_path), prepared)
+    lines = []
+    train(read_plan(tmp_path), prepared, lines.append)
+    assert "resuming after epoch 1 of 4" in lines
 
 
 def test_a_damaged_checkpoint_and_one_of_another_network_are_refused(prepared, whole, tmp_path):
     (tmp_path / "checkpoint.npz").write_bytes((whole / "checkpoint.npz").read_bytes())
-    with pytest.raises(UsageError, match="of another network"):
-        train(FOUR_EPOCHS.merged({"generator": {"filters": 4}}), prepared, tmp_path, print, resume=True)
+    plan = replace(read_plan(whole), folder=tmp_path)
+    with pytest.raises(UsageError, match="belongs to another network"):
+        train(replace(plan, config=FOUR_EPOCHS.merged({"generator": {"filters": 4}})), prepared)
     (tmp_path / "checkpoint.npz").write_bytes(b"PK")
     with pytest.raises(UsageError, match="is damaged"):
-        train(FOUR_EPOCHS, prepared, tmp_path, print, resume=True)
+        train(plan, prepared)
 
 
-def test_a_killed_command_goes_on_with_no_other_argument(lungmask, tmp_path):
+def test_a_killed_command_is_resumed_without_other_options(lungmask, tmp_path):
     data = write_plain_set(tmp_path / "set", 8)
     (tmp_path / "tiny.toml").write_text(TINY.to_toml())
     options = ("--config", tmp_path / "tiny.toml", "--epochs", 5, "--device", "cpu", "--seed", 3)
     done = lungmask("train", data, "-o", tmp_path / "whole", *options)
     assert done.returncode == 0, done.stderr
-    command = [sys.executable, "-m", "lungmask_cli", "train", data, "-o", tmp_path / "cut", *options]
+    command = [sys.executable, "-m", "lungmask_cli", "train", data, "-o", tmp_path / "killed", *options]
     with subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 120
-        while not (tmp_path / "cut" / "checkpoint.npz").exists() and time.monotonic() < deadline:
+        while not (tmp_path / "killed" / "checkpoint.npz").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
-    assert len((tmp_path / "cut" / "metrics.csv").read_text().splitlines()) < 6
-    resumed = lungmask("train", "--resume", tmp_path / "cut")
+    assert len((tmp_path / "killed" / "metrics.csv").read_text().splitlines()) < 6
+    resumed = lungmask("train", "--resume", tmp_path / "killed")
     assert resumed.returncode == 0, resumed.stderr
-    assert "goes on after epoch" in resumed.stderr
-    assert_same_run(tmp_path / "whole", tmp_path / "cut")
-    assert read_record(tmp_path / "cut").split_method == read_record(tmp_path / "whole").split_method
+    assert "resuming after epoch" in resumed.stderr
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    assert read_plan(tmp_path / "killed").split_method == read_plan(tmp_path / "whole").split_method
 
 
-def test_resume_refuses_what_it_cannot_go_on_with(lungmask, tiny_run, plain_set, tmp_path):
+def test_resume_refuses_other_options_and_folders(lungmask, tiny_run, plain_set, tmp_path):
     for arguments, message in (
-        (["--resume", tmp_path], "is not the folder of a run that can go on"),
-        (["--resume", tiny_run[0], "--epochs", "3"], "takes everything from the run"),
-        ([plain_set, "--resume", tiny_run[0]], "takes everything from the run"),
+        (["--resume", tmp_path], "is not the folder of a run that can be resumed"),
+        (["--resume", tiny_run[0], "--epochs", "3"], "takes everything from the run: --epochs cannot be given"),
+        ([plain_set, "--resume", tiny_run[0]], "takes everything from the run: DATA cannot be given"),
+        (["--resume", tiny_run[0], "--no-polarity"], "takes everything from the run: --no-polarity cannot be given"),
+        (["--max-pixels", "100", "--resume", tiny_run[0]], "takes everything from the run: --max-pixels cannot"),
         ([], "nothing to train on"),
         ([plain_set, "-o", tiny_run[0]], f"lungmask train --resume {tiny_run[0]}"),
     ):
@@ -207,3 +220,48 @@ def test_resume_refuses_data_that_have_changed(lungmask, tiny_run, tmp_path):
     done = lungmask("train", "--resume", run)
     assert done.returncode == 2
     assert "its data have changed" in done.stderr
+
+
+def test_resume_ignores_the_settings_file(lungmask, tiny_run, tmp_path):
+    (tmp_path / "lungmask.toml").write_text(
+        '[train]\nepochs = 3\ndevice = "gpu"\npolarity = false\nmax-pixels = 100\noutput = "elsewhere"\n'
+    )
+    run = shutil.copytree(tiny_run[0], tmp_path / "run")
+    done = lungmask("train", "--resume", run, "--jobs", 1, "--quiet", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(run)
+    assert (run / "metrics.csv").read_text() == (tiny_run[0] / "metrics.csv").read_text()
+
+
+def test_a_run_of_an_earlier_version_is_resumed(lungmask, tmp_path):
+    data = write_plain_set(tmp_path / "set", 6)
+    (tmp_path / "tiny.toml").write_text(TINY.to_toml())
+    run = tmp_path / "run"
+    done = lungmask("train", data, "-o", run, "--config", tmp_path / "tiny.toml", "--no-polarity", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    written = json.loads((run / "run.json").read_text())
+    earlier = {
+        "source": {"data": [str(data)], "size": 512, "polarity": False, "max_pixels": 100000000},
+        "split_method": "drawn 160/40/40, seed 0",
+        "manifest_sha256": written["manifest_sha256"],
+        "hardware": {"device": "cpu", "devices": 1, "deterministic": False, "callers": None},
+        "init": "",
+        "memory_gb": 4.0,
+        "folds": 0,
+        "lungmask": "0.1.0",
+        "git": "",
+        "python": "3.11.7",
+        "machine": "Linux x86_64",
+        "packages": {"keras": "3.15.1"},
+    }
+    assert written.keys() == earlier.keys()
+    assert all(written[name] == earlier[name] for name in ("source", "split_method", "init", "memory_gb", "folds"))
+    (run / "run.json").write_text(json.dumps(earlier))
+    (run / "summary.json").unlink()
+    resumed = lungmask("train", "--resume", run)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resuming after epoch 2 of 2" in resumed.stderr
+    assert (run / "summary.json").exists()
+    plan = read_plan(run)
+    assert (plan.data, plan.size, plan.correct_polarity) == ((str(data),), 512, False)
+    assert (plan.config, plan.hardware.device, plan.resume) == (TINY, "cpu", True)

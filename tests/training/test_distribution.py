@@ -1,4 +1,4 @@
-"""Devices and processes that share each batch, against one that trains alone: by the command, as a user would."""
+"""Devices and processes that share each batch, compared with a single device, by the command line."""
 
 import csv
 import json
@@ -11,13 +11,13 @@ import pytest
 
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.datasets.layouts import find_pairs
-from lungmask_cli.datasets.preparation import Preparation, prepare
+from lungmask_cli.datasets.preparation import PrepareOptions, prepare
 from lungmask_cli.errors import UsageError
 from lungmask_cli.models.weights import load_model
 from lungmask_cli.networks.backend import Device, Hardware, choose_device
 from lungmask_cli.training import distribution
 from lungmask_cli.training.cluster import Cluster, read_cluster
-from lungmask_cli.training.distribution import find_devices
+from lungmask_cli.training.distribution import choose_distribution
 from tests.conftest import ENVIRONMENT
 from tests.phantoms import write_plain_set
 
@@ -37,9 +37,9 @@ adversarial = 0.1
 
 def two_free_ports():
     with socket.socket() as one, socket.socket() as other:
-        for place in (one, other):
-            place.bind(("127.0.0.1", 0))
-        return [place.getsockname()[1] for place in (one, other)]
+        for listener in (one, other):
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in (one, other)]
 
 
 def start(folder, name, *options, **environment):
@@ -59,9 +59,9 @@ def runs(tmp_path_factory):
     """Run folders: one device, two devices, two processes, and one device with JAX; all trained at once."""
     folder = tmp_path_factory.mktemp("shared")
     pairing = find_pairs(write_plain_set(folder / "src", 22))
-    # Of five validation images, the second batch leaves one of two devices without any.
+    # With five validation images, the second batch has no image for one of two devices.
     split = dict(zip([pair.id for pair in pairing.pairs], ["train"] * 16 + ["val"] * 5 + ["test"], strict=True))
-    prepare(pairing, folder / "set", split, "by hand", Preparation(64))
+    prepare(pairing, folder / "set", split, "by hand", PrepareOptions(64))
     (folder / "small.toml").write_text(SMALL)
     (folder / "split.csv").write_text("id,split\n" + "".join(f"{key},{part}\n" for key, part in split.items()))
     workers = [f"127.0.0.1:{port}" for port in two_free_ports()]
@@ -77,12 +77,12 @@ def runs(tmp_path_factory):
         "jax": start(folder, "jax", "--epochs", 1, KERAS_BACKEND="jax"),
     }
     try:
-        said = {name: process.communicate(timeout=240)[1] for name, process in started.items()}
+        stderr = {name: process.communicate(timeout=240)[1] for name, process in started.items()}
     finally:
         for process in started.values():
             process.kill()
-    assert {name: process.returncode for name, process in started.items()} == dict.fromkeys(started, 0), said
-    return folder, said
+    assert {name: process.returncode for name, process in started.items()} == dict.fromkeys(started, 0), stderr
+    return folder, stderr
 
 
 def metrics(folder):
@@ -91,22 +91,22 @@ def metrics(folder):
 
 
 @pytest.mark.parametrize("name", ["devices", "processes"])
-def test_devices_that_share_a_batch_train_as_one(runs, name):
-    folder, said = runs
+def test_devices_that_share_a_batch_train_like_one_device(runs, name):
+    folder, stderr = runs
     alone, shared = metrics(folder / "one"), metrics(folder / name)
     assert len(alone) == len(shared) == EPOCHS
     for one, other in zip(alone, shared, strict=True):
         assert other == pytest.approx(one, abs=1e-4)
-    assert alone[-1]["loss"] < 0.9 * alone[0]["loss"]  # something was learnt in between
-    assert "batch 4 (2 on each of 2 devices), learning rate 0.001" in said[name]
+    assert alone[-1]["loss"] < 0.9 * alone[0]["loss"]  # the network has learnt something
+    assert "batch 4 (2 on each of 2 devices), learning rate 0.001" in stderr[name]
 
 
 def test_only_the_first_process_writes_the_run(runs):
-    _, said = runs
-    assert "process 1 of 2: process 0 writes the run" in said["other"]
-    assert "epoch" not in said["other"].split("seed 0;")[1]
-    assert f"epoch {EPOCHS}/{EPOCHS}" in said["processes"]
-    assert "oneDNN" not in said["processes"]  # what native code says is held back
+    _, stderr = runs
+    assert "process 1 of 2: process 0 writes the run" in stderr["other"]
+    assert "epoch" not in stderr["other"].split("seed 0;")[1]
+    assert f"epoch {EPOCHS}/{EPOCHS}" in stderr["processes"]
+    assert "oneDNN" not in stderr["processes"]  # the messages of native code are held back
 
 
 def test_jax_trains_weights_that_tensorflow_reads(runs):
@@ -127,23 +127,25 @@ def test_the_chief_counts_before_the_workers(monkeypatch, task, expected):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"cluster": {}, "task": {"type": "worker", "index": 0}}', '{"task": 3}'])
-def test_a_broken_description_of_a_cluster_is_said(monkeypatch, text):
+def test_a_malformed_cluster_is_refused(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(UsageError, match="does not describe a cluster"):
         read_cluster()
 
 
 def test_devices_must_share_a_batch_equally(monkeypatch):
-    monkeypatch.setattr(distribution, "_strategy", lambda device, cluster: SimpleNamespace(num_replicas_in_sync=3))
+    monkeypatch.setattr(
+        distribution, "_create_strategy", lambda device, cluster: SimpleNamespace(num_replicas_in_sync=3)
+    )
     with pytest.raises(UsageError, match="cannot share a batch of 8 images equally") as caught:
-        find_devices(Device("gpu", "", 3), TrainConfig(), 8)
+        choose_distribution(Device("gpu", "", 3), TrainConfig(), 8)
     assert "--batch-size 9" in caught.value.hint
-    assert find_devices(Device("gpu", "", 3), TrainConfig(), 9).replicas == 3
-    with pytest.raises(UsageError, match="do not train in mixed_float16"):
-        find_devices(Device("gpu", "", 3), TrainConfig().merged({"precision": "mixed_float16"}), 9)
+    assert choose_distribution(Device("gpu", "", 3), TrainConfig(), 9).replicas == 3
+    with pytest.raises(UsageError, match="cannot train in mixed_float16"):
+        choose_distribution(Device("gpu", "", 3), TrainConfig().merged({"precision": "mixed_float16"}), 9)
 
 
-@pytest.mark.parametrize("wanted", [Hardware("gpu:x"), Hardware("cpu:1"), Hardware("gpu:0", 2), Hardware("auto", 0)])
-def test_devices_that_cannot_be_are_refused(wanted):
+@pytest.mark.parametrize("hardware", [Hardware("gpu:x"), Hardware("cpu:1"), Hardware("gpu:0", 2), Hardware("auto", 0)])
+def test_impossible_devices_are_refused(hardware):
     with pytest.raises(UsageError):
-        choose_device(wanted)
+        choose_device(hardware)

@@ -8,13 +8,11 @@ from hypothesis import strategies as st
 
 from lungmask_cli.datasets.splits import TEST, TRAIN, VAL, draw_folds
 from lungmask_cli.errors import UsageError
-from lungmask_cli.training.folds import train_folds, with_folds
+from lungmask_cli.training.folds import train_folds
 from lungmask_cli.training.listing import find_runs
-from lungmask_cli.training.plan import Record, Source
-from lungmask_cli.training.run import Conditions
+from lungmask_cli.training.plan import RunPlan, read_plan
 from tests.training.test_training import TINY, make_set
 
-RECORD = Record(Source(("data",), 64, True, 10**6), folds=2)
 ONE_EPOCH = TINY.merged({"epochs": 1})
 
 
@@ -40,21 +38,18 @@ def test_each_image_is_tested_once_and_origins_are_spread(origins, data):
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])
-def test_folds_that_cannot_be_are_refused(count):
+def test_an_impossible_number_of_folds_is_refused(count):
     with pytest.raises(UsageError, match="3 images can be in 2 to 3 folds"):
         draw_folds(dict.fromkeys("abc", "x"), count, 0)
 
 
-def run(folds, folder, say, resume=False):
-    return train_folds(ONE_EPOCH, folds, folder, say, RECORD, resume, None, Conditions())
-
-
-def test_a_cross_validation_tests_every_image_and_goes_on_with_what_is_left(tmp_path):
-    folds = with_folds(make_set(tmp_path / "set", 5, ["unused"] * 5), 2, seed=0)
-    folder, said = tmp_path / "cv", []
-    result = run(folds, folder, said.append)
+def test_a_cross_validation_tests_every_image_and_is_resumed(tmp_path):
+    prepared = make_set(tmp_path / "set", 5, ["unused"] * 5)
+    folder, lines = tmp_path / "cv", []
+    plan = RunPlan(ONE_EPOCH, folder, folds=2)
+    result = train_folds(plan, prepared)
     rows = list(csv.DictReader((folder / "test_dice.csv").open()))
-    assert sorted(row["id"] for row in rows) == sorted(entry.id for entry in folds[0].entries)
+    assert sorted(row["id"] for row in rows) == sorted(entry.id for entry in prepared.entries)
     assert result.images == 5
     assert result.test_dice == pytest.approx(sum(float(row["dice"]) for row in rows) / 5)
     before = (folder / "summary.json").read_text()
@@ -64,14 +59,14 @@ def test_a_cross_validation_tests_every_image_and_goes_on_with_what_is_left(tmp_
         (folder / name).unlink()
     states = {state.folder.name: state for state in find_runs(folder)}
     assert (states["cv"].done, states["cv"].epochs, states["cv"].state) == (2, 2, "unfinished")
-    run(folds, folder, said.append, resume=True)
-    assert "fold 1 of 2: finished before" in said
+    train_folds(read_plan(folder), prepared, lines.append)
+    assert "fold 1 of 2: finished before" in lines
     assert json.loads((folder / "summary.json").read_text())["test_dice"] == json.loads(before)["test_dice"]
-    with pytest.raises(UsageError, match="holds another run"):
-        run(folds, folder, said.append)
+    with pytest.raises(UsageError, match="contains another run"):
+        train_folds(plan, prepared)
 
 
 def test_folds_and_splits_exclude_each_other(lungmask, plain_set, tmp_path):
     done = lungmask("train", plain_set, "-o", tmp_path / "cv", "--folds", 2, "--split", "1/1/1")
     assert done.returncode == 2
-    assert "--folds draws its own splits" in done.stderr
+    assert "--folds makes its own splits" in done.stderr

@@ -11,9 +11,10 @@ from lungmask_cli.errors import ConfigError, UsageError
 from lungmask_cli.models.weights import load_model
 from lungmask_cli.networks.adversarial import build_adversarial_model
 from lungmask_cli.training.callbacks import RunRecorder
-from lungmask_cli.training.checkpoint import Progressed
+from lungmask_cli.training.checkpoint import TrainingState
 from lungmask_cli.training.listing import find_runs
-from lungmask_cli.training.pictures import COLUMNS, draw_changes
+from lungmask_cli.training.pictures import COLUMNS, draw_augmentations
+from lungmask_cli.training.plan import RunPlan, read_plan
 from lungmask_cli.training.run import train
 from tests.phantoms import draw_phantom, write_plain_set
 from tests.training.test_training import TINY, make_set
@@ -29,19 +30,19 @@ def epochs_of(folder):
     return len((folder / "metrics.csv").read_text().splitlines()) - 1
 
 
-def test_patience_ends_a_run_that_gets_no_better(tmp_path, monkeypatch):
+def test_patience_stops_a_run_that_does_not_improve(tmp_path, monkeypatch):
     still = TINY.merged({"epochs": 9, "patience": 2, "optimizer": {"learning_rate": 1e-12, "schedule": "constant"}})
     prepared = small_set(tmp_path)
-    result = train(still, prepared, tmp_path / "run", print)
+    result = train(RunPlan(still, tmp_path / "run"), prepared)
     assert epochs_of(tmp_path / "run") == 3
     assert result.best_epoch == 1
-    monkeypatch.setattr(keras.Model, "fit", None)  # a run that has ended so does not go on
-    train(still, prepared, tmp_path / "run", print, resume=True)
+    monkeypatch.setattr(keras.Model, "fit", None)  # a run that has stopped is not continued
+    train(read_plan(tmp_path / "run"), prepared)
     assert epochs_of(tmp_path / "run") == 3
 
 
-def test_patience_of_0_never_ends_a_run(tmp_path):
-    recorder = RunRecorder(tmp_path, {}, 0, None, Progressed(({"val_dice": 0.5},) * 50, best_epoch=1))
+def test_patience_of_0_never_stops_a_run(tmp_path):
+    recorder = RunRecorder(tmp_path, {}, 0, None, TrainingState(({"val_dice": 0.5},) * 50, best_epoch=1))
     assert not recorder.has_stopped
 
 
@@ -49,7 +50,7 @@ def test_16_bits_and_spectral_normalization_train_and_leave_weights_of_32_bits(t
     config = TINY.merged(
         {"precision": "mixed_bfloat16", "discriminator": {"spectral": True}, "loss": {"adversarial": 0.1}}
     )
-    train(config, small_set(tmp_path), tmp_path / "run", print)
+    train(RunPlan(config, tmp_path / "run"), small_set(tmp_path))
     assert keras.config.dtype_policy().name == "float32"
     weights = load_model(tmp_path / "run" / "last.weights.h5").generator.get_weights()
     assert {array.dtype for array in weights} == {np.dtype("float32")}
@@ -74,16 +75,17 @@ def test_spectral_normalization_bounds_every_kernel_of_the_discriminator():
 
 def test_fine_tuning_starts_from_the_weights(tmp_path):
     prepared = small_set(tmp_path)
-    train(TINY, prepared, tmp_path / "first", print)
+    train(RunPlan(TINY, tmp_path / "first"), prepared)
     still = TINY.merged({"epochs": 1, "optimizer": {"learning_rate": 1e-12, "ema": 0.0, "schedule": "constant"}})
     best = tmp_path / "first" / "best.weights.h5"
-    train(still, prepared, tmp_path / "second", print, init=best)
+    train(RunPlan(still, tmp_path / "second", init=str(best)), prepared)
     first, second = (
         load_model(path).generator.get_weights() for path in (best, tmp_path / "second" / "last.weights.h5")
     )
     assert all(np.allclose(one, two, atol=1e-6) for one, two in zip(first, second, strict=True))
-    with pytest.raises(UsageError, match="of another generator"):
-        train(TINY.merged({"generator": {"filters": 4}}), prepared, tmp_path / "third", print, init=best)
+    other = TINY.merged({"generator": {"filters": 4}})
+    with pytest.raises(UsageError, match="belongs to another generator"):
+        train(RunPlan(other, tmp_path / "third", init=str(best)), prepared)
 
 
 def test_init_brings_its_recipe_and_a_tenth_of_its_learning_rate(lungmask, tiny_run, plain_set, tmp_path):
@@ -96,19 +98,19 @@ def test_init_brings_its_recipe_and_a_tenth_of_its_learning_rate(lungmask, tiny_
     assert "learning_rate = 0.0001" in text
     assert "before training: val Dice 0.8" in done.stderr or "before training: val Dice 0.9" in done.stderr
     assert "--init general" not in done.stderr
-    assert state.val_dice > 0.8  # it begins where the other run has ended
+    assert state.val_dice > 0.8  # it starts from the weights of the other run
     strips = list((tmp_path / "run" / "progress").glob("epoch_*.png"))
     assert [path.name for path in strips] == ["epoch_0001.png"]
     assert Image.open(strips[0]).size[1] == 64
 
 
-def test_runs_lists_what_there_is(lungmask, tiny_run, tmp_path):
+def test_runs_lists_the_runs_in_a_folder(lungmask, tiny_run, tmp_path):
     done = lungmask("runs", tiny_run[0].parent)
     (row,) = csv.DictReader(done.stdout.splitlines())
     assert (row["done"], row["epochs"], row["state"]) == ("15", "15", "finished")
     assert float(row["test_dice"]) > 0.8
-    (told,) = json.loads(lungmask("runs", tiny_run[0].parent, "--json").stdout)
-    assert (told["done"], told["state"]) == (15, "finished")
+    (status,) = json.loads(lungmask("runs", tiny_run[0].parent, "--json").stdout)
+    assert (status["done"], status["state"]) == (15, "finished")
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "config.toml").write_text("no = [toml")
     assert "no runs in" in lungmask("runs", tmp_path).stderr
@@ -122,21 +124,21 @@ def test_an_unfinished_run_is_listed_as_such(tmp_path):
     assert (state.done, state.val_dice, state.test_dice, state.state) == (2, 0.75, None, "unfinished")
 
 
-def test_changes_are_drawn_each_alone_and_all_together():
+def test_augmentations_are_drawn_separately_and_combined():
     phantom = draw_phantom(64, 64)
     pairs = [(phantom.image, phantom.lungs.astype(np.float32))]
-    plain = np.asarray(draw_changes(pairs, AugmentationConfig(), 0))
-    some = np.asarray(draw_changes(pairs, AugmentationConfig(flip_probability=0.01, gamma=0.5), 0))
+    plain = np.asarray(draw_augmentations(pairs, AugmentationConfig(), 0))
+    some = np.asarray(draw_augmentations(pairs, AugmentationConfig(flip_probability=0.01, gamma=0.5), 0))
     height = plain.shape[0]
-    assert some.shape[0] == 5 * height  # as it is, two changes, twice all together
+    assert some.shape[0] == 5 * height  # original, two augmentations, twice all combined
     cell = plain.shape[1] // COLUMNS
     assert np.array_equal(some[16:height], plain[16:])
-    flipped = some[2 * height + 16 : 3 * height, :cell].astype(int)  # changes are in the order of the configuration
+    flipped = some[2 * height + 16 : 3 * height, :cell].astype(int)  # in the order of the configuration
     unchanged = plain[16:, :cell].astype(int)
     assert np.abs(flipped[:, ::-1] - unchanged).mean() < np.abs(flipped - unchanged).mean() / 4
 
 
-def test_show_batch_draws_and_does_not_train(lungmask, tmp_path):
+def test_show_batch_draws_a_picture_and_does_not_train(lungmask, tmp_path):
     data = write_plain_set(tmp_path / "set", 6)
     done = lungmask("train", data, "-o", tmp_path / "run", "--show-batch", tmp_path / "b.png", "--image-size", 64)
     assert done.returncode == 0, done.stderr

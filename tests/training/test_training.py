@@ -8,7 +8,7 @@ import pytest
 
 from lungmask_cli.config import AugmentationConfig, OptimizerConfig, TrainConfig, read_toml
 from lungmask_cli.datasets.layouts import find_pairs
-from lungmask_cli.datasets.preparation import Preparation, prepare
+from lungmask_cli.datasets.preparation import PrepareOptions, prepare
 from lungmask_cli.datasets.splits import read_split
 from lungmask_cli.errors import UsageError
 from lungmask_cli.models.load import load_network
@@ -16,6 +16,7 @@ from lungmask_cli.models.weights import load_model
 from lungmask_cli.networks.presets import PRESETS
 from lungmask_cli.training.augmentation import augment
 from lungmask_cli.training.batches import RadiographBatches
+from lungmask_cli.training.plan import RunPlan
 from lungmask_cli.training.run import build_optimizer, train
 from tests.phantoms import draw_phantom, write_plain_set
 
@@ -35,10 +36,10 @@ TINY = TrainConfig().merged(
 def make_set(folder, count, split):
     pairing = find_pairs(write_plain_set(folder / "src", count))
     names = [pair.id for pair in pairing.pairs]
-    return prepare(pairing, folder / "dst", dict(zip(names, split, strict=True)), "by hand", Preparation(64))
+    return prepare(pairing, folder / "dst", dict(zip(names, split, strict=True)), "by hand", PrepareOptions(64))
 
 
-def test_augmentation_is_drawn_from_the_generator_alone():
+def test_augmentation_depends_on_the_random_generator_alone():
     phantom = draw_phantom()
     mask = phantom.lungs.astype(np.float32)
     one, two, other = (augment(phantom.image, mask, STRONG, np.random.default_rng(seed)) for seed in (1, 1, 2))
@@ -50,11 +51,13 @@ def test_augmentation_is_drawn_from_the_generator_alone():
 @pytest.mark.parametrize("seed", range(12))
 def test_augmentation_moves_image_and_mask_together(seed):
     phantom = draw_phantom()
-    moves = replace(AugmentationConfig(), rotation_degrees=20.0, scale=0.2, shift=0.1, shear_degrees=5.0, elastic=0.02)
-    image, mask = augment(phantom.image, phantom.lungs.astype(np.float32), moves, np.random.default_rng(seed))
+    geometric = replace(
+        AugmentationConfig(), rotation_degrees=20.0, scale=0.2, shift=0.1, shear_degrees=5.0, elastic=0.02
+    )
+    image, mask = augment(phantom.image, phantom.lungs.astype(np.float32), geometric, np.random.default_rng(seed))
     assert image.shape == mask.shape == (128, 128)
     assert not np.array_equal(image, phantom.image)
-    # In the phantom the lungs' grey value is that of nothing else but the air around the body.
+    # In the phantom, only the air around the body has the grey value of the lungs.
     body = image > 0.45
     assert np.mean(mask[body]) < 0.02
     assert image[mask > 0.9].mean() < 0.35
@@ -114,9 +117,9 @@ def test_no_augmentation_changes_nothing():
     assert np.array_equal(image, phantom.image)
 
 
-def test_batches_show_every_image_once_and_in_another_order_each_epoch(tmp_path):
+def test_each_epoch_has_every_image_once_in_a_new_order(tmp_path):
     prepared = make_set(tmp_path, 6, ["train"] * 6)
-    batches = RadiographBatches(prepared, list(prepared.entries), 32, 2, AugmentationConfig(), seed=1)
+    batches = RadiographBatches(prepared, prepared.entries, TINY.merged({"seed": 1}), is_training=True)
 
     def epoch():
         return [image.tobytes() for index in range(len(batches)) for image in batches[index][0]]
@@ -127,32 +130,32 @@ def test_batches_show_every_image_once_and_in_another_order_each_epoch(tmp_path)
     assert len(set(first)) == 6
     assert Counter(first) == Counter(second)
     assert first != second
-    again = RadiographBatches(prepared, list(prepared.entries), 32, 2, AugmentationConfig(), seed=1)
+    again = RadiographBatches(prepared, prepared.entries, TINY.merged({"seed": 1}), is_training=True)
     assert [image.tobytes() for index in range(3) for image in again[index][0]] == first
 
 
-@pytest.mark.parametrize("of", [1, 2, 3, 5])
-def test_parts_of_a_batch_make_it_whole(tmp_path, of):
+@pytest.mark.parametrize("shards", [1, 2, 3, 5])
+def test_the_shards_of_a_batch_make_it_whole(tmp_path, shards):
     prepared = make_set(tmp_path, 5, ["val"] * 5)
-    batches = RadiographBatches(prepared, list(prepared.entries), 32, 3)
+    batches = RadiographBatches(prepared, prepared.entries, TINY.merged({"batch_size": 3}))
     for index in range(2):  # of three and of two images
-        parts = [batches.share(1, index, part, of) for part in range(of)]
+        parts = [batches.shard(1, index, shard, shards) for shard in range(shards)]
         sizes = [len(images) for images, _ in parts]
         assert max(sizes) - min(sizes) <= 1
         for whole, pieces in zip(batches[index], zip(*parts, strict=True), strict=True):
             assert np.array_equal(np.concatenate(pieces), whole)
 
 
-def test_masks_made_smaller_keep_the_share_of_lung(tmp_path):
+def test_reduced_masks_keep_the_fraction_of_lung(tmp_path):
     prepared = make_set(tmp_path, 1, ["train"])
-    _, masks = RadiographBatches(prepared, list(prepared.entries), 32, 1)[0]
+    _, masks = RadiographBatches(prepared, prepared.entries, TINY)[0]
     assert masks.mean() == pytest.approx(draw_phantom(64, 64, 0).lungs.mean(), abs=0.005)
     assert ((masks > 0) & (masks < 1)).any()
 
 
-def test_what_is_to_zoom_is_trained_and_kept_so(tmp_path):
+def test_a_network_that_zooms_is_trained_and_saved_as_such(tmp_path):
     prepared = make_set(tmp_path, 4, ["train", "train", "val", "test"])
-    result = train(TINY.merged({"zoom": True}), prepared, tmp_path / "run", lambda line: None)
+    result = train(RunPlan(TINY.merged({"zoom": True}), tmp_path / "run"), prepared)
     assert result.test_dice is not None
     network = load_network(tmp_path / "run" / "best.weights.h5")
     assert (network.zoom, network.detail) == (True, 64)
@@ -175,38 +178,38 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path):
     prepared = make_set(tmp_path, 6, ["train"] * 4 + ["val", "test"])
     config = TINY.merged({"augmentation": {"rotation_degrees": 10.0, "noise": 0.02}})
     for name in ("one", "two"):
-        train(config, prepared, tmp_path / name, lambda line: None)
+        train(RunPlan(config, tmp_path / name), prepared)
     one, two = ((tmp_path / name / "last.json").read_text() for name in ("one", "two"))
     assert json.loads(one)["config"] == json.loads(two)["config"]
     weights = [load_model(tmp_path / name / "last.weights.h5").generator.get_weights() for name in ("one", "two")]
     assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
 
 
-def test_a_single_image_trains_and_says_that_it_validates_itself(tmp_path):
-    said = []
-    result = train(TINY, make_set(tmp_path, 1, ["train"]), tmp_path / "run", said.append)
+def test_a_single_image_is_also_used_for_validation(tmp_path):
+    lines = []
+    result = train(RunPlan(TINY, tmp_path / "run"), make_set(tmp_path, 1, ["train"]), lines.append)
     assert result.test_dice is None
-    assert "also validates" in said[0]
+    assert "also used for validation" in lines[0]
 
 
 def test_the_split_of_a_run_reads_back_whatever_the_names(tmp_path):
     prepared = make_set(tmp_path, 2, ["train", "val"])
     names = {"p000": "ward 1, bed 2", "p001": 'so-called "b"'}
     renamed = tuple(replace(entry, id=names[entry.id]) for entry in prepared.entries)
-    train(TINY, replace(prepared, entries=renamed), tmp_path / "run", lambda line: None)
+    train(RunPlan(TINY, tmp_path / "run"), replace(prepared, entries=renamed))
     assert read_split(tmp_path / "run" / "split.csv", None) == {"ward 1, bed 2": "train", 'so-called "b"': "val"}
 
 
 def test_a_run_folder_is_not_overwritten_and_a_set_needs_training_images(tmp_path):
     prepared = make_set(tmp_path, 2, ["train", "val"])
-    train(TINY, prepared, tmp_path / "run", lambda line: None)
-    with pytest.raises(UsageError, match="holds another run"):
-        train(TINY, prepared, tmp_path / "run", lambda line: None)
+    train(RunPlan(TINY, tmp_path / "run"), prepared)
+    with pytest.raises(UsageError, match="contains another run"):
+        train(RunPlan(TINY, tmp_path / "run"), prepared)
     with pytest.raises(UsageError, match="no images in split train"):
-        train(TINY, prepared.with_split(dict.fromkeys(prepared.split(), "test")), tmp_path / "x", lambda line: None)
+        train(RunPlan(TINY, tmp_path / "x"), prepared.with_split(dict.fromkeys(prepared.split(), "test")))
 
 
-def test_the_run_folder_holds_what_the_docs_promise(tiny_run):
+def test_the_run_folder_contains_the_documented_files(tiny_run):
     folder, _ = tiny_run
     expected = {"config.toml", "split.csv", "run.json", "checkpoint.npz", "metrics.csv", "curves.png"}
     expected |= {"test_dice.csv", "summary.json", "progress"}
@@ -226,14 +229,14 @@ def test_the_run_folder_holds_what_the_docs_promise(tiny_run):
     assert Counter(split.values()) == {"train": 8, "val": 2, "test": 2}
 
 
-def test_the_manifest_says_what_is_usual_of_the_network(tiny_run):
-    usual = json.loads((tiny_run[0] / "best.json").read_text())["usual"]
+def test_the_manifest_contains_the_baseline_of_the_network(tiny_run):
+    baseline = json.loads((tiny_run[0] / "best.json").read_text())["usual"]
     summary = json.loads((tiny_run[0] / "summary.json").read_text())
-    assert usual["dice"] == pytest.approx(summary["val_dice"], abs=0.03)  # there without clean-up
-    assert 0.5 < usual["inside"] < 1
-    assert usual["unsure"] > 0
+    assert baseline["dice"] == pytest.approx(summary["val_dice"], abs=0.03)  # that Dice is without clean-up
+    assert 0.5 < baseline["inside"] < 1
+    assert baseline["unsure"] > 0
 
 
-def test_training_finds_the_lungs_of_phantoms(tiny_run):
+def test_training_segments_phantoms(tiny_run):
     folder, _ = tiny_run
     assert json.loads((folder / "summary.json").read_text())["test_dice"] > 0.8
