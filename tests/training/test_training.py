@@ -227,7 +227,7 @@ def test_the_run_folder_holds_what_the_docs_promise(tiny_run):
 
 
 def test_the_manifest_says_what_is_usual_of_the_network(tiny_run):
-    usual = json.loads((tiny_run[0] / "best.json").read_text())["usual"]
+    usual = json.loads((tiny_run[0] / "best.json").read_text())["baseline"]
     summary = json.loads((tiny_run[0] / "summary.json").read_text())
     assert usual["dice"] == pytest.approx(summary["val_dice"], abs=0.03)  # there without clean-up
     assert 0.5 < usual["inside"] < 1
