@@ -14,9 +14,7 @@ from lungmask_cli.processes import available_cores, map_in_threads
 class Engine(Protocol):
     """Processes jobs. It is created last, when all other settings were checked, because it loads the weights."""
 
-    @property
-    def description(self) -> str:
-        """The hardware, in a few words."""
+    description: str  # of the hardware, in a few words
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Row]:
         """The row of each job, in the order of the jobs; only a few jobs are started in advance."""
@@ -38,12 +36,8 @@ class LocalEngine:
         device = start_runtime(options.inference.runtime, options.inference.device, jobs or available_cores())
         self._threads = jobs or (GPU_THREADS if device.kind == "gpu" else available_cores())
         self._worker = SegmentWorker(options, self._threads)
-
-    @property
-    def description(self) -> str:
-        """The device, why it was chosen, and the number of threads."""
         device = self._worker.segmenter.hardware
-        return f"device: {device.kind} ({device.reason}), {self._threads} in parallel"
+        self.description = f"device: {device.kind} ({device.reason}), {self._threads} in parallel"
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Row]:
         """The row of each job."""

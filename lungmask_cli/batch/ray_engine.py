@@ -24,6 +24,16 @@ _START_SECONDS = 300
 _MOST_LOSSES = 3
 
 
+@dataclass
+class _Task:
+    """A job, its index, the number of the worker that has it, and how many workers were lost while they ran it."""
+
+    index: int
+    job: Job
+    worker: int = 0
+    losses: int = 0
+
+
 class RayEngine:
     """Workers on all machines of a cluster. If one is lost, the others repeat its unfinished jobs.
 
@@ -37,27 +47,28 @@ class RayEngine:
     """
 
     def __init__(self, options: SegmentOptions, jobs: int | None, address: str | None) -> None:
-        self._ray = _import_ray()
-        self._options = options
-        resources = self._join(address)
-        gpus = 0 if options.inference.device == "cpu" else int(resources.get("GPU", 0))
-        self._gpu = gpus > 0
-        self._workers = jobs or gpus or int(resources.get("CPU", 1))
-        self._location = f"Ray cluster at {address}" if address else "Ray on this machine"
-
-    @property
-    def description(self) -> str:
-        """The cluster, and the number of workers."""
-        return f"{self._location}, {self._workers} workers of one {'GPU' if self._gpu else 'CPU'} each"
+        self._ray, self._options = _import_ray(), options
+        cluster = _join_cluster(self._ray, address)
+        gpus = 0 if options.inference.device == "cpu" else int(cluster.get("GPU", 0))
+        resources: dict[str, Any] = {"num_gpus": 1, "max_concurrency": GPU_THREADS} if gpus else {"num_cpus": 1}
+        self._threads = GPU_THREADS if gpus else 1
+        self._count = jobs or gpus or int(cluster.get("CPU", 1))
+        location = f"Ray cluster at {address}" if address else "Ray on this machine"
+        self.description = f"{location}, {self._count} workers of one {'GPU' if gpus else 'CPU'} each"
+        self._actor, self._shared_options = self._ray.remote(**resources)(RayWorker), self._ray.put(options)
+        self._numbers = itertools.count()
+        self._workers: dict[int, Any] = {}
+        self._tasks: dict[Any, _Task] = {}  # by the reference to the row, in the order of their start
+        self._lost_tasks: deque[_Task] = deque()
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Row]:
-        """The row of each job, in the order of the jobs.
+        """The rows in the order of the jobs; only as many jobs are started as keep the workers busy.
 
         Raises:
             UsageError: no worker can be started, or the cluster was lost.
         """
         try:
-            yield from WorkerPool(self._ray, self._options, self._workers, self._gpu).rows(jobs)
+            yield from self._rows(jobs)
         except (OSError, self._ray.exceptions.RayError) as error:
             raise UsageError(
                 f"the Ray cluster was lost: {type(error).__name__}", "See ray status, then resume with --skip-existing."
@@ -65,70 +76,8 @@ class RayEngine:
         finally:
             self._ray.shutdown()
 
-    def _join(self, address: str | None) -> dict[str, float]:
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-        if address is None:
-            options |= {"num_cpus": available_cores(), "include_dashboard": False}
-        try:
-            self._ray.init(address or "local", **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UsageError(
-                f"no Ray cluster at {address}", "Start one with: ray start --head, and give its address."
-            ) from error
-        resources: dict[str, float] = self._ray.cluster_resources()
-        return resources
-
-
-def _import_ray() -> Any:
-    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no report of a hospital's work leaves it
-    try:
-        import ray
-    except ImportError as error:
-        raise UsageError("--engine ray needs Ray", 'Install it: pip install "lungmask-cli[ray]"') from error
-    return ray
-
-
-@dataclass
-class _Task:
-    """A job, its index, the number of the worker that has it, and how many workers were lost while they ran it."""
-
-    index: int
-    job: Job
-    worker: int = 0
-    losses: int = 0
-
-
-class WorkerPool:
-    """The workers of a cluster and their tasks.
-
-    Args:
-        ray: the module, whose cluster was joined.
-        options: the settings of each radiograph.
-        workers: how many workers are started.
-        gpu: whether each uses a GPU, or else a core.
-    """
-
-    def __init__(self, ray: Any, options: SegmentOptions, workers: int, gpu: bool) -> None:
-        self._ray, self._options = ray, options
-        resources: dict[str, Any] = {"num_gpus": 1, "max_concurrency": GPU_THREADS} if gpu else {"num_cpus": 1}
-        self._actor = ray.remote(**resources)(RayWorker)
-        self._shared_options = ray.put(options)
-        self._threads = GPU_THREADS if gpu else 1
-        self._numbers = itertools.count()
-        self._workers: dict[int, Any] = {}
-        for _ in range(workers):
-            self._start_worker()
-        self._tasks: dict[Any, _Task] = {}  # by the reference to the row, in the order of their start
-        self._lost_tasks: deque[_Task] = deque()
-
-    def rows(self, jobs: Iterable[Job]) -> Iterator[Row]:
-        """The rows in the order of the jobs; only as many jobs are started as keep the workers busy.
-
-        Raises:
-            UsageError: no worker can be started.
-        """
-        self._wait_for_worker()
+    def _rows(self, jobs: Iterable[Job]) -> Iterator[Row]:
+        self._start_workers(self._count)
         new_tasks = (_Task(index, job) for index, job in enumerate(jobs))
         rows: dict[int, Row] = {}
         for index in itertools.count():
@@ -139,11 +88,10 @@ class WorkerPool:
                 self._collect(rows)
             yield rows.pop(index)
 
-    def _start_worker(self) -> None:
-        self._workers[next(self._numbers)] = self._actor.remote(self._shared_options, self._threads)
-
-    def _wait_for_worker(self) -> None:
-        """Wait until one worker is ready; the others may follow later, or never if the cluster is full."""
+    def _start_workers(self, count: int) -> None:
+        """Start workers and wait until one is ready; others may follow later, or never if the cluster is full."""
+        for _ in range(count):
+            self._workers[next(self._numbers)] = self._actor.remote(self._shared_options, self._threads)
         ready = [worker.start_error.remote() for worker in self._workers.values()]
         finished, _ = self._ray.wait(ready, timeout=_START_SECONDS)
         if not finished:
@@ -193,13 +141,37 @@ class WorkerPool:
             # Workers run their jobs in order: only the first one can have caused the loss.
             next(task for task in self._tasks.values() if task.worker == number).losses += 1
         if not self._workers:
-            self._start_worker()
-            self._wait_for_worker()
+            self._start_workers(1)
 
     def _failed_row(self, job: Job) -> Row:
         name = job.display_name(self._options.hash_names)
         reason = f"{name}: {_MOST_LOSSES} workers were lost while they were at it"
         return Row(name, reason=reason, hint="Is there enough memory for it? See ray status, and the log of Ray.")
+
+
+def _import_ray() -> Any:
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no report of a hospital's work leaves it
+    try:
+        import ray
+    except ImportError as error:
+        raise UsageError("--engine ray needs Ray", 'Install it: pip install "lungmask-cli[ray]"') from error
+    return ray
+
+
+def _join_cluster(ray: Any, address: str | None) -> dict[str, float]:
+    """Join or start the cluster. Returns its resources."""
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        options |= {"num_cpus": available_cores(), "include_dashboard": False}
+    try:
+        ray.init(address or "local", **options)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"no Ray cluster at {address}", "Start one with: ray start --head, and give its address."
+        ) from error
+    resources: dict[str, float] = ray.cluster_resources()
+    return resources
 
 
 class RayWorker:

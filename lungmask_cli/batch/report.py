@@ -42,12 +42,7 @@ def make_report(
 ) -> dict[str, Any]:
     """The settings, the configuration of the weights, the counts, and the machine and its software.
 
-    Args:
-        options: the settings of the batch.
-        rows: all rows of the table.
-        planned: the number of radiographs.
-        kept: how many of them were done by an earlier run.
-        seconds: the duration of this run.
+    `rows` is the table. Of the `planned` radiographs, `kept` were done by an earlier run. This run took `seconds`.
     """
     statuses = Counter(row["status"] for row in rows)
     done = len(rows) - kept

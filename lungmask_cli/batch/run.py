@@ -32,14 +32,9 @@ def prepare_batch(options: SegmentOptions, jobs: Sequence[Job], existing: Existi
 def finish_batch(
     options: SegmentOptions, run: RunOptions, jobs: Sequence[Job], remaining: Remaining, seconds: float
 ) -> None:
-    """Sort the table, and write the contours, the report and the gallery where they are wanted.
+    """Sort the table, and write the contours, the report and the gallery if they are wanted.
 
-    Args:
-        options: the settings of the batch.
-        run: the settings of the run.
-        jobs: all jobs.
-        remaining: the jobs of this run.
-        seconds: the duration of this run.
+    `jobs` are all jobs, `remaining` those of this run, and `seconds` is its duration.
 
     Raises:
         OSError: a file cannot be written.
@@ -48,8 +43,7 @@ def finish_batch(
     if CONTOURS in options.outputs.extras:
         options.outputs.join_contours(Path(row["mask"]) for row in cells.values() if row["mask"])
     if run.report:
-        report = make_report(options, cells.values(), len(jobs), len(remaining.kept), seconds)
-        write_json(run.report, report)
+        write_json(run.report, make_report(options, cells.values(), len(jobs), len(remaining.kept), seconds))
     if run.gallery:
         rows = {job: Row.from_cells(cells[job.number]) for job in jobs if job.number in cells}
         make_gallery(run.gallery, options, rows)

@@ -3,14 +3,11 @@
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
-
-from typing_extensions import Self
 
 from lungmask_cli.batch.jobs import Job
 from lungmask_cli.batch.options import Existing, SegmentOptions
@@ -26,42 +23,33 @@ class TableError(UsageError):
     """The table cannot be written."""
 
 
-class TableWriter:
-    """Writes the table row by row, so that a batch can resume after any interruption.
+@contextmanager
+def open_table(folder: Path, kept: Iterable[Cells] = ()) -> Iterator[Callable[[Sequence[object]], None]]:
+    """A function that appends a row to the table, in a single write, so that a batch can resume after any interruption.
 
     Args:
         folder: the output folder.
         kept: the rows of an earlier run that stay in the table.
 
     Raises:
-        TableError: the table cannot be written.
+        TableError: the table cannot be written; the function raises it as well.
     """
+    path = folder / TABLE
+    with _table_errors(path):
+        _write_table(path, kept)
+        file = os.open(path, os.O_WRONLY | os.O_APPEND)
 
-    def __init__(self, folder: Path, kept: Iterable[Cells] = ()) -> None:
-        self._path = folder / TABLE
-        with _table_errors(self._path):
-            _write_table(self._path, kept)
-            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
-
-    def add(self, cells: Sequence[object]) -> None:
-        """Append a row in a single write.
-
-        Raises:
-            TableError: the table cannot be written.
-        """
+    def append(cells: Sequence[object]) -> None:
         line = csv_text(COLUMNS, [cells]).split("\n", 1)[1].encode("utf-8")
-        with _table_errors(self._path):
-            written = os.write(self._file, line)
+        with _table_errors(path):
+            written = os.write(file, line)
             if written < len(line):  # a full disk takes a part
-                os.write(self._file, line[written:])
+                os.write(file, line[written:])
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        os.close(self._file)
+    try:
+        yield append
+    finally:
+        os.close(file)
 
 
 @contextmanager
@@ -124,7 +112,7 @@ def find_remaining(options: SegmentOptions, jobs: Sequence[Job], existing: Exist
     if existing is not Existing.SKIP:
         return Remaining(list(jobs))
     rows = {(row["file"], row["mask"]): row for row in read_table(options.outputs.folder)}
-    kept = {job.number: row for job in jobs if (row := rows.get(_table_names(options, job))) and _exists(options, row)}
+    kept = {job.number: row for job in jobs if (row := rows.get(_table_names(options, job))) and _is_done(options, row)}
     return Remaining([job for job in jobs if job.number not in kept], kept)
 
 
@@ -146,7 +134,7 @@ def _table_names(options: SegmentOptions, job: Job) -> tuple[str, str]:
         return "", ""
 
 
-def _exists(options: SegmentOptions, row: Cells) -> bool:
+def _is_done(options: SegmentOptions, row: Cells) -> bool:
     return row["status"] == WRITTEN and all(path.is_file() for path in options.outputs.paths(Path(row["mask"])))
 
 

@@ -1,7 +1,6 @@
 """`lungmask segment`."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,8 +17,6 @@ from lungmask_cli.models.manifest import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     from lungmask_cli.batch.jobs import Job
-    from lungmask_cli.batch.outputs import Outputs
-    from lungmask_cli.scoring.pairing import MaskFiles
 
 _EXISTING, _METHOD = "Existing files", "Method"
 
@@ -155,26 +152,18 @@ def segment(
         polarity=polarity,
         max_pixels=max_pixels,
     )
-    extras = {"probabilities": probabilities, "overlays": overlay, "contours": contours, "dicom_seg": dicom_seg}
     planned = _plan(inputs or [], file_list or [], output)
-    outputs = _outputs(output, labels, [name for name, wanted in extras.items() if wanted])
-    options = SegmentOptions(inference, outputs, _find_truth(truth), hash_names, strict)
+
+    from lungmask_cli.batch.outputs import Outputs
+    from lungmask_cli.scoring.pairing import find_masks
+
+    flags = {"probabilities": probabilities, "overlays": overlay, "contours": contours, "dicom_seg": dicom_seg}
+    outputs = Outputs(output, labels, frozenset(name for name, wanted in flags.items() if wanted))
+    options = SegmentOptions(inference, outputs, find_masks(truth) if truth else None, hash_names, strict)
     if dry_run:
         show_plan(options, planned, run.existing)
     else:
         run_batch(options, run, planned)
-
-
-def _outputs(folder: Path, labels: bool, extras: Sequence[str]) -> "Outputs":
-    from lungmask_cli.batch.outputs import Outputs
-
-    return Outputs(folder, labels, frozenset(extras))
-
-
-def _find_truth(folder: Path | None) -> "MaskFiles | None":
-    from lungmask_cli.scoring.pairing import find_masks
-
-    return find_masks(folder) if folder else None
 
 
 def _plan(inputs: list[Path], lists: list[Path], output: Path) -> list["Job"]:

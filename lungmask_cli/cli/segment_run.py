@@ -158,19 +158,19 @@ def _run_jobs(options: SegmentOptions, engine: "Engine", remaining: "Remaining",
     """Write the settings, and a row for each job as soon as it is done."""
     from lungmask_cli.batch.report import describe_settings
     from lungmask_cli.batch.rows import COLUMNS
-    from lungmask_cli.batch.table import SETTINGS, TableError, TableWriter
+    from lungmask_cli.batch.table import SETTINGS, TableError, open_table
     from lungmask_cli.files import csv_text, write_json
 
     folder, tally = options.outputs.folder, _Tally()
     rows: list[list[object]] = []
     write_json(folder / SETTINGS, describe_settings(options))
     try:
-        with TableWriter(folder, remaining.kept.values()) as table:
+        with open_table(folder, remaining.kept.values()) as append:
             finished = engine.run(stop.until_requested(remaining.jobs))
             for row in progress("segmenting", len(remaining.jobs))(finished):
                 rows.append(row.cells())
                 tally.count(row)
-                table.add(rows[-1])
+                append(rows[-1])
     except TableError as error:
         typer.echo(csv_text(COLUMNS, rows), nl=False)
         raise UsageError(f"{error.message}; the table is on standard output", error.hint) from error

@@ -54,17 +54,10 @@ class Segmentation:
 class Segmenter(InferenceOptions):
     """Segments the lungs in frontal chest radiographs.
 
-    The weights are loaded once, when the segmenter is created. Several threads may share it.
+    The weights are loaded once, when the segmenter is created. Several threads may share it. Its arguments are those of
+    `InferenceOptions`, and:
 
     Args:
-        weights: the name of shipped weights, a `.weights.h5` file, or a run folder. The predictions of several networks
-            are averaged.
-        device: `auto`, `cpu`, `gpu`, or `gpu:N`.
-        runtime: the library that runs the network: `keras`, or `onnx`, which needs the extra `[fast]`.
-        tta: test-time augmentation: average the predictions from several slightly different crops.
-        cleanup: fill holes and keep the two largest components.
-        polarity: detect radiographs with dark bones and invert them, whatever the file says.
-        max_pixels: larger images are refused.
         threads: the number of threads that call the segmenter in parallel. On a CPU, each call then uses one core; a
             GPU predicts all waiting images as one batch. None for a single caller that uses all cores.
 

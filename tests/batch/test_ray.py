@@ -10,7 +10,7 @@ from lungmask_cli.batch.engines import make_engine
 from lungmask_cli.batch.jobs import plan_jobs
 from lungmask_cli.batch.options import RunOptions, SegmentOptions
 from lungmask_cli.batch.outputs import Outputs
-from lungmask_cli.batch.ray_engine import RayEngine, WorkerPool
+from lungmask_cli.batch.ray_engine import RayEngine
 from lungmask_cli.batch.rows import WRITTEN, Row
 from lungmask_cli.errors import UsageError
 from lungmask_cli.formats.find import find_images
@@ -106,16 +106,18 @@ def jobs_named(names):
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("index", [0, 4, 9])
-def test_a_radiograph_that_ends_every_worker_fails_alone(workers, index):
+def test_a_radiograph_that_ends_every_worker_fails_alone(monkeypatch, workers, index):
+    monkeypatch.setattr(ray_engine, "_import_ray", FakeRay)
     names = [f"{number}.png" for number in range(10)]
     names[index] = "deadly.png"
-    rows = list(WorkerPool(FakeRay(), OPTIONS, workers, gpu=False).rows(jobs_named(names)))
+    rows = list(RayEngine(OPTIONS, workers, None).run(jobs_named(names)))
     assert [row.file for row in rows] == names
     assert [row.file for row in rows if row.status != WRITTEN] == ["deadly.png"]
     assert rows[index].reason == "deadly.png: 3 workers were lost while they were at it"
 
 
-def test_only_a_few_jobs_are_started_in_advance():
+def test_only_a_few_jobs_are_started_in_advance(monkeypatch):
+    monkeypatch.setattr(ray_engine, "_import_ray", FakeRay)
     started = []
 
     def lazy_jobs():
@@ -123,7 +125,7 @@ def test_only_a_few_jobs_are_started_in_advance():
             started.append(job)
             yield job
 
-    rows = WorkerPool(FakeRay(), OPTIONS, 2, gpu=False).rows(lazy_jobs())
+    rows = RayEngine(OPTIONS, 2, None).run(lazy_jobs())
     next(rows)
     assert len(started) <= 4
     assert len(list(rows)) == 99

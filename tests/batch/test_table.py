@@ -14,9 +14,9 @@ from lungmask_cli.batch.table import (
     SETTINGS,
     TABLE,
     TableError,
-    TableWriter,
     check_settings,
     find_remaining,
+    open_table,
     read_table,
     remove_partial_files,
     sort_table,
@@ -51,9 +51,9 @@ def row_of(job, **changes):
 def test_a_truncated_table_reads_as_its_complete_lines(tmp_path_factory, rows, cut):
     folder = tmp_path_factory.mktemp("table")
     path, rows = folder / TABLE, [row + [""] * (len(COLUMNS) - len(row)) for row in rows]
-    with TableWriter(folder) as table:
+    with open_table(folder) as append:
         for row in rows:
-            table.add(row)
+            append(row)
     content = path.read_bytes()
     assert content == csv_text(COLUMNS, rows).encode()
     whole = read_table(folder)
@@ -79,8 +79,8 @@ def test_a_table_of_another_version_is_refused(tmp_path):
 
 def test_a_table_that_cannot_be_written_is_a_table_error(tmp_path):
     (tmp_path / TABLE).mkdir()
-    with pytest.raises(TableError, match=r"segment\.csv: cannot be written: Is a directory"):
-        TableWriter(tmp_path)
+    with pytest.raises(TableError, match=r"segment\.csv: cannot be written: Is a directory"), open_table(tmp_path):
+        pass
 
 
 def test_nothing_is_overwritten_by_default(batch):
@@ -97,9 +97,9 @@ def test_nothing_is_overwritten_by_default(batch):
 def test_a_job_is_done_if_the_table_and_the_files_say_so(batch):
     options, jobs = batch
     rows = [row_of(jobs[0]), row_of(jobs[1], status="failed", mask=""), row_of(jobs[2])]
-    with TableWriter(options.outputs.folder) as table:
+    with open_table(options.outputs.folder) as append:
         for row in rows:
-            table.add(row.cells())
+            append(row.cells())
     write_files(options, jobs[0])
     write_files(options, jobs[1])  # of an earlier run; its row says that it failed
     remaining = find_remaining(options, jobs, Existing.SKIP)
@@ -111,12 +111,12 @@ def test_the_table_of_a_resumed_run_has_the_order_of_the_radiographs(batch):
     options, jobs = batch
     folder = options.outputs.folder
     write_files(options, jobs[1])
-    with TableWriter(folder) as table:
-        table.add(row_of(jobs[1]).cells())
+    with open_table(folder) as append:
+        append(row_of(jobs[1]).cells())
     remaining = find_remaining(options, jobs, Existing.SKIP)
-    with TableWriter(folder, remaining.kept.values()) as table:
+    with open_table(folder, remaining.kept.values()) as append:
         for job in remaining.jobs:
-            table.add(row_of(job).cells())
+            append(row_of(job).cells())
     assert list(sort_table(folder, remaining)) == [1, 2, 3]
     with (folder / TABLE).open(newline="") as file:
         assert [row["mask"] for row in csv.DictReader(file)] == ["a.png", "b.png", "c.png"]
