@@ -4,9 +4,9 @@
         [--json FILE] [--keep FOLDER] [-- OPTIONS OF lungmask segment]
 
 DATA is a folder that `lungmask preprocess` accepts, whose masks have the size of their images. The scores are checked
-against the ten lines of NumPy in `check_dice.py`. Intervals are `lungmask score`'s: 95 %, bootstrap over images. The
-groups are told by the names of JSRT (nodule or not), Montgomery and Shenzhen (tuberculosis or not). --spacing, the
-millimetres of a pixel, adds HD95; --keep leaves images, masks and scores for looking at.
+against the ten lines of NumPy in `check_dice.py`. Intervals are those of `lungmask score`: 95 %, bootstrap over images.
+The groups follow from the file names of JSRT (nodule or not), Montgomery and Shenzhen (tuberculosis or not). --spacing,
+the pixel spacing in millimetres, adds HD95; --keep keeps images, masks and scores for inspection.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from lungmask_cli.formats.masks import read_masks
 from lungmask_cli.formats.png import write_mask
 from lungmask_cli.scoring.statistics import bootstrap_intervals
 
-# What the publishers' file names tell of the patient.
+# The publishers' file names state the finding.
 GROUPS = {
     "nodule": r"JPCLN",
     "no nodule": r"JPCNN",
@@ -58,7 +58,7 @@ def lay_out(pairing: Pairing, chosen: set[str], folder: Path) -> None:
 
 @contextlib.contextmanager
 def kept_or_temporary(folder: Path | None) -> Iterator[Path]:
-    """A new folder: `folder`, or one that is gone afterwards."""
+    """A new folder: `folder`, or a temporary one."""
     if folder:
         folder.mkdir(parents=True)
         yield folder
@@ -68,21 +68,21 @@ def kept_or_temporary(folder: Path | None) -> Iterator[Path]:
 
 
 def interval(values: list[float]) -> list[float]:
-    """The 95 % bootstrap interval of the mean, every image a patient."""
-    (found,) = bootstrap_intervals(np.asarray(values)[:, None], np.arange(len(values)), seed=0)
-    return [round(float(end), 6) for end in found]
+    """The 95 % bootstrap interval of the mean, with one image per patient."""
+    (ends,) = bootstrap_intervals(np.asarray(values)[:, None], np.arange(len(values)), seed=0)
+    return [round(float(end), 6) for end in ends]
 
 
 def by_group(dices: dict[str, float]) -> dict[str, dict[str, Any]]:
-    """Count, mean and interval of each group that the names tell."""
+    """Count, mean and interval of each group."""
     members = {
         group: [dice for name, dice in dices.items() if re.match(pattern, Path(name).name)]
         for group, pattern in GROUPS.items()
     }
     return {
-        group: {"images": len(found), "mean_dice": round(statistics.mean(found), 6), "interval": interval(found)}
-        for group, found in members.items()
-        if found
+        group: {"images": len(some), "mean_dice": round(statistics.mean(some), 6), "interval": interval(some)}
+        for group, some in members.items()
+        if some
     }
 
 
@@ -96,8 +96,8 @@ def measure(
 ) -> dict[str, object]:
     with kept_or_temporary(keep) as folder:
         lay_out(pairing, chosen, folder)
-        how = ("--weights", weights, "--device", "cpu", *others)
-        lungmask("segment", folder / "images", "-o", folder / "masks", *how)
+        options = ("--weights", weights, "--device", "cpu", *others)
+        lungmask("segment", folder / "images", "-o", folder / "masks", *options)
         extra = ("--metrics", "dice,iou,hd95", "--spacing", spacing) if spacing else ()
         lungmask("score", folder / "masks", folder / "truth", "-o", folder / "dice.csv", *extra)
         difference = largest_difference(folder / "masks", folder / "truth", folder / "dice.csv")
@@ -124,7 +124,7 @@ def measure(
 
 
 def split_arguments() -> tuple[list[str], list[str]]:
-    """Those before and those after `--`, which argparse takes for its own where there are options between."""
+    """The arguments before and after `--`, which argparse would mix if there are options in between."""
     arguments = [*sys.argv[1:], "--"]
     own = arguments[: arguments.index("--")]
     return own, arguments[len(own) + 1 : -1]
@@ -136,8 +136,8 @@ def main() -> None:
     parser.add_argument("--split", help="as in lungmask preprocess")
     parser.add_argument("--part", default="test")
     parser.add_argument("--weights", default="general")
-    parser.add_argument("--spacing", type=float, help="millimetres of a pixel: adds HD95")
-    parser.add_argument("--keep", type=Path, help="a new folder for everything")
+    parser.add_argument("--spacing", type=float, help="pixel spacing in millimetres: adds HD95")
+    parser.add_argument("--keep", type=Path, help="a new folder for all files")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     own, others = split_arguments()
     options = parser.parse_args(own)

@@ -1,7 +1,7 @@
-"""What makes masks fail: radiographs that were badly changed, and pictures that are no frontal chest radiographs.
+"""Cases in which masks fail: heavily corrupted radiographs, and pictures that are not frontal chest radiographs.
 
-For `quality_gate.py`. The changes here are harsher than those of `robustness.py`, and drawn at random. Changes and
-pictures are in two parts: the quality gate is fitted to one and tested on the other.
+For `quality_gate.py`. These corruptions are more severe than those of `robustness.py`, and random. Corruptions and
+pictures are divided into two parts: the quality gate is fitted to one and tested on the other.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ FIT, TEST = "fit", "test"
 
 @dataclass(frozen=True)
 class Case:
-    """A picture (H, W) in [0, 1], where its lungs are, and what was done to it; no lungs if it is no radiograph."""
+    """A picture (H, W) in [0, 1], its lungs (None if it is not a radiograph), and the name of its corruption."""
 
     name: str
     picture: Picture
@@ -79,7 +79,7 @@ def crop_middle(picture: Picture, lungs: Lungs, rng: np.random.Generator) -> tup
 
 
 def occlude(picture: Picture, lungs: Lungs, rng: np.random.Generator) -> tuple[Picture, Lungs]:
-    """A rectangle of one grey, 0.25 to 0.6 of each side, over what stays lung."""
+    """A rectangle of one grey, 0.25 to 0.6 of each side. Lungs beneath it are still lungs."""
     height, width = (round(side * rng.uniform(0.25, 0.6)) for side in picture.shape)
     top, left = rng.integers(0, picture.shape[0] - height), rng.integers(0, picture.shape[1] - width)
     covered = picture.copy()
@@ -88,7 +88,7 @@ def occlude(picture: Picture, lungs: Lungs, rng: np.random.Generator) -> tuple[P
 
 
 def whiten(picture: Picture, lungs: Lungs, rng: np.random.Generator) -> tuple[Picture, Lungs]:
-    """Much of one lung as bright as what surrounds it, as by fluid; it stays lung."""
+    """Much of one lung as bright as its surroundings, as by fluid; it is still lung."""
     middle = round(np.nonzero(lungs)[1].mean()) if lungs.any() else lungs.shape[1] // 2
     one = lungs.copy()
     one[:, slice(middle, None) if rng.random() < 0.5 else slice(0, middle)] = False
@@ -109,17 +109,17 @@ def drown(picture: Picture, lungs: Lungs, rng: np.random.Generator) -> tuple[Pic
 
 
 def flatten(picture: Picture, lungs: Lungs, rng: np.random.Generator) -> tuple[Picture, Lungs]:
-    """Some 3 to 12 grey values are left of 255, somewhere."""
+    """Only some 3 to 12 of 255 grey values remain."""
     return rng.uniform(0.1, 0.9) + (picture - 0.5) * rng.uniform(0.012, 0.05), lungs
 
 
 def squeeze(picture: Picture, lungs: Lungs, rng: np.random.Generator) -> tuple[Picture, Lungs]:
-    """A wrong aspect: 0.25 to 0.55 of the width is left."""
+    """A wrong aspect ratio: 0.25 to 0.55 of the width remains."""
     return _resized(picture, lungs, picture.shape[0], round(picture.shape[1] * rng.uniform(0.25, 0.55)))
 
 
 def flatten_shape(picture: Picture, lungs: Lungs, rng: np.random.Generator) -> tuple[Picture, Lungs]:
-    """A wrong aspect: 0.25 to 0.55 of the height is left."""
+    """A wrong aspect ratio: 0.25 to 0.55 of the height remains."""
     return _resized(picture, lungs, round(picture.shape[0] * rng.uniform(0.25, 0.55)), picture.shape[1])
 
 
@@ -127,11 +127,14 @@ def shrink(picture: Picture, lungs: Lungs, rng: np.random.Generator) -> tuple[Pi
     """The radiograph in a corner of a page of one grey, four to eight times as large."""
     grow = rng.uniform(2, 2.9)
     height, width = (round(side * grow) for side in picture.shape)
-    page, place = np.full((height, width), rng.choice((0.0, 0.5, 1.0)), np.float32), np.zeros((height, width), bool)
+    page, page_lungs = (
+        np.full((height, width), rng.choice((0.0, 0.5, 1.0)), np.float32),
+        np.zeros((height, width), bool),
+    )
     top, left = rng.integers(0, height - picture.shape[0]), rng.integers(0, width - picture.shape[1])
     page[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
-    place[top : top + picture.shape[0], left : left + picture.shape[1]] = lungs
-    return page, place
+    page_lungs[top : top + picture.shape[0], left : left + picture.shape[1]] = lungs
+    return page, page_lungs
 
 
 def posterize(picture: Picture, lungs: Lungs, rng: np.random.Generator) -> tuple[Picture, Lungs]:
@@ -159,7 +162,7 @@ def stripe(picture: Picture, lungs: Lungs, rng: np.random.Generator) -> tuple[Pi
 
 
 def double(picture: Picture, lungs: Lungs, rng: np.random.Generator) -> tuple[Picture, Lungs]:
-    """Exposed twice: the same, shifted by 0.15 to 0.4 of the side, over it."""
+    """A double exposure: the same picture, shifted by 0.15 to 0.4 of the side."""
     shift = round(picture.shape[1] * rng.uniform(0.15, 0.4))
     return (picture + np.roll(picture, (shift // 2, shift), (0, 1))) / 2, lungs
 
@@ -192,26 +195,26 @@ HARSH: dict[str, dict[str, Harsh]] = {
         "nearly black and white": posterize,
     }
 }
-# What the fitted gate has never seen is a part of its test alone.
+# Corruptions that only the test contains.
 UNSEEN: dict[str, Harsh] = {"sheared": shear, "striped": stripe, "exposed twice": double, "a row shifted": mix}
 HARSH[TEST] = HARSH[FIT] | UNSEEN
 
 
 def changed(whole: Case, number: int, part: str, count: int, rng: np.random.Generator) -> Iterator[Case]:
-    """Radiograph `number` as it is, and after `count` changes each of `robustness.py` and from here, all in turn."""
+    """Radiograph `number` unchanged, and with `count` corruptions each from `robustness.py` and from this file."""
     yield whole
     mild = [(corruption, severity) for corruption in CORRUPTIONS for severity in corruption.severities]
-    for place in range(number * count, (number + 1) * count):
-        corruption, severity = mild[place % len(mild)]
-        seen = corruption.change(whole.picture, whole.lungs, severity, rng)
-        yield Case(f"{corruption.name} {severity:g}", seen, moved(whole.lungs, corruption, severity))
-        name, change = list(HARSH[part].items())[place % len(HARSH[part])]
-        seen, lungs = change(whole.picture, whole.lungs, rng)
-        yield Case(name, seen, lungs if lungs.any() else None)
+    for index in range(number * count, (number + 1) * count):
+        corruption, severity = mild[index % len(mild)]
+        picture = corruption.change(whole.picture, whole.lungs, severity, rng)
+        yield Case(f"{corruption.name} {severity:g}", picture, moved(whole.lungs, corruption, severity))
+        name, change = list(HARSH[part].items())[index % len(HARSH[part])]
+        picture, lungs = change(whole.picture, whole.lungs, rng)
+        yield Case(name, picture, lungs if lungs.any() else None)
 
 
 def without_lungs(whole: Case, rng: np.random.Generator) -> Iterator[Case]:
-    """Parts of a radiograph without lungs, such as abdomen, shoulder and neck; and it folded, like a lateral one."""
+    """Crops of a radiograph without lungs, such as abdomen and neck; and a folded one, similar to a lateral view."""
     picture, lungs = whole.picture, whole.lungs
     rows, columns = np.flatnonzero(lungs.any(1)), np.flatnonzero(lungs.any(0))
     height, width = picture.shape
@@ -271,7 +274,7 @@ def photographs(part: str) -> list[Case]:
 
     folders = (Path(skimage.data.__file__).parent, Path(mpl.get_data_path()) / "sample_data")
     paths = sorted(path for folder in folders for path in folder.iterdir() if path.suffix in {".png", ".jpg", ".tif"})
-    # A pair of one scene, and one picture twice, would be in both parts.
+    # Otherwise, a pair of one scene and a duplicate would be in both parts.
     paths = [path for path in paths if path.stem not in {"chessboard_GRAY", "motorcycle_right", "multipage_rgb"}]
     with_parts = zip(paths, [FIT, TEST] * len(paths), strict=False)
     return [

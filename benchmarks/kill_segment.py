@@ -1,11 +1,11 @@
-"""`lungmask segment` killed at random moments and gone on with, against a run that is left alone.
+"""`lungmask segment`, killed at random times and resumed, compared with an uninterrupted run.
 
     python benchmarks/kill_segment.py IMAGES [--kills 30] [--count 300] [--seed 0] [-- OPTIONS OF lungmask segment]
 
-IMAGES is a folder of radiographs as PNG, of which as many links are made as are wanted. A run is begun and killed
-with SIGKILL at a random moment of a whole run's time, goes on with --skip-existing, is killed again, and so on; after
-the last kill it may end. Then both folders must hold the same files with the same bytes, but for the column `seconds`,
-each radiograph must have one row, and no partial file may be left; else the exit code is 1.
+IMAGES is a folder of radiographs as PNG, to which --count links are made. A run is started, killed with SIGKILL at a
+random time within the duration of an uninterrupted run, resumed with --skip-existing, killed again, and so on; after
+the last kill it may finish. Then both folders must contain the same files with the same bytes, except for the column
+`seconds`, each radiograph must have one row, and no partial file may remain; otherwise the exit code is 1.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     own, others = split_arguments()
     options = parser.parse_args(own)
-    moments = random.Random(options.seed)
+    times = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         lay_out(options.images, root / "images", options.count)
@@ -74,15 +74,14 @@ def main() -> None:
         started = time.perf_counter()
         subprocess.run([*command, str(root / "whole")], check=True, capture_output=True)
         seconds = time.perf_counter() - started
-        kills, left = 0, []
+        kills, leftovers = 0, []
         while kills < options.kills:
-            again = [*command, str(root / "killed"), "--skip-existing"]
-            moment = moments.uniform(0, seconds)
-            if killed_after(again, moment):
+            resume = [*command, str(root / "killed"), "--skip-existing"]
+            if killed_after(resume, times.uniform(0, seconds)):
                 kills += 1
-                left.append(len(partial(root / "killed")) if (root / "killed").exists() else 0)
+                leftovers.append(len(partial(root / "killed")) if (root / "killed").exists() else 0)
                 continue
-            # It came to its end: the rest of the kills is for the next one.
+            # The run finished before the kill: the remaining kills are for the next one.
             if content(root / "killed") != content(root / "whole"):
                 break
             (root / "killed").rename(root / f"done-{kills}")
@@ -90,8 +89,8 @@ def main() -> None:
         same = content(root / "killed") == content(root / "whole")
         print(
             f"{kills} times killed in runs of {options.count} images: files and rows are "
-            f"{'the same' if same else 'NOT the same'}; partial files after kills {max(left, default=0)} at most, "
-            f"in the end {len(partial(root / 'killed'))}"
+            f"{'the same' if same else 'NOT the same'}; {max(leftovers, default=0)} partial files after kills at most, "
+            f"{len(partial(root / 'killed'))} in the end"
         )
         sys.exit(0 if same and not partial(root / "killed") else 1)
 

@@ -1,4 +1,4 @@
-"""The mathematics of `quality_gate.py fit`: from what was measured of masks to the numbers of `quality.json`."""
+"""The mathematics of `quality_gate.py fit`: from the signs and the Dice of masks to the numbers of `quality.json`."""
 
 import itertools
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from lungmask_cli.inference.signs import PcaDistance
 
 Numbers = dict[str, object]
 GOOD_DICE = 0.95
-WAYS = 8
-# A picture that is unlike a chest radiograph is told by a limit: what else it costs is in the other signs already.
+COMPONENTS = 8
+# Pictures that are not chest radiographs are detected by a limit, and have further costs by the other signs.
 SIGNS_OF_QUALITY = [name for name in SIGNS if name != "picture"]
-NOT_CHEST_WEIGHT = 0.5  # they are easily told, and must not decide what a Dice of 0.8 looks like
+NOT_CHEST_WEIGHT = 0.5  # they are easy to detect, and must not dominate the fit at a Dice of 0.8
 DECAY = 0.01
-EDGE = 0.02  # keeps the logarithm of the odds of a Dice of 0 or 1 finite
+EDGE = 0.02  # keeps the log-odds of a Dice of 0 or 1 finite
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of one mask.
+    """The measurements of one mask.
 
-    `group` is the radiograph's id; `dice` is 0 where the picture is no chest radiograph.
+    `group` is the radiograph's id; `dice` is 0 if the picture is not a chest radiograph.
     """
 
     group: str
@@ -34,17 +34,19 @@ class Row:
     signs: dict[str, float]
 
 
-def fit_likeness(thumbnails: NDArray[np.float32]) -> PcaDistance:
-    """What the thumbnails (count, n) are like, by their principal components."""
+def fit_pca(thumbnails: NDArray[np.float32]) -> PcaDistance:
+    """The principal component analysis of the thumbnails (count, n)."""
     mean = thumbnails.mean(0)
-    _, sizes, ways = np.linalg.svd(thumbnails - mean, full_matrices=False)
+    _, sizes, components = np.linalg.svd(thumbnails - mean, full_matrices=False)
     variances = sizes**2 / len(thumbnails)
-    rest = float(np.sqrt(variances[WAYS:].sum()))
-    return PcaDistance(mean.round(4), ways[:WAYS].round(4), np.sqrt(variances[:WAYS]).round(4), round(rest, 4))
+    residual = float(np.sqrt(variances[COMPONENTS:].sum()))
+    deviations = np.sqrt(variances[:COMPONENTS])
+    return PcaDistance(mean.round(4), components[:COMPONENTS].round(4), deviations.round(4), round(residual, 4))
 
 
-def numbers_of(one: PcaDistance) -> Numbers:
-    return {"mean": one.mean.tolist(), "ways": one.ways.tolist(), "spread": one.spread.tolist(), "rest": one.rest}
+def pca_numbers(pca: PcaDistance) -> Numbers:
+    arrays = {name: getattr(pca, name).tolist() for name in ("mean", "components", "deviations")}
+    return {**arrays, "residual": pca.residual}
 
 
 def values(rows: list[Row], name: str) -> NDArray[np.float64]:
@@ -52,30 +54,30 @@ def values(rows: list[Row], name: str) -> NDArray[np.float64]:
 
 
 def knots(rows: list[Row], name: str) -> list[float]:
-    """Where the cost of a sign may change its slope: from the median of good masks on, towards the worse values."""
+    """The values where the cost of a sign may change its slope, from the median of good masks to worse values."""
     good = values([row for row in rows if row.dice >= GOOD_DICE], name)
     bad = values([row for row in rows if row.dice < LEAST_SCORE], name)
     low = SIGNS[name].low_is_bad
     of_good, of_bad = ((50, 10, 1), (50, 10)) if low else ((50, 90, 99), (50, 90))
     wanted = [*np.percentile(good, of_good), *np.percentile(bad, of_bad)]
     least = 0.02 * float(np.ptp(np.percentile(values(rows, name), (1, 99))))
-    found = wanted[:1]
+    chosen = wanted[:1]
     for knot in wanted[1:]:
-        if (found[-1] - knot if low else knot - found[-1]) > least:
-            found.append(knot)
-    return found if len(found) > 1 else [found[0], found[0] + (-least if low else least)]
+        if (chosen[-1] - knot if low else knot - chosen[-1]) > least:
+            chosen.append(knot)
+    return chosen if len(chosen) > 1 else [chosen[0], chosen[0] + (-least if low else least)]
 
 
-def ramps(found: NDArray[np.float64], at: list[float]) -> NDArray[np.float64]:
+def ramps(numbers: NDArray[np.float64], at: list[float]) -> NDArray[np.float64]:
     """(count, knots - 1): from 0 at one knot to 1 at the next, and so on."""
-    return np.stack([np.clip((found - start) / (end - start), 0, 1) for start, end in itertools.pairwise(at)], 1)
+    return np.stack([np.clip((numbers - start) / (end - start), 0, 1) for start, end in itertools.pairwise(at)], 1)
 
 
 def fit_model(rows: list[Row]) -> Numbers:
-    """The tables of what each sign costs, none of it negative.
+    """The tables with the costs of each sign, which are never negative.
 
-    First so that the logarithm of the odds is near that of the Dice, which makes the difference between 0.97 and 0.95
-    count; then one factor for all, so that the mean Dice of masks with one score is that score.
+    They are first fitted to the log-odds of the Dice, which emphasises differences such as that between 0.97 and 0.95;
+    then one factor calibrates them all, so that the score is the mean Dice of masks with this score.
     """
     names = [name for name in SIGNS_OF_QUALITY if name in rows[0].signs]
     at = {name: knots(rows, name) for name in names}
@@ -98,7 +100,7 @@ def fit_model(rows: list[Row]) -> Numbers:
 def fit_costs(
     design: NDArray[np.float64], wanted: NDArray[np.float64], share: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64]]:
-    """The best logarithm of the odds and the cost of each ramp, by Huber's loss."""
+    """The log-odds without costs, and the cost of each ramp, by the Huber loss."""
 
     def loss(numbers: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         costs = numbers[1:]
@@ -115,7 +117,7 @@ def fit_costs(
 
 
 def fit_odds(odds: NDArray[np.float64], dices: NDArray[np.float64], share: NDArray[np.float64]) -> tuple[float, float]:
-    """The shift and the factor by which logarithms of odds become those of the mean Dice."""
+    """The shift and the factor that calibrate log-odds to those of the mean Dice."""
 
     def loss(numbers: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         changed_odds = numbers[0] + numbers[1] * odds
@@ -128,7 +130,7 @@ def fit_odds(odds: NDArray[np.float64], dices: NDArray[np.float64], share: NDArr
 
 
 def limits(rows: list[Row]) -> dict[str, float]:
-    """The value of each sign than which 1 % of the rows have a worse one."""
+    """For each sign, the value that is exceeded on the bad side in 1 % of the rows."""
     return {
         name: round(float(np.percentile(values(rows, name), 1 if SIGNS[name].low_is_bad else 99)), 4)
         for name in SIGNS
@@ -136,9 +138,9 @@ def limits(rows: list[Row]) -> dict[str, float]:
     }
 
 
-def fit_gate(once: list[Row], often: list[Row]) -> Numbers:
-    """What quality.json holds but for the likenesses, from masks drawn in one look and from those drawn in several."""
-    good = [row for row in often if row.chest and row.dice >= GOOD_DICE]
-    as_they_are = [row for row in often if row.case == "as it is" and row.dice >= LEAST_SCORE]
-    models = {"one_look": fit_model(once), "several_looks": fit_model(often)}
-    return {**models, "usual": limits(as_they_are), "acceptable": limits(good)}
+def fit_gate(single_pass: list[Row], multi_pass: list[Row]) -> Numbers:
+    """The content of quality.json without the PCA, from masks of one pass and of several passes."""
+    good = [row for row in multi_pass if row.chest and row.dice >= GOOD_DICE]
+    unchanged = [row for row in multi_pass if row.case == "as it is" and row.dice >= LEAST_SCORE]
+    models = {"single_pass": fit_model(single_pass), "multi_pass": fit_model(multi_pass)}
+    return {**models, "limits": limits(unchanged), "decisive_limits": limits(good)}

@@ -1,4 +1,4 @@
-"""Fit the quality gate of `lungmask_cli/inference/quality.py`, and measure it.
+"""Fit the quality gate of `lungmask_cli/inference/quality.py`, and evaluate it.
 
     python benchmarks/quality_gate.py fit DATA ... --split FILE.csv [--weights general jsrt tiny] [--seed 0]
     python benchmarks/quality_gate.py test [--as-is DATA ...] [--changed DATA ... --split FILE.csv:COLUMN --part test]
@@ -6,13 +6,13 @@
 
 DATA is a folder that `lungmask preprocess` accepts, whose masks have the size of their images.
 
-`fit` writes `lungmask_cli/inference/quality.json`. What lungs and chest radiographs look like it learns from the
-`train` pairs; what a mask is worth from the `val` radiographs, as they are and changed (`robustness.py`,
-`failures.py`), and from pictures that are no frontal chest radiographs, whose masks count as Dice 0. It prints what the
-gate is worth on radiographs that it was not fitted to, in five folds.
+`fit` writes `lungmask_cli/inference/quality.json`. The PCA of lungs and chest radiographs is fitted to the `train`
+pairs, and the expected Dice to masks of the `val` radiographs, unchanged and corrupted (`robustness.py`,
+`failures.py`), and of pictures that are not frontal chest radiographs, whose masks count as Dice 0. It prints the
+results of the gate on radiographs that it was not fitted to, in five folds.
 
-`test` lets the tool judge all of --as-is; the --part of --changed, as they are and changed; the files in --not-chest;
-and photographs, noise and drawn pictures. The random numbers are others than those of `fit`.
+`test` assesses all of --as-is; the --part of --changed, unchanged and corrupted; the files in --not-chest; and
+photographs, noise and synthetic pictures. The random numbers differ from those of `fit`.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from failures import FIT, TEST, UNSEEN, Case, changed, crop_middle, noise, photographs, synthetic, without_lungs
 from numpy.typing import NDArray
-from quality_fit import Numbers, Row, fit_gate, fit_likeness, numbers_of
+from quality_fit import Numbers, Row, fit_gate, fit_pca, pca_numbers
 from robustness import to_image
 from scipy.stats import rankdata, spearmanr
 
@@ -43,17 +43,24 @@ from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.radiograph import Radiograph
 from lungmask_cli.imaging.sides import split_sides
 from lungmask_cli.inference import quality
-from lungmask_cli.inference.quality import LEAST_SCORE, Quality, read_gate
+from lungmask_cli.inference.quality import LEAST_SCORE, Quality, parse_gate
 from lungmask_cli.inference.segmenter import Segmenter
-from lungmask_cli.inference.signs import GRID, PcaDistance, look_at, measure, picture_thumbnail, shape_thumbnail
-from lungmask_cli.inference.two_pass import Look, Prediction, as_mask
+from lungmask_cli.inference.signs import (
+    GRID,
+    PcaDistance,
+    measure_signs,
+    picture_thumbnail,
+    resample_to_grid,
+    shape_thumbnail,
+)
+from lungmask_cli.inference.two_pass import Pass, Prediction, as_mask
 from lungmask_cli.models.manifest import find_weights
 
-PLACE = Path(quality.__file__).with_name("quality.json")
+QUALITY_JSON = Path(quality.__file__).with_name("quality.json")
 AS_IT_IS, NOT_CHEST = "as it is", "no chest radiograph"
 FOLDS = 5
-COPIES = 4  # of each training radiograph, changed
-CHANGES = AugmentationConfig(
+COPIES = 4  # augmented copies of each training radiograph
+AUGMENTATION = AugmentationConfig(
     rotation_degrees=10,
     scale=0.15,
     aspect=0.1,
@@ -66,8 +73,8 @@ CHANGES = AugmentationConfig(
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What is true of a mask, and what the gate says of it; `kind` is the row of the table that it counts in."""
+class Assessed:
+    """The true Dice of a mask, and its assessment by the gate; `kind` is its row of the table."""
 
     kind: str
     chest: bool
@@ -90,13 +97,13 @@ def read(pair: Pair) -> Case:
 
 
 def dice(mask: NDArray[np.bool_], truth: NDArray[np.bool_] | None) -> float:
-    """0 as well where there are no lungs, whatever was drawn."""
+    """0 also if the picture has no lungs, whatever the mask."""
     total = 0 if truth is None else mask.sum() + truth.sum()
     return float(2 * (mask & truth).sum() / total) if total else 0.0
 
 
 def fitting_cases(pairs: list[Pair], count: int, seed: int) -> Iterator[tuple[str, Case]]:
-    """What the gate is fitted to, each with the name of the picture that it was made of."""
+    """The cases that the gate is fitted to, each with the name of its original picture."""
     for number, pair in enumerate(pairs):
         whole, rng = read(pair), np.random.default_rng((seed, 0, number))
         yield from ((pair.id, case) for case in changed(whole, number, FIT, count, rng))
@@ -112,82 +119,84 @@ def fitting_cases(pairs: list[Pair], count: int, seed: int) -> Iterator[tuple[st
             yield f"photograph {number}", Case("part of a photograph", 1 - part if turn % 2 else part, None)
 
 
-def learn_likenesses(pairs: list[Pair], seed: int) -> tuple[PcaDistance, PcaDistance]:
-    """What lungs and chest radiographs look like, from hand-made masks and what is around them."""
+def fit_pcas(pairs: list[Pair], seed: int) -> tuple[PcaDistance, PcaDistance]:
+    """The PCA of lungs and of chest radiographs, from reference masks and their surroundings."""
     from lungmask_cli.training.augmentation import augment  # imports Keras
 
     rng, shapes, pictures = np.random.default_rng((seed, 4)), [], []
     for pair in pairs:
         whole = read(pair)
         box = Letterbox(*whole.picture.shape, GRID)
-        seen = box.apply(normalize(Radiograph(whole.picture))), box.apply_mask(whole.lungs).astype(np.float32)
-        for image, mask in (seen, *(augment(*seen, CHANGES, rng) for _ in range(COPIES))):
+        pair_on_grid = box.apply(normalize(Radiograph(whole.picture))), box.apply_mask(whole.lungs).astype(np.float32)
+        for image, mask in (pair_on_grid, *(augment(*pair_on_grid, AUGMENTATION, rng) for _ in range(COPIES))):
             lungs = mask > 0.5
-            view = look_at(Prediction(Letterbox(GRID, GRID, GRID), image, (Look(WHOLE, mask),)), lungs, lungs)
+            prediction = Prediction(Letterbox(GRID, GRID, GRID), image, (Pass(WHOLE, mask),))
+            on_grid = resample_to_grid(prediction, lungs, lungs)
             if lungs.any():
-                shapes.append(shape_thumbnail(view))
-                pictures.append(picture_thumbnail(view))
-    return fit_likeness(np.array(shapes)), fit_likeness(np.array(pictures))
+                shapes.append(shape_thumbnail(on_grid))
+                pictures.append(picture_thumbnail(on_grid))
+    return fit_pca(np.array(shapes)), fit_pca(np.array(pictures))
 
 
 def measure_all(
-    segmenter: Segmenter, cases: Iterable[tuple[str, Case]], likenesses: tuple[PcaDistance, PcaDistance]
+    segmenter: Segmenter, cases: Iterable[tuple[str, Case]], pcas: tuple[PcaDistance, PcaDistance]
 ) -> tuple[list[Row], list[Row]]:
-    """What is known of the masks whose lungs were drawn at once, and of those that were sought first."""
-    once, often = [], []
+    """The measurements of all masks without their localization pass, and of those with one."""
+    single_pass, multi_pass = [], []
     for group, case in cases:
-        found = segmenter.segment_radiograph(Radiograph(np.asarray(to_image(case.picture)))).prediction
-        kinds = [(once, replace(found, searches=()))]
-        if found.searches:
-            kinds.append((often, found))
+        whole = segmenter.segment_radiograph(Radiograph(np.asarray(to_image(case.picture)))).prediction
+        kinds = [(single_pass, replace(whole, localization_passes=()))]
+        if whole.localization_passes:
+            kinds.append((multi_pass, whole))
         for rows, prediction in kinds:
             lungs = as_mask(prediction)
-            view = look_at(prediction, *split_sides(lungs))
-            if view.lungs.any():
-                known = dice(lungs, case.lungs), measure(view, *likenesses)
-                rows.append(Row(group, case.name, case.lungs is not None, *known))
-    return once, often
+            on_grid = resample_to_grid(prediction, *split_sides(lungs))
+            if on_grid.lungs.any():
+                measured = dice(lungs, case.lungs), measure_signs(on_grid, *pcas)
+                rows.append(Row(group, case.name, case.lungs is not None, *measured))
+    return single_pass, multi_pass
 
 
-def cross_validate(once: list[Row], often: list[Row], likenesses: Numbers) -> list[Judged]:
-    """What gates that were fitted without a mask's radiograph say of it."""
-    groups = sorted({row.group for row in once})
+def cross_validate(single_pass: list[Row], multi_pass: list[Row], pcas: Numbers) -> list[Assessed]:
+    """The assessment of each mask by a gate that was fitted without its radiograph."""
+    groups = sorted({row.group for row in single_pass})
     fold = dict(zip(groups, np.random.default_rng(0).permutation(len(groups)) % FOLDS, strict=True))
-    judged = []
+    assessed = []
     for number in range(FOLDS):
-        kept = ([row for row in rows if fold[row.group] != number] for rows in (once, often))
-        gate = read_gate({**fit_gate(*kept), **likenesses})
-        for row in (row for row in often if fold[row.group] == number):
+        kept = ([row for row in rows if fold[row.group] != number] for rows in (single_pass, multi_pass))
+        gate = parse_gate({**fit_gate(*kept), **pcas})
+        for row in (row for row in multi_pass if fold[row.group] == number):
             kind = ("unchanged" if row.case == AS_IT_IS else "corrupted") if row.chest else NOT_CHEST
-            judged.append(Judged(kind, row.chest, row.dice, *gate.judge(row.signs)))
-    return judged
+            assessed.append(Assessed(kind, row.chest, row.dice, *gate.evaluate(row.signs)))
+    return assessed
 
 
 def fit(folders: list[Path], split: str, weights: list[str], count: int, seed: int) -> None:
     parts, method = pairs_by_part(folders, split)
-    likenesses = learn_likenesses(parts["train"], seed)
-    numbers = dict(zip(("shapes", "pictures"), map(numbers_of, likenesses), strict=True))
-    once: list[Row] = []
-    often: list[Row] = []
+    pcas = fit_pcas(parts["train"], seed)
+    numbers = dict(zip(("shapes", "pictures"), map(pca_numbers, pcas), strict=True))
+    single_pass: list[Row] = []
+    multi_pass: list[Row] = []
     for name in weights:
-        found = measure_all(Segmenter(name, device="cpu"), fitting_cases(parts["val"], count, seed), likenesses)
-        once += found[0]
-        often += found[1]
-        print(f"{name}: {len(found[0])} masks, {len(found[1])} of them drawn twice", flush=True)
-    print(
-        f"\nRadiographs that the gate was not fitted to, {FOLDS} folds\n\n{table(cross_validate(once, often, numbers))}"
-    )
+        rows = measure_all(Segmenter(name, device="cpu"), fitting_cases(parts["val"], count, seed), pcas)
+        single_pass += rows[0]
+        multi_pass += rows[1]
+        print(f"{name}: {len(rows[0])} masks, {len(rows[1])} of them in two passes", flush=True)
+    assessed = cross_validate(single_pass, multi_pass, numbers)
+    print(f"\nRadiographs that the gate was not fitted to, {FOLDS} folds\n\n{table(assessed)}")
     record = {
         **{part: f"{len(parts[part])} radiographs of {names_of(parts[part])}" for part in ("train", "val")},
         "split": method,
-        "masks": len(once),
+        "masks": len(single_pass),
         "weights": {Path(name).name: file_sha256(find_weights(name)) for name in weights},
         "seed": seed,
         "command": f"python benchmarks/quality_gate.py fit DATA ... --count {count}",
         "licence": "research and education, non-commercial, as the data",
     }
-    PLACE.write_text(json.dumps({**record, **fit_gate(once, often), **numbers}) + "\n", encoding="utf-8")
-    print(PLACE)
+    QUALITY_JSON.write_text(
+        json.dumps({**record, **fit_gate(single_pass, multi_pass), **numbers}) + "\n", encoding="utf-8"
+    )
+    print(QUALITY_JSON)
 
 
 def names_of(pairs: list[Pair]) -> str:
@@ -195,7 +204,7 @@ def names_of(pairs: list[Pair]) -> str:
 
 
 def testing_cases(as_is: list[Pair], to_change: list[Pair], count: int, seed: int) -> Iterator[tuple[str, Case]]:
-    """What the gate is tested with, each with the row of the table that it counts in."""
+    """The cases that the gate is tested on, each with its row of the table."""
     for pair in as_is:
         yield f"{pair.origin}, unchanged", read(pair)
     for number, pair in enumerate(to_change):
@@ -208,43 +217,43 @@ def testing_cases(as_is: list[Pair], to_change: list[Pair], count: int, seed: in
     yield from ((case.name, case) for case in (*photographs(TEST), *drawn))
 
 
-def judge_files(segmenter: Segmenter, folders: list[Path]) -> Iterator[Judged]:
-    """What the gate says of files that are no frontal chest radiographs; those that cannot be read are left out."""
+def assess_files(segmenter: Segmenter, folders: list[Path]) -> Iterator[Assessed]:
+    """The assessment of files that are not frontal chest radiographs; unreadable files are left out."""
     for path in sorted(path for folder in folders for path in folder.iterdir()):
         try:
-            found = segmenter.segment_radiograph(read_radiograph(path)).quality
+            quality_of_file = segmenter.segment_radiograph(read_radiograph(path)).quality
         except ImageError as error:
             print(f"left out: {error}")
             continue
-        print(f"{path.name}: {describe(found)}")
-        yield Judged("files", False, 0.0, found.score, found.reasons)
+        print(f"{path.name}: {describe(quality_of_file)}")
+        yield Assessed("files", False, 0.0, quality_of_file.score, quality_of_file.reasons)
 
 
-def describe(found: Quality) -> str:
-    return f"{found.flag}, {found.score:.3f}, {'; '.join(found.reasons)}"
+def describe(result: Quality) -> str:
+    return f"{result.flag}, {result.score:.3f}, {'; '.join(result.reasons)}"
 
 
-def judge_cases(segmenter: Segmenter, cases: Iterable[tuple[str, Case]]) -> Iterator[Judged]:
+def assess_cases(segmenter: Segmenter, cases: Iterable[tuple[str, Case]]) -> Iterator[Assessed]:
     for kind, case in cases:
-        found = segmenter.segment_radiograph(Radiograph(np.asarray(to_image(case.picture))))
-        known = dice(found.lungs, case.lungs), found.quality.score, found.quality.reasons
-        yield Judged(kind, case.lungs is not None, *known)
+        result = segmenter.segment_radiograph(Radiograph(np.asarray(to_image(case.picture))))
+        score, reasons = result.quality.score, result.quality.reasons
+        yield Assessed(kind, case.lungs is not None, dice(result.lungs, case.lungs), score, reasons)
 
 
 def area_under_curve(bad: NDArray[np.float64], good: NDArray[np.float64]) -> float:
-    """How often a bad mask has a lower score than a good one; ties are half."""
+    """How often a bad mask has a lower score than a good one; ties count half."""
     if not len(bad) or not len(good):
         return float("nan")
     ranks = rankdata(-np.concatenate([bad, good]))[: len(bad)]
     return float((ranks.sum() - len(bad) * (len(bad) + 1) / 2) / (len(bad) * len(good)))
 
 
-def figures_of(judged: list[Judged]) -> dict[str, float]:
-    dices, scores = np.array([one.dice for one in judged]), np.array([one.score for one in judged])
-    flagged, bad = np.array([bool(one.reasons) for one in judged]), dices < LEAST_SCORE
+def figures_of(assessed: list[Assessed]) -> dict[str, float]:
+    dices, scores = np.array([one.dice for one in assessed]), np.array([one.score for one in assessed])
+    flagged, bad = np.array([bool(one.reasons) for one in assessed]), dices < LEAST_SCORE
     varied = np.ptp(dices) > 0 and np.ptp(scores) > 0
     return {
-        "masks": len(judged),
+        "masks": len(assessed),
         "mean_dice": float(dices.mean()),
         "mean_score": float(scores.mean()),
         "mean_absolute_difference": float(np.abs(dices - scores).mean()),
@@ -253,23 +262,25 @@ def figures_of(judged: list[Judged]) -> dict[str, float]:
         "below_flagged": int((flagged & bad).sum()),
         "others_flagged": int((flagged & ~bad).sum()),
         "auroc_below": area_under_curve(scores[bad], scores[~bad]),
-        "low_without_reason": sum(one.score < LEAST_SCORE and not one.reasons for one in judged),
+        "low_without_reason": sum(one.score < LEAST_SCORE and not one.reasons for one in assessed),
     }
 
 
-def all_figures(judged: list[Judged]) -> dict[str, dict[str, float]]:
-    """The figures of each kind, of all radiographs, of all that is no radiograph, and of everything."""
-    groups = {kind: [one for one in judged if one.kind == kind] for kind in dict.fromkeys(one.kind for one in judged)}
-    groups["all radiographs"] = [one for one in judged if one.chest]
-    groups["all that is none"] = [one for one in judged if not one.chest]
-    groups["all"] = judged
+def all_figures(assessed: list[Assessed]) -> dict[str, dict[str, float]]:
+    """The figures of each kind, of all radiographs, of all other pictures, and of everything."""
+    groups = {
+        kind: [one for one in assessed if one.kind == kind] for kind in dict.fromkeys(one.kind for one in assessed)
+    }
+    groups["all radiographs"] = [one for one in assessed if one.chest]
+    groups["all that is none"] = [one for one in assessed if not one.chest]
+    groups["all"] = assessed
     return {kind: figures_of(members) for kind, members in groups.items() if members}
 
 
-def table(judged: list[Judged]) -> str:
+def table(assessed: list[Assessed]) -> str:
     head = "| | masks | mean Dice | mean score | mean absolute difference | rank correlation | AUROC, Dice < 0.9 |"
     lines = [f"{head} Dice < 0.9: flagged | others: flagged |", f"|{'---|' * 9}"]
-    for kind, found in all_figures(judged).items():
+    for kind, found in all_figures(assessed).items():
         others = found["masks"] - found["below"]
         lines.append(
             f"| {kind} | {found['masks']} | {found['mean_dice']:.4f} | {found['mean_score']:.4f} | "
@@ -289,10 +300,10 @@ def test(options: argparse.Namespace) -> None:
     figures["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     for name in options.weights:
         segmenter = Segmenter(name, device="cpu")
-        judged = list(judge_files(segmenter, options.not_chest))
-        judged += judge_cases(segmenter, testing_cases(as_is, to_change, options.count, options.seed))
-        figures[Path(name).name] = all_figures(judged)
-        print(f"\n{name}\n\n{table(judged)}", flush=True)
+        assessed = list(assess_files(segmenter, options.not_chest))
+        assessed += assess_cases(segmenter, testing_cases(as_is, to_change, options.count, options.seed))
+        figures[Path(name).name] = all_figures(assessed)
+        print(f"\n{name}\n\n{table(assessed)}", flush=True)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 

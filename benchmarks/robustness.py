@@ -1,12 +1,12 @@
-"""Dice on radiographs that something was done to: the corruptions that a mask should survive, each in three severities.
+"""Dice on corrupted radiographs: corruptions that a mask should survive, each in three severities.
 
     python benchmarks/robustness.py DATA [--split FILE.csv:COLUMN --part test] [--weights general ...] [--keep FOLDER]
         [--json FILE]
 
 DATA is a folder that `lungmask preprocess` accepts, whose masks have the size of their images. Each radiograph is
-changed at its own size and written with 8 bits, its mask follows where lungs move, and `lungmask segment` and
-`lungmask score` do the rest. Nothing is drawn at random but noise and the place of labels, which the seed 0 decides.
-Prints a Markdown table for each of the weights; --keep leaves images, masks and scores for looking at.
+corrupted at its own size and written with 8 bits; if the lungs move, its mask is moved as well. `lungmask segment` and
+`lungmask score` compute the Dice. Only the noise and the positions of labels are random, with seed 0. Prints a Markdown
+table for each of the weights; --keep keeps images, masks and scores for inspection.
 """
 
 import argparse
@@ -37,7 +37,7 @@ Change = Callable[[Picture, NDArray[np.bool_], float, np.random.Generator], Pict
 
 @dataclass(frozen=True)
 class Corruption:
-    """What is done, the label of its row in the table, how much is done, and whether the lungs move with it."""
+    """An image corruption: its name, its row in the table, its severities, and whether it moves the lungs."""
 
     name: str
     label: str
@@ -71,7 +71,7 @@ def add_noise(picture: Picture, lungs: NDArray[np.bool_], deviation: float, rng:
 
 
 def collimate(picture: Picture, lungs: NDArray[np.bool_], share: float, rng: np.random.Generator) -> Picture:
-    """Black beside the lungs, `share` of the way from the image's edges to them."""
+    """Make the image black around the lungs, `share` of the way from its edges to them."""
     rows, columns = np.nonzero(lungs)
     height, width = picture.shape
     top, left = int(rows.min() * share), int(columns.min() * share)
@@ -82,7 +82,7 @@ def collimate(picture: Picture, lungs: NDArray[np.bool_], share: float, rng: np.
 
 
 def add_border(picture: Picture, lungs: NDArray[np.bool_], share: float, rng: np.random.Generator) -> Picture:
-    """The whole radiograph, smaller, on a white page."""
+    """Put the whole radiograph, reduced, on a white page."""
     height, width = picture.shape
     across, down = round(width * (1 - 2 * share)), round(height * (1 - 2 * share))
     page = Image.new("L", (width, height), 255)
@@ -97,12 +97,12 @@ def rotate(picture: Picture, lungs: NDArray[np.bool_], degrees: float, rng: np.r
 
 
 def label(picture: Picture, lungs: NDArray[np.bool_], count: float, rng: np.random.Generator) -> Picture:
-    """Burnt-in white text, a twelfth of the image high, anywhere: also across lungs, which stay lungs."""
+    """Burn in white text, a twelfth of the image high, anywhere. Lungs beneath it are still lungs."""
     image = to_image(picture)
     draw, size = ImageDraw.Draw(image), min(image.size) // 12
     for number in range(int(count)):
-        place = (int(rng.integers(0, image.width - 4 * size)), int(rng.integers(0, image.height - size)))
-        draw.text(place, ("PA R", "ERECT", "12:34")[number % 3], fill=255, font=ImageFont.load_default(size))
+        position = (int(rng.integers(0, image.width - 4 * size)), int(rng.integers(0, image.height - size)))
+        draw.text(position, ("PA R", "ERECT", "12:34")[number % 3], fill=255, font=ImageFont.load_default(size))
     return from_image(image)
 
 
@@ -140,16 +140,16 @@ def folder_of(corruption: Corruption, severity: float) -> str:
 
 
 def moved(lungs: NDArray[np.bool_], corruption: Corruption, severity: float) -> NDArray[np.bool_]:
-    """Where the lungs are afterwards, by the same change."""
+    """The lungs after the corruption."""
     if not corruption.moves:
         return lungs
-    page = 1 - lungs if corruption.change is add_border else lungs  # whose page is white, which is no lung
+    page = 1 - lungs if corruption.change is add_border else lungs  # of a white page, which is not lung
     changed = corruption.change(page.astype(np.float32), lungs, severity, np.random.default_rng(0)) > 0.5
     return ~changed if corruption.change is add_border else changed
 
 
 def write_all(pairs: list[Pair], folder: Path) -> None:
-    """images/ and truth/, a folder in them for each corruption and severity, `as it is` beside them."""
+    """Write images/ and truth/, with a folder for each corruption and severity, and `as it is` for the originals."""
     for number, pair in enumerate(pairs):
         values = read_values(pair.image).astype(np.float32)
         picture = (values - values.min()) / max(np.ptp(values), 1)
@@ -160,9 +160,9 @@ def write_all(pairs: list[Pair], folder: Path) -> None:
                 changed = corruption.change(picture, lungs, severity, np.random.default_rng(number))
                 todo.append((folder_of(corruption, severity), changed, moved(lungs, corruption, severity)))
         for name, changed, truth in todo:
-            place = folder / "images" / name / f"{pair.id}.png"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            to_image(changed).save(place)
+            path = folder / "images" / name / f"{pair.id}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            to_image(changed).save(path)
             write_mask(folder / "truth" / name / f"{pair.id}.png", truth)
 
 

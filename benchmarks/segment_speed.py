@@ -1,12 +1,12 @@
-"""`lungmask segment` beside the bare network, bare decoding and encoding, and the plain loop that one would write.
+"""The speed of `lungmask segment`, of the network alone, of decoding and encoding alone, and of a plain loop.
 
     python benchmarks/segment_speed.py IMAGES [--part speed|memory|start] [--weights general] [--jobs N] [--rounds 3]
 
 IMAGES is a folder of radiographs as PNG, such as those of JSRT with 512 x 512 pixels. `speed` makes copies of them: 500
-of 512 x 512, 100 of 2048 x 2048 as JSRT's `.IMG`, 50 of 4020 x 4892 as PNG. All rates are of one process with as many
-threads, in turn, in the same run; of several rounds the median. The command's rate is given from its first mask to its
-last, and with its start-up. `memory` compares the largest resident sizes of batches of 100 and of 2,000 images, and
-`start` the time to the mask of a single image with that of importing TensorFlow.
+of 512 x 512, 100 of 2048 x 2048 as JSRT's `.IMG`, 50 of 4020 x 4892 as PNG. All rates are measured in one process
+with the same number of threads, in turn; the median of several rounds is reported. The rate of the command is given
+from its first mask to its last, and including its start-up. `memory` compares the largest resident sizes of batches of
+100 and of 2,000 images, and `start` the time to the mask of a single image with that of importing TensorFlow.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lungmask_cli.batch.jobs import Job, plan
-from lungmask_cli.batch.options import SegmentOptions
-from lungmask_cli.batch.outputs import Outputs
-from lungmask_cli.batch.worker import Batch
+from lungmask_cli.batch.jobs import Job, plan_jobs
 from lungmask_cli.formats.jsrt import SIDE
 from lungmask_cli.formats.png import write_mask
 from lungmask_cli.formats.radiographs import read_radiograph
+from lungmask_cli.imaging.polarity import to_network_input
+from lungmask_cli.inference.segmenter import Segmenter
+from lungmask_cli.inference.two_pass import input_shape, predict
 from lungmask_cli.processes import available_cores, map_in_threads
 
 SETS = {"512": (500, (512, 512)), "2048 .IMG": (100, (SIDE, SIDE)), "4020 x 4892": (50, (4892, 4020))}
@@ -71,53 +72,52 @@ def rate(work: Callable[[], Any], count: int) -> float:
     return count / (time.perf_counter() - started)
 
 
-def gone_through(function: Callable[[Any], Any], items: Iterable[Any], threads: int) -> None:
+def run_all(function: Callable[[Any], Any], items: Iterable[Any], threads: int) -> None:
     for _ in map_in_threads(function, items, threads):
         pass
 
 
-class Shown:
-    """In place of a network: the same, and what it was shown."""
+class InputRecorder:
+    """Replaces the predictor of a network: the same, and keeps its inputs."""
 
-    def __init__(self, draw: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> None:
-        self.images: list[NDArray[np.float32]] = []
-        self._draw = draw
+    def __init__(self, predict: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> None:
+        self.inputs: list[NDArray[np.float32]] = []
+        self._predict = predict
 
-    def __call__(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
-        self.images.append(seen)
-        return self._draw(seen)
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.inputs.append(images)
+        return self._predict(images)
 
 
-def seen_by_network(batch: Batch, paths: Sequence[Path]) -> list[list[NDArray[np.float32]]]:
-    """What the network is shown of each radiograph, which may be two pictures."""
-    from dataclasses import replace
-
-    (network,) = batch.segmenter.networks
-    looks = []
+def network_inputs(segmenter: Segmenter, paths: Sequence[Path]) -> list[list[NDArray[np.float32]]]:
+    """The inputs of the network for each radiograph, one for each of its passes."""
+    (network,) = segmenter.networks
+    inputs = []
     for path in paths:
-        shown = Shown(network.draw)
-        batch.segmenter.networks = (replace(network, draw=shown),)
-        batch.segmenter.segment(path)
-        looks.append(shown.images)
-    batch.segmenter.networks = (network,)
-    return looks
+        radiograph = read_radiograph(path)
+        recorder = InputRecorder(network.draw)
+        networks = (replace(network, draw=recorder),)
+        image, _ = to_network_input(radiograph, shape=input_shape(networks, *radiograph.shape))
+        predict(networks, image, radiograph.shape)
+        inputs.append(recorder.inputs)
+    return inputs
 
 
-def plain_loop(batch: Batch, weights: str, paths: Sequence[Path], folder: Path) -> None:
-    """Load, `predict`, save, one after the other, with Keras's own `predict` and no second look."""
+def plain_loop(segmenter: Segmenter, weights: str, paths: Sequence[Path], folder: Path) -> None:
+    """Load, `predict`, save, one after the other, with Keras's own `predict` and no refinement pass."""
     from lungmask_cli.models.manifest import find_weights
     from lungmask_cli.models.weights import load_model
 
     model = load_model(find_weights(weights)).generator
-    side = batch.segmenter.networks[0].image_size
+    side = segmenter.networks[0].image_size
     for path in paths:
         radiograph = read_radiograph(path)
         height, width = radiograph.shape
         pixels = radiograph.pixels.astype(np.float32)
         pixels = (pixels - pixels.min()) / max(float(np.ptp(pixels)), 1)
         small = np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR))
-        drawn = model.predict(small[None, ..., None], verbose=0)[0, ..., 0]
-        large = Image.fromarray(drawn).resize((width, height), Image.Resampling.BILINEAR)
+        probability = model.predict(small[None, ..., None], verbose=0)[0, ..., 0]
+        large = Image.fromarray(probability).resize((width, height), Image.Resampling.BILINEAR)
         Image.fromarray((np.asarray(large) > 0.5).astype(np.uint8) * np.uint8(255)).save(folder / f"{path.stem}.png")
 
 
@@ -137,24 +137,24 @@ def command_rates(folder: Path, out: Path, options: argparse.Namespace, count: i
 
 
 def measure_set(
-    name: str, images: Sequence[Path], root: Path, batch: Batch, options: argparse.Namespace
+    name: str, images: Sequence[Path], root: Path, segmenter: Segmenter, options: argparse.Namespace
 ) -> dict[str, Any]:
     folder, threads = root / name.replace(" ", ""), options.jobs
     paths = lay_out(images, folder, name)
     count = len(paths)
-    looks = seen_by_network(batch, paths[:DIFFERENT])
-    (network,) = batch.segmenter.networks
-    mask = batch.segmenter.segment(paths[0]).lungs
+    inputs = network_inputs(segmenter, paths[:DIFFERENT])
+    (network,) = segmenter.networks
+    mask = segmenter.segment(paths[0]).lungs
 
-    def draw(number: int) -> None:
-        for seen in looks[number % DIFFERENT]:
-            network.draw(seen)
+    def predict_again(number: int) -> None:
+        for batch in inputs[number % DIFFERENT]:
+            network.draw(batch)
 
     def recode(job: Job) -> None:
         read_radiograph(job.source)
         write_mask(root / "recoded" / job.mask, mask)
 
-    jobs = plan([(path, Path(path.name)) for path in paths], root / "recoded")
+    jobs = plan_jobs([(path, Path(path.name)) for path in paths], root / "recoded")
     rounds: dict[str, list[float]] = {
         key: [] for key in ("command", "from first to last", "network", "files", "plain loop")
     }
@@ -162,25 +162,22 @@ def measure_set(
         whole, steady = command_rates(folder, root / f"out-{folder.name}-{number}", options, count)
         rounds["command"].append(whole)
         rounds["from first to last"].append(steady)
-        rounds["network"].append(rate(lambda: gone_through(draw, range(count), threads), count))
-        rounds["files"].append(rate(lambda: gone_through(recode, jobs, threads), count))
+        rounds["network"].append(rate(lambda: run_all(predict_again, range(count), threads), count))
+        rounds["files"].append(rate(lambda: run_all(recode, jobs, threads), count))
     (root / "plain").mkdir(exist_ok=True)
     some = paths[: max(count // 5, 10)]
-    rounds["plain loop"].append(rate(lambda: plain_loop(batch, options.weights, some, root / "plain"), len(some)))
+    rounds["plain loop"].append(rate(lambda: plain_loop(segmenter, options.weights, some, root / "plain"), len(some)))
     return {"set": name, "images": count, **{key: statistics.median(values) for key, values in rounds.items()}}
 
 
 def measure_speed(images: Sequence[Path], root: Path, options: argparse.Namespace) -> None:
-    batch = Batch(
-        settings := SegmentOptions(Outputs(root), (options.weights,), "cpu", options.runtime),
-        settings.segmenter(options.jobs),
-    )
+    segmenter = Segmenter(options.weights, device="cpu", runtime=options.runtime, threads=options.jobs)
     heads = ["images", "whole command", "first to last mask", "network alone", "decoding + encoding alone"]
     heads += ["slower of the two", "ratio"]
     print("| " + " | ".join([*heads, "plain loop"]) + " |")
     print("|" + "---|" * 8)
     for name in SETS:
-        row = measure_set(name, images, root, batch, options)
+        row = measure_set(name, images, root, segmenter, options)
         bound = min(row["network"], row["files"])
         cells = [
             f"{row['images']} of {name}",

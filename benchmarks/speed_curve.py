@@ -47,7 +47,7 @@ def milliseconds(weights: str, radiograph: Path, calls: int, runtime: str) -> di
     """Of one radiograph, in the network and from image to probabilities, with the network's size and parameters."""
     from lungmask_cli.formats.radiographs import read_radiograph
     from lungmask_cli.imaging.polarity import to_network_input
-    from lungmask_cli.inference.two_pass import content, predict
+    from lungmask_cli.inference.two_pass import input_shape, predict
     from lungmask_cli.models.load import load_network, start_runtime
     from lungmask_cli.models.manifest import find_weights
     from lungmask_cli.models.weights import load_model
@@ -56,7 +56,7 @@ def milliseconds(weights: str, radiograph: Path, calls: int, runtime: str) -> di
     path = find_weights(weights)
     network = load_network(path, runtime)
     read = read_radiograph(radiograph)
-    image, _ = to_network_input(read, shape=content([network], *read.shape))
+    image, _ = to_network_input(read, shape=input_shape([network], *read.shape))
     stopwatch = Stopwatch(network.draw)
     timed = replace(network, draw=stopwatch)
     times, whole = [], []

@@ -1,11 +1,11 @@
-"""Where the masks of what `accuracy.py --keep FOLDER` left and the truth differ, over all images, in one picture.
+"""Where predicted and reference masks of `accuracy.py --keep FOLDER` differ, over all images, in one picture.
 
     python benchmarks/where.py FOLDER -o where.png [--only PATTERN]
 
-Every truth is laid into the same frame. In the picture, the mean of the truth is grey, what masks leave out is blue,
-and what they add is orange. Printed are both as shares of the truth's area, mean and median: two readers who draw
-different borders show as a difference that is alike on all images. --only takes the images whose names match, such as
-'*_0.png' for those of Montgomery and Shenzhen without tuberculosis.
+Every reference mask is scaled to the same frame. In the picture, the mean reference mask is grey, missed area is blue,
+and added area is orange. Both are printed as shares of the reference area, mean and median: readers who draw different
+borders cause a difference that is similar on all images. --only selects images by name, such as '*_0.png' for those of
+Montgomery and Shenzhen without tuberculosis.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from lungmask_cli.formats.masks import read_masks
 
 SIDE = 512
 MARGIN = 0.08
-# A difference on every fourth image is drawn at full strength.
+# A difference in every fourth image is drawn at full strength.
 FULL_STRENGTH = 0.25
 LEFT_OUT, ADDED = np.array([60, 140, 255]), np.array([255, 140, 0])
 
@@ -27,9 +27,9 @@ Picture = NDArray[np.float32]
 
 
 def framed(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Picture:
-    """The part of `mask` around the truth's lungs, (SIDE, SIDE) in [0, 1]."""
+    """The crop of `mask` around the lungs of the reference mask, (SIDE, SIDE) in [0, 1]."""
     (top, bottom), (left, right) = (
-        (found[0], found[-1] + 1) for found in map(np.flatnonzero, (truth.any(1), truth.any(0)))
+        (indices[0], indices[-1] + 1) for indices in map(np.flatnonzero, (truth.any(1), truth.any(0)))
     )
     across, down = MARGIN * (right - left), MARGIN * (bottom - top)
     box = (left - across, top - down, right + across, bottom + down)

@@ -1,9 +1,9 @@
-"""The worst masks of what `accuracy.py --keep FOLDER` left, in one picture, worst first.
+"""The worst masks in the folder of `accuracy.py --keep FOLDER`, in one picture, worst first.
 
     python benchmarks/worst.py FOLDER -o worst.png [--count 10] [--outlines]
 
-On the radiographs the mask is drawn in blue and the truth in orange. With --outlines there are no radiographs, for
-where these may not be redistributed: lung in grey, missed lung in blue, what was added in orange.
+On the radiographs, the mask is drawn in blue and the reference mask in orange. --outlines leaves out the radiographs,
+because some may not be redistributed: lung is grey, missed lung blue, and added area orange.
 """
 
 import argparse
@@ -21,8 +21,8 @@ def draw_worst(folder: Path, count: int, radiographs: bool) -> Image.Image:
     rows = csv.DictReader((folder / "dice.csv").open(encoding="utf-8"))
     worst = sorted((float(row["dice"]), row["file"]) for row in rows)[:count]
     page = Image.new("RGB", (COLUMNS * CELL, -(-len(worst) // COLUMNS) * (CELL + LINE)), "black")
-    for place, (dice, image) in enumerate(worst):
-        left, top = place % COLUMNS * CELL, place // COLUMNS * (CELL + LINE)
+    for index, (dice, image) in enumerate(worst):
+        left, top = index % COLUMNS * CELL, index // COLUMNS * (CELL + LINE)
         page.paste(draw_cell(image, folder / "masks", folder, radiographs), (left, top + LINE))
         ImageDraw.Draw(page).text((left + 3, top + 2), f"{Path(image).stem} {dice:.4f}", fill="white")
     return page

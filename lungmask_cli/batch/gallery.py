@@ -1,4 +1,4 @@
-"""The page of a batch: every radiograph with the contours of its lungs, what is known of them, and why to doubt it."""
+"""The HTML page of a batch: every radiograph with the contours of its lungs, their measurements, and doubts."""
 
 import math
 import os
@@ -16,13 +16,14 @@ from lungmask_cli.gallery.page import Card, Column, open_gallery
 from lungmask_cli.gallery.picture import LEFT_LUNG, RIGHT_LUNG, Picture, draw_lungs, reduced_shape
 from lungmask_cli.imaging.polarity import to_network_input
 from lungmask_cli.imaging.sides import split_sides
+from lungmask_cli.inference.options import InferenceOptions
 from lungmask_cli.processes import available_cores, map_in_threads
 
 LEGEND = ((RIGHT_LUNG, "right lung (the patient's)"), (LEFT_LUNG, "left lung"))
-# Pictures of many radiographs are smaller, so that a browser can hold the page; the smallest still fill a card.
+# The more radiographs, the smaller the pictures, so that a browser can load the page; the smallest fill a card.
 _SIDES = ((200, 768), (2000, 512), (10_000, 320))
 _SMALLEST_SIDE = 224
-# The first is what cards are sorted by when the page opens, and the next three are on them, too.
+# The cards are sorted by the first column when the page opens, and show the next three as well.
 _COLUMNS = (
     Column("quality_score", "Quality (exp. Dice)", "higher", 3),
     Column("confidence", "Confidence", "higher", 3),
@@ -44,34 +45,33 @@ def thumbnail_side(count: int) -> int:
     return next((side for limit, side in _SIDES if count <= limit), _SMALLEST_SIDE)
 
 
-def draw_thumbnail(source: Path, mask: Path, max_pixels: int, correct_polarity: bool, side: int) -> Picture | None:
-    """The contours of the lungs on the radiograph, both read back from disk, so that any finished batch can be shown.
+def draw_thumbnail(source: Path, mask: Path, options: InferenceOptions, side: int) -> Picture | None:
+    """Draw the contours of the lungs on the radiograph. Both are read from disk, so that any batch can be shown.
 
     Args:
         source: the radiograph.
-        mask: the PNG that was written for it, of 0 and 255 or of labels.
-        max_pixels: larger images are refused.
-        correct_polarity: make bones bright where they are not.
+        mask: its mask, a PNG of 0 and 255 or of labels.
+        options: whether bones are made bright, and the size above which images are refused.
         side: the most pixels on the longer side.
 
     Returns:
-        The picture, or None where a file cannot be read any more, or the radiograph has another size than its mask.
+        The picture; None if a file can no longer be read, or if radiograph and mask differ in size.
     """
     try:
-        drawn = read_lung_mask(mask, MaskOptions(max_pixels=max_pixels))
-        radiograph = read_radiograph(source, max_pixels)
+        lung_mask = read_lung_mask(mask, MaskOptions(max_pixels=options.max_pixels))
+        radiograph = read_radiograph(source, options.max_pixels)
     except ImageError:
         return None
-    if radiograph.shape != drawn.shape:
+    if radiograph.shape != lung_mask.shape:
         return None
-    image, _ = to_network_input(radiograph, correct_polarity, reduced_shape(drawn.shape, side))
-    if drawn.right is None or drawn.left is None:
-        return draw_lungs(image, *split_sides(drawn.lungs), side)
-    return draw_lungs(image, drawn.right, drawn.left, side)
+    image, _ = to_network_input(radiograph, options.polarity, reduced_shape(lung_mask.shape, side))
+    if lung_mask.right is None or lung_mask.left is None:
+        return draw_lungs(image, *split_sides(lung_mask.lungs), side)
+    return draw_lungs(image, lung_mask.right, lung_mask.left, side)
 
 
-def make_gallery(path: Path, settings: SegmentOptions, rows: Mapping[Job, Row]) -> None:
-    """The page of a batch, from what it left on disk.
+def make_gallery(path: Path, options: SegmentOptions, rows: Mapping[Job, Row]) -> None:
+    """Write the page of a batch from the files in its output folder.
 
     Raises:
         OSError: the page cannot be written.
@@ -80,26 +80,22 @@ def make_gallery(path: Path, settings: SegmentOptions, rows: Mapping[Job, Row]) 
 
     def draw(job: Job) -> Picture | None:
         mask = rows[job].mask
-        if not mask:
-            return None
-        return draw_thumbnail(
-            job.source, settings.outputs.folder / mask, settings.max_pixels, settings.correct_polarity, side
-        )
+        return draw_thumbnail(job.source, options.outputs.folder / mask, options.inference, side) if mask else None
 
-    title = f"Lungs by {', '.join(settings.weights)}"
+    title = f"Lungs by {', '.join(options.inference.weight_names)}"
     write_gallery(path, title, list(rows.values()), map_in_threads(draw, rows, available_cores()))
 
 
 def write_gallery(path: Path, title: str, rows: Sequence[Row], thumbnails: Iterable[Picture | None]) -> None:
-    """Write the page: a card for every row, those that failed and those of the least quality first.
+    """Write the page with a card for every row, failures and the lowest quality first.
 
-    Pictures go to the file as they come, so that memory does not grow with their number.
+    Each picture is written at once, so that memory does not grow with their number.
 
     Args:
         path: the HTML file.
-        title: of the page.
-        rows: what is known of each radiograph.
-        thumbnails: the picture of each row, in their order; None where there is none.
+        title: the title of the page.
+        rows: the row of each radiograph.
+        thumbnails: the picture of each row, in the same order; None for rows without one.
 
     Raises:
         OSError: the page cannot be written.
@@ -114,18 +110,18 @@ def write_gallery(path: Path, title: str, rows: Sequence[Row], thumbnails: Itera
 
 
 def _short_names(files: Sequence[str]) -> list[str]:
-    """The files from the folder on that they have in common: the whole path would not fit onto a card."""
+    """The paths of the files relative to their common folder: the whole path would not fit on a card."""
     try:
         common = os.path.commonpath([PurePath(file).parent for file in files])
-    except ValueError:  # some are absolute and some not, or there are none
+    except ValueError:  # some are absolute and some are not, or there are none
         return list(files)
     return [str(PurePath(file).relative_to(common)) for file in files]
 
 
 def _card(name: str, row: Row, picture: int | None) -> Card:
-    lost = (_NO_PICTURE,) if row.mask and picture is None else ()
-    reason = row.reason.removeprefix(f"{row.file}: ")  # the card has the name already
-    note = "; ".join(filter(None, (*row.doubts, reason, *row.warnings, *lost)))
+    missing = (_NO_PICTURE,) if row.mask and picture is None else ()
+    reason = row.reason.removeprefix(f"{row.file}: ")  # the card shows the name already
+    note = "; ".join(filter(None, (*row.doubts, reason, *row.warnings, *missing)))
     return Card(name, _status(row), note, "", _values(row), picture)
 
 
@@ -134,13 +130,13 @@ def _status(row: Row) -> str:
 
 
 def _values(row: Row) -> dict[str, float]:
-    known = {column.name: getattr(row, column.name) for column in _COLUMNS if column.name != _RATIO}
-    known[_RATIO] = _ratio(row.right_area_px, row.left_area_px)
-    return {name: value for name, value in known.items() if value is not None}
+    values = {column.name: getattr(row, column.name) for column in _COLUMNS if column.name != _RATIO}
+    values[_RATIO] = _ratio(row.right_area_px, row.left_area_px)
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _ratio(right: int | None, left: int | None) -> float | None:
-    """Infinite where there is no left lung, and nan where there is none at all."""
+    """The ratio of the areas: infinite without a left lung, NaN without any lung."""
     if right is None or left is None:
         return None
     if left == 0:
@@ -149,7 +145,7 @@ def _ratio(right: int | None, left: int | None) -> float | None:
 
 
 def _columns(cards: Sequence[Card]) -> list[Column]:
-    """Those that some card has a value of; pixels only if some have no cm2."""
+    """The columns for which some card has a value; areas in pixels only if some card has none in cm2."""
     needs_pixels = any("lung_area_px" in card.values and "lung_area_cm2" not in card.values for card in cards)
     return [
         column

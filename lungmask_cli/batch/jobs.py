@@ -1,4 +1,4 @@
-"""Which radiographs a batch has, and where the mask of each goes."""
+"""The radiographs of a batch, and the path of each mask."""
 
 import itertools
 import os
@@ -11,36 +11,59 @@ from lungmask_cli.files import csv_rows, hash_file_name
 from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES
 from lungmask_cli.text import printable, shorten_file_name
 
-FILE_COLUMN = "file"
+_FILE_COLUMN = "file"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One radiograph, its number in the batch, and where its mask goes, relative to the output folder."""
+    """One radiograph, the path of its mask relative to the output folder, and its number in the batch."""
 
     source: Path
     mask: Path
     number: int
 
+    def display_name(self, hash_names: bool) -> str:
+        """The name of the radiograph in messages; with `hash_names`, only its number."""
+        return f"file {self.number}" if hash_names else str(self.source)
 
-def plan(images: Iterable[tuple[Path, Path]], output: Path) -> list[Job]:
-    """Where each mask goes: same folder and stem as its radiograph, ending in `.png`, as far as files can be named so.
+    def table_names(self, hash_names: bool) -> tuple[str, str]:
+        """The names of the radiograph and of its mask in the table.
 
-    Where several radiographs of a folder share a stem, in any case of letters, all but the first keep their old suffix
-    as well: `a.dcm.png`. Suffixes that are none of a picture's, such as the last part of `1.2.840.10008`, stay.
+        With `hash_names`, both are the first 16 digits of the SHA-256 of the radiograph's file.
+
+        Raises:
+            ImageError: with `hash_names`, if the file cannot be read.
+        """
+        if not hash_names:
+            return str(self.source), str(self.mask)
+        try:
+            name = hash_file_name(self.source)
+        except OSError as error:
+            raise ImageError(f"{self.display_name(True)}: cannot be read: {error.strerror or error}") from error
+        return name, f"{name}.png"
+
+
+def plan_jobs(images: Iterable[tuple[Path, Path]], output: Path) -> list[Job]:
+    """Plan a job for each radiograph. Its mask has the radiograph's folder and stem, and the suffix `.png`.
+
+    If several radiographs of a folder have the same stem (ignoring case), all but the first keep their old suffix as
+    well: `a.dcm.png`. Suffixes that are not those of an image, such as the last part of `1.2.840.10008`, are kept.
+
+    Args:
+        images: the path of each radiograph, and its path relative to the input folder.
+        output: the output folder.
 
     Raises:
         UsageError: a mask would overwrite a radiograph.
     """
     jobs: list[Job] = []
-    taken: set[str] = set()
+    used_names: set[str] = set()
     sources = set()
-    for count, (source, relative) in enumerate(images, start=1):
-        names = _names(relative)
-        mask = next(name for name in names if str(name).casefold() not in taken)
-        taken.add(str(mask).casefold())
+    for number, (source, relative) in enumerate(images, start=1):
+        mask = next(name for name in _mask_names(relative) if str(name).casefold() not in used_names)
+        used_names.add(str(mask).casefold())
         sources.add(os.path.realpath(source))
-        jobs.append(Job(source, mask, count))
+        jobs.append(Job(source, mask, number))
     for job in jobs:
         if os.path.realpath(output / job.mask) in sources:
             raise UsageError(
@@ -49,35 +72,23 @@ def plan(images: Iterable[tuple[Path, Path]], output: Path) -> list[Job]:
     return jobs
 
 
-def _names(relative: Path) -> Iterator[Path]:
-    """What a mask may be called, the best first."""
+def _mask_names(relative: Path) -> Iterator[Path]:
+    """The possible names of a mask, the best first."""
     folder = Path(*map(printable, relative.parent.parts))
     stem = relative.stem if relative.suffix.lower() in IMAGE_SUFFIXES else relative.name
     yield folder / shorten_file_name(f"{printable(stem)}.png")
     yield folder / shorten_file_name(f"{printable(relative.name)}.png")
-    for number in itertools.count(2):  # files of one name from several inputs
+    for number in itertools.count(2):  # files with the same name from several inputs
         yield folder / shorten_file_name(f"{printable(stem)}-{number}.png")
 
 
-def hashed(job: Job) -> str:
-    """The first 16 digits of the SHA-256 of its radiograph's file.
-
-    Raises:
-        ImageError: the file cannot be read.
-    """
-    try:
-        return hash_file_name(job.source)
-    except OSError as error:
-        raise ImageError(f"file {job.number}: cannot be read: {error.strerror or error}") from error
-
-
 def read_list(path: Path) -> list[tuple[Path, Path]]:
-    """The radiographs that a file names, each with its path below the folder that holds all of them.
+    """Read the radiographs that a file lists, each with its path relative to the deepest folder that contains them all.
 
-    A text file has a path on each line, a CSV a column `file`. Paths that are not absolute begin at the list's folder.
+    A text file has one path per line, a CSV a column `file`. Relative paths start at the folder of the list.
 
     Raises:
-        UsageError: the list cannot be read, names nothing, or is a CSV without that column.
+        UsageError: the list cannot be read or is empty, or the CSV has no such column.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -85,13 +96,13 @@ def read_list(path: Path) -> list[tuple[Path, Path]]:
         raise UsageError(f"{path}: cannot be read as a list of files", "Give UTF-8 text.") from error
     if path.suffix.lower() == ".csv":
         rows = list(csv_rows(lines))
-        if rows and FILE_COLUMN not in rows[0]:
-            raise UsageError(f"{path}: has no column {FILE_COLUMN}", f"It has: {', '.join(rows[0])}.")
-        names = [row[FILE_COLUMN] or "" for row in rows]
+        if rows and _FILE_COLUMN not in rows[0]:
+            raise UsageError(f"{path}: has no column {_FILE_COLUMN}", f"It has: {', '.join(rows[0])}.")
+        names = [row[_FILE_COLUMN] or "" for row in rows]
     else:
         names = [line.strip() for line in lines]
     files = list(dict.fromkeys(Path(os.path.normpath(path.parent / name)) for name in names if name))
     if not files:
-        raise UsageError(f"{path}: names no file", "Write a path on each line.")
+        raise UsageError(f"{path}: names no file", "Write one path on each line.")
     root = os.path.commonpath([file.parent.absolute() for file in files])
     return [(file, file.absolute().relative_to(root)) for file in files]

@@ -1,62 +1,81 @@
-"""All that decides what a batch makes of a radiograph."""
+"""The settings of a batch. They load neither NumPy nor Keras, so that the command line starts quickly."""
 
 from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from lungmask_cli.batch.jobs import Job
-from lungmask_cli.batch.outputs import Outputs
-from lungmask_cli.config import MAX_PIXELS
-from lungmask_cli.inference.segmenter import Segmenter
-from lungmask_cli.models.load import KERAS
-from lungmask_cli.models.manifest import DEFAULT_WEIGHTS
-from lungmask_cli.scoring.pairing import MaskFiles
+from lungmask_cli.errors import UsageError
+from lungmask_cli.inference.options import InferenceOptions
+
+if TYPE_CHECKING:
+    from lungmask_cli.batch.outputs import Outputs
+    from lungmask_cli.scoring.pairing import MaskFiles
+
+EngineName = Literal["local", "ray"]
+
+
+class Existing(Enum):
+    """What is done with results that exist already."""
+
+    REFUSE = "refuse"
+    SKIP = "skip"
+    OVERWRITE = "overwrite"
+
+
+def existing_mode(skip: bool, overwrite: bool) -> Existing:
+    """The mode that the flags `--skip-existing` and `--overwrite` select.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if skip and overwrite:
+        raise UsageError("--skip-existing and --overwrite exclude each other", "Give one of them.")
+    return Existing.SKIP if skip else Existing.OVERWRITE if overwrite else Existing.REFUSE
 
 
 @dataclass(frozen=True)
 class SegmentOptions:
-    """All that decides what a batch makes of a radiograph; other processes and machines can be sent it.
+    """The settings that determine the result for each radiograph. They can be sent to other processes and machines.
 
     Args:
+        inference: how a radiograph is segmented.
         outputs: which files are written, and where.
-        weights: as `--weights` takes them; of several, the mean counts.
-        device: what computes the networks.
-        runtime: how.
-        augment: look more often.
-        cleanup: fill holes and keep the two largest parts.
-        correct_polarity: make dark bones bright.
-        max_pixels: larger images are refused.
-        truth: hand-made masks to compare with.
-        hash_names: call each mask by the first 16 digits of the SHA-256 of its radiograph's file, and name no file.
+        truth: reference masks to compare with.
+        hash_names: name each mask by the first 16 digits of the SHA-256 of its radiograph, and write no file name.
         strict: a doubtful mask is a failure, and is not written.
     """
 
-    outputs: Outputs
-    weights: tuple[str, ...] = (DEFAULT_WEIGHTS,)
-    device: str = "auto"
-    runtime: str = KERAS
-    augment: bool = False
-    cleanup: bool = True
-    correct_polarity: bool = True
-    max_pixels: int = MAX_PIXELS
-    truth: MaskFiles | None = field(default=None, repr=False)
+    inference: InferenceOptions
+    outputs: "Outputs"
+    truth: "MaskFiles | None" = field(default=None, repr=False)
     hash_names: bool = False
     strict: bool = False
 
-    def shown(self, job: Job) -> str:
-        """What a radiograph is called whose content is not known."""
-        return f"file {job.number}" if self.hash_names else str(job.source)
 
-    def segmenter(self, threads: int) -> Segmenter:
-        """The one that these settings ask for, for so many threads, each of which has one core for its networks.
+@dataclass(frozen=True)
+class RunOptions:
+    """The settings of a run that do not change its masks.
 
-        How many there are makes no difference to what they draw; with more cores, sums would be added up otherwise.
-        """
-        return Segmenter(
-            self.weights,
-            device=self.device,
-            runtime=self.runtime,
-            cleanup=self.cleanup,
-            correct_polarity=self.correct_polarity,
-            augment=self.augment,
-            max_pixels=self.max_pixels,
-            threads=threads,
-        )
+    Args:
+        existing: what is done with results that exist already.
+        engine: the engine that processes the jobs.
+        address: the address of the Ray cluster to join; None starts one on this machine.
+        jobs: how many radiographs are processed in parallel; None for as many as suit the machine.
+        gallery: the HTML page of all masks; None for no page.
+        report: the JSON report; None for no report.
+
+    Raises:
+        UsageError: there is an address, but the engine is not Ray.
+    """
+
+    existing: Existing = Existing.REFUSE
+    engine: EngineName = "local"
+    address: str | None = None
+    jobs: int | None = None
+    gallery: Path | None = None
+    report: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.address and self.engine != "ray":
+            raise UsageError("--address is that of a Ray cluster", "Add --engine ray.")

@@ -1,4 +1,4 @@
-"""What a batch leaves behind for each radiograph, and where."""
+"""The files that a batch writes for each radiograph."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,18 +15,35 @@ from lungmask_cli.inference.segmenter import Segmentation
 from lungmask_cli.scoring.pairing import DICOM_SEG, OVERLAYS, PROBABILITIES
 
 CONTOURS = "contours"
-# What may be asked for beside the mask: the folder below the output folder, and how its files end.
+# The optional files: their folder below the output folder, and their suffix.
 EXTRAS: Mapping[str, str] = {PROBABILITIES: ".png", OVERLAYS: ".png", CONTOURS: ".json", DICOM_SEG: ".dcm"}
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """Which files are written, and into which folder.
+class SourceInfo:
+    """What the output files say about their radiograph.
 
     Args:
-        folder: masks lie in it as the radiographs lie in their inputs.
-        labels: masks are 0, 1 for the right and 2 for the left lung; else 0 and 255.
-        extras: those of `EXTRAS` that are written as well, each into a folder of its name.
+        name: the name of the radiograph.
+        source: its DICOM file, to which a DICOM segmentation refers; None for other files.
+        identity: a text that identifies the radiograph and the weights.
+        truth: the reference mask of its lungs, (H, W) bool; None if there is none.
+    """
+
+    name: str
+    source: Path | None
+    identity: str
+    truth: Mask | None
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that are written, and their folder.
+
+    Args:
+        folder: the output folder; masks have the same folder structure as the input.
+        labels: masks are 0, 1 for the right and 2 for the left lung; otherwise 0 and 255.
+        extras: the `EXTRAS` that are written as well, each into a folder of its name.
     """
 
     folder: Path
@@ -35,53 +52,43 @@ class Outputs:
 
     @property
     def refers_to_sources(self) -> bool:
-        """Whether outputs name the file that they were drawn on."""
+        """Whether some files refer to the file of their radiograph."""
         return DICOM_SEG in self.extras
 
     def paths(self, mask: Path) -> Iterator[Path]:
-        """All files of one radiograph; those of the mask, whose path below the folder is given, come last."""
+        """All files of one radiograph, the mask last; `mask` is relative to the output folder."""
         for extra in sorted(self.extras):
-            yield self.folder / extra / mask.with_suffix(EXTRAS[extra])
+            yield self._extra_path(extra, mask)
         yield self.folder / mask
 
-    def write(self, mask: Path, found: Segmentation, radiograph: Radiograph, subject: "Subject") -> None:
-        """Write all of them; the mask last, so that what has one has all."""
+    def write(self, mask: Path, segmentation: Segmentation, radiograph: Radiograph, source_info: SourceInfo) -> None:
+        """Write all files; the mask last, so that where there is a mask, the other files are complete."""
         for extra in sorted(self.extras):
-            path = self.folder / extra / mask.with_suffix(EXTRAS[extra])
+            path = self._extra_path(extra, mask)
             if extra == PROBABILITIES:
-                write_grey16(path, found.probability)
+                write_grey16(path, segmentation.probability)
             elif extra == OVERLAYS:
-                shown = radiograph.inverted() if found.inverted else radiograph
-                write_picture(path, draw_overlay(normalize(shown), found.lungs, subject.truth))
+                shown = radiograph.inverted() if segmentation.inverted else radiograph
+                write_picture(path, draw_overlay(normalize(shown), segmentation.lungs, source_info.truth))
             elif extra == CONTOURS:
-                write_text(path, json.dumps(make_coco(subject.name, found.right, found.left)))
+                write_text(path, json.dumps(make_coco(source_info.name, segmentation.right, segmentation.left)))
             else:
-                from lungmask_cli.formats.dicom.segmentation_write import write_segmentation
-
-                write_segmentation(path, found.right, found.left, subject.source, subject.identity, found.spacing)
+                _write_dicom_seg(path, segmentation, source_info)
         if self.labels:
-            write_labels(self.folder / mask, found.right, found.left)
+            write_labels(self.folder / mask, segmentation.right, segmentation.left)
         else:
-            write_mask(self.folder / mask, found.lungs)
+            write_mask(self.folder / mask, segmentation.lungs)
 
     def join_contours(self, masks: Iterable[Path]) -> None:
-        """One COCO file of those of all these masks."""
-        parts = (self.folder / CONTOURS / mask.with_suffix(EXTRAS[CONTOURS]) for mask in masks)
+        """Join the contours of all these masks in one COCO file."""
+        parts = (self._extra_path(CONTOURS, mask) for mask in masks)
         merge_coco(parts, self.folder / f"{CONTOURS}.json")
 
+    def _extra_path(self, extra: str, mask: Path) -> Path:
+        return self.folder / extra / mask.with_suffix(EXTRAS[extra])
 
-@dataclass(frozen=True)
-class Subject:
-    """What is said of a radiograph in its outputs.
 
-    Args:
-        name: what the radiograph is called.
-        source: the DICOM file that it is, which a DICOM segmentation refers to; None for all others.
-        identity: a text that tells radiograph and weights from all others.
-        truth: a hand-made mask of its lungs, (H, W) bool; None where there is none.
-    """
+def _write_dicom_seg(path: Path, segmentation: Segmentation, info: SourceInfo) -> None:
+    from lungmask_cli.formats.dicom.segmentation_write import write_segmentation
 
-    name: str
-    source: Path | None
-    identity: str
-    truth: Mask | None
+    write_segmentation(path, segmentation.right, segmentation.left, info.source, info.identity, segmentation.spacing)

@@ -1,67 +1,60 @@
-"""What a batch was made with, and what came of it, for those who must say so later."""
+"""The settings and the report of a batch, as JSON documents."""
 
 import platform
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import lungmask_cli
-from lungmask_cli.batch.journal import Cells
 from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.rows import FAILED, WRITTEN
 from lungmask_cli.inference.quality import DOUBTFUL
-from lungmask_cli.models.manifest import find_weights, read_manifest
+from lungmask_cli.models.manifest import read_manifest
 from lungmask_cli.versions import installed_versions
 
 _PACKAGES = ("keras", "tensorflow", "onnxruntime", "numpy", "scipy", "pillow", "pydicom")
 
 
-def record(settings: SegmentOptions) -> dict[str, Any]:
-    """What decides what masks look like: version, weights and settings, without names of files.
+def describe_settings(options: SegmentOptions) -> dict[str, Any]:
+    """The settings that determine the masks: version, weights and options, without file names.
 
     Raises:
-        UsageError: there are no such weights.
+        UsageError: some weights do not exist.
     """
-    paths = [find_weights(name) for name in settings.weights]
+    inference, outputs = options.inference, options.outputs
+    files = inference.weight_files()
     return {
         "version": lungmask_cli.__version__,
-        "weights": [{"name": path.name, "sha256": read_manifest(path)["sha256"]} for path in paths],
-        "runtime": settings.runtime,
-        "tta": settings.augment,
-        "cleanup": settings.cleanup,
-        "polarity": settings.correct_polarity,
-        "strict": settings.strict,
-        "labels": settings.outputs.labels,
-        "outputs": sorted(settings.outputs.extras),
-        "hash_names": settings.hash_names,
+        "weights": [{"name": path.name, "sha256": read_manifest(path)["sha256"]} for path in files],
+        "runtime": inference.runtime,
+        "tta": inference.tta,
+        "cleanup": inference.cleanup,
+        "polarity": inference.polarity,
+        "strict": options.strict,
+        "labels": outputs.labels,
+        "outputs": sorted(outputs.extras),
+        "hash_names": options.hash_names,
     }
 
 
-def report(settings: SegmentOptions, rows: Iterable[Cells], planned: int, kept: int, seconds: float) -> dict[str, Any]:
-    """The record, what it ran on, the configuration of the weights, and the counts.
+def make_report(
+    options: SegmentOptions, rows: Collection[Mapping[str, str]], planned: int, kept: int, seconds: float
+) -> dict[str, Any]:
+    """The settings, the configuration of the weights, the counts, and the machine and its software.
 
-    Args:
-        settings: of the batch.
-        rows: all rows of the table.
-        planned: how many radiographs there were.
-        kept: how many of them were done by an earlier run.
-        seconds: what this run took.
+    `rows` is the table. Of the `planned` radiographs, `kept` were done by an earlier run. This run took `seconds`.
     """
-    statuses: Counter[str] = Counter()
-    doubtful = 0
-    for row in rows:
-        statuses[row["status"]] += 1
-        doubtful += row["quality"] == DOUBTFUL
-    done = statuses.total() - kept
+    statuses = Counter(row["status"] for row in rows)
+    done = len(rows) - kept
     return {
-        **record(settings),
-        "configurations": [read_manifest(find_weights(name))["config"] for name in settings.weights],
+        **describe_settings(options),
+        "configurations": [read_manifest(path)["config"] for path in options.inference.weight_files()],
         "counts": {
             "radiographs": planned,
             "written": statuses[WRITTEN],
             "failed": statuses[FAILED],
-            "doubtful": doubtful,
-            "not_done": planned - statuses.total(),
+            "doubtful": sum(row["quality"] == DOUBTFUL for row in rows),
+            "not_done": planned - len(rows),
             "kept_from_an_earlier_run": kept,
         },
         "seconds": round(seconds, 3),

@@ -1,4 +1,4 @@
-"""What is said of each radiograph of a batch: the rows of `segment.csv`."""
+"""The rows of `segment.csv`: the result for each radiograph of a batch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ WRITTEN, FAILED = "written", "failed"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of `segment.csv`. What is unknown is None, and empty there.
+    """One row of `segment.csv`. An unknown value is None, and an empty cell in the file.
 
-    Areas in cm2 are known where the file gives its pixel spacing, `dice` where there is a hand-made mask of the same
-    size; `reason` says why a file failed, or why there is no Dice where one was asked for; `warnings` is what is odd
-    about the radiograph. `quality` is `good` or `doubtful`, `doubts` say why, `quality_score` is the Dice to be
-    expected. `hint`, what to do about a failure, is for the terminal alone.
+    Areas in cm2 are known if the file states its pixel spacing, and `dice` if there is a reference mask of the same
+    size. `reason` says why a file failed, or why a requested Dice is missing. `warnings` lists problems of the
+    radiograph. `quality` is `good` or `doubtful`, `doubts` are the reasons, and `quality_score` is the expected Dice.
+    `hint`, the advice after a failure, is only shown on the terminal.
     """
 
     file: str
@@ -44,23 +44,21 @@ class Row:
     hint: str = ""
 
     def cells(self) -> list[object]:
-        """A cell for each of `COLUMNS`."""
-        return [_cell(name, getattr(self, name)) for name in COLUMNS]
+        """One cell for each of `COLUMNS`."""
+        return [_format_cell(name, getattr(self, name)) for name in COLUMNS]
 
     @staticmethod
-    def read(cells: Mapping[str, str]) -> "Row":
-        """The row of a table's cells, as far as digits were written."""
-        return Row(**{name: _value(cells[name], _KINDS[name]) for name in COLUMNS})
+    def from_cells(cells: Mapping[str, str]) -> "Row":
+        """The row with these cells; numbers have the digits that were written."""
+        return Row(**{name: _parse_cell(cells[name], _TYPES[name]) for name in COLUMNS})
 
 
 COLUMNS = tuple(name for name in Row.__dataclass_fields__ if name != "hint")
-_FORMS = {"seconds": ".3f", "dice": ".10g", "quality_score": ".4f", "confidence": ".4f"}
+_FORMATS = {"seconds": ".3f", "dice": ".10g", "quality_score": ".4f", "confidence": ".4f"}
+_TYPES = get_type_hints(Row)
 
 
-_KINDS = get_type_hints(Row)
-
-
-def _value(cell: str, kind: Any) -> Any:
+def _parse_cell(cell: str, kind: Any) -> Any:
     if kind == tuple[str, ...]:
         return split_cell(cell)
     if kind is str:
@@ -68,8 +66,7 @@ def _value(cell: str, kind: Any) -> Any:
     return (int if kind == int | None else float)(cell) if cell else None
 
 
-def _cell(name: str, value: object) -> object:
+def _format_cell(name: str, value: object) -> object:
     if isinstance(value, float):
-        form = ".2f" if name.endswith("_cm2") else _FORMS.get(name, ".6g")
-        return f"{value:{form}}"
+        return f"{value:{'.2f' if name.endswith('_cm2') else _FORMATS.get(name, '.6g')}}"
     return value

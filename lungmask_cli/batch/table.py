@@ -1,134 +1,178 @@
-"""What an output folder holds already, and what of a batch is still to be done."""
+"""The table of a batch, `segment.csv`, which grows with each radiograph, and what remains after a restart."""
 
+import csv
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from lungmask_cli.batch.jobs import Job, hashed
-from lungmask_cli.batch.journal import Cells, read_journal
-from lungmask_cli.batch.options import SegmentOptions
+from lungmask_cli.batch.jobs import Job
+from lungmask_cli.batch.options import Existing, SegmentOptions
 from lungmask_cli.batch.rows import COLUMNS, WRITTEN
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.files import PARTIAL, csv_text, write_text
+from lungmask_cli.files import PARTIAL, csv_rows, csv_text, write_text
 
-TABLE, RECORD = "segment.csv", "segment.json"
-
-
-class Existing(Enum):
-    """What is done about results that are there already."""
-
-    REFUSE = "refuse"
-    SKIP = "skip"
-    OVERWRITE = "overwrite"
+TABLE, SETTINGS = "segment.csv", "segment.json"
+Cells = dict[str, str]
 
 
-def existing_mode(skip: bool, overwrite: bool) -> Existing:
-    """What the flags `--skip-existing` and `--overwrite` ask for.
+class TableError(UsageError):
+    """The table cannot be written."""
+
+
+@contextmanager
+def open_table(folder: Path, kept: Iterable[Cells] = ()) -> Iterator[Callable[[Sequence[object]], None]]:
+    """A function that appends a row to the table, in a single write, so that a batch can resume after any interruption.
+
+    Args:
+        folder: the output folder.
+        kept: the rows of an earlier run that stay in the table.
 
     Raises:
-        UsageError: both are given.
+        TableError: the table cannot be written; the function raises it as well.
     """
-    if skip and overwrite:
-        raise UsageError("--skip-existing and --overwrite exclude each other", "Give one of them.")
-    return Existing.SKIP if skip else Existing.OVERWRITE if overwrite else Existing.REFUSE
+    path = folder / TABLE
+    with _table_errors(path):
+        _write_table(path, kept)
+        file = os.open(path, os.O_WRONLY | os.O_APPEND)
+
+    def append(cells: Sequence[object]) -> None:
+        line = csv_text(COLUMNS, [cells]).split("\n", 1)[1].encode("utf-8")
+        with _table_errors(path):
+            written = os.write(file, line)
+            if written < len(line):  # a full disk takes a part
+                os.write(file, line[written:])
+
+    try:
+        yield append
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def _table_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TableError(
+            f"{path}: cannot be written: {error.strerror or error}",
+            "Check the free space and the permissions, then resume with --skip-existing.",
+        ) from error
+
+
+def _write_table(path: Path, rows: Iterable[Cells]) -> None:
+    write_text(path, csv_text(COLUMNS, ([row[name] for name in COLUMNS] for row in rows)))
+
+
+def read_table(folder: Path) -> list[Cells]:
+    """Read the rows of an earlier run, without an incomplete last line.
+
+    Raises:
+        UsageError: the table has other columns, or cannot be read.
+    """
+    path = folder / TABLE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read", "Choose another -o folder, or --overwrite it.") from error
+    lines = text.split("\n")[:-1]  # cells contain no line break, so text after the last one is an incomplete line
+    if lines and next(csv.reader(lines[:1])) != list(COLUMNS):
+        raise UsageError(f"{path}: has other columns than this version writes", "Do it again with --overwrite.")
+    return list(csv_rows(lines))
 
 
 @dataclass(frozen=True)
 class Remaining:
-    """What is to be done of a batch.
+    """What remains to be done of a batch.
 
     Args:
-        jobs: those that are not done, in order.
-        kept: the rows of those that are, by their job's number.
+        jobs: the jobs that are not done, in order.
+        kept: the rows of the jobs that are done, by job number.
     """
 
     jobs: list[Job]
     kept: dict[int, Cells] = field(default_factory=dict)
 
-    def in_order(self, rows: Sequence[Cells]) -> dict[int, Cells]:
-        """The rows of the jobs, of which some may be missing at the end, among those that were kept."""
-        new = dict(zip((job.number for job in self.jobs), rows, strict=False))
-        return dict(sorted((self.kept | new).items()))
 
+def find_remaining(options: SegmentOptions, jobs: Sequence[Job], existing: Existing) -> Remaining:
+    """Find which of these jobs remain to be done.
 
-def remaining(settings: SegmentOptions, jobs: Sequence[Job], existing: Existing) -> Remaining:
-    """What is to be done of these jobs.
-
-    With `SKIP`, a job is done if the table says that its mask was written and all its files are there.
+    With `SKIP`, a job is done if the table says that its mask was written and all its files exist.
 
     Raises:
-        UsageError: with `REFUSE`, if any result is there already; with `SKIP`, if results cannot be told apart.
+        UsageError: with `REFUSE`, a result exists already; with `SKIP`, the table cannot be read.
     """
-    if existing is Existing.OVERWRITE:
-        return Remaining(list(jobs))
     if existing is Existing.REFUSE:
-        _refuse(settings, jobs)
+        _refuse_existing(options, jobs)
+    if existing is not Existing.SKIP:
         return Remaining(list(jobs))
-    rows = {(row["file"], row["mask"]): row for row in read_journal(settings.outputs.folder / TABLE, COLUMNS)}
-    kept = {job.number: row for job in jobs if (row := rows.get(_names(settings, job))) and _complete(settings, row)}
+    rows = {(row["file"], row["mask"]): row for row in read_table(options.outputs.folder)}
+    kept = {job.number: row for job in jobs if (row := rows.get(_table_names(options, job))) and _is_done(options, row)}
     return Remaining([job for job in jobs if job.number not in kept], kept)
 
 
-def _refuse(settings: SegmentOptions, jobs: Sequence[Job]) -> None:
-    folder = settings.outputs.folder
-    masks = () if settings.hash_names else (path for job in jobs for path in settings.outputs.paths(job.mask))
-    there = next((path for path in (folder / TABLE, *masks) if path.exists()), None)
-    if there:
+def _refuse_existing(options: SegmentOptions, jobs: Sequence[Job]) -> None:
+    table = options.outputs.folder / TABLE
+    masks = () if options.hash_names else (path for job in jobs for path in options.outputs.paths(job.mask))
+    existing = next((path for path in (table, *masks) if path.exists()), None)
+    if existing:
         raise UsageError(
-            f"{there}: is there already",
-            "Go on with --skip-existing, do all again with --overwrite, or choose another -o folder.",
+            f"{existing}: exists already",
+            "Resume with --skip-existing, compute everything again with --overwrite, or choose another -o folder.",
         )
 
 
-def _names(settings: SegmentOptions, job: Job) -> tuple[str, str]:
-    """What the table calls the radiograph and its mask."""
-    if not settings.hash_names:
-        return str(job.source), str(job.mask)
+def _table_names(options: SegmentOptions, job: Job) -> tuple[str, str]:
     try:
-        name = hashed(job)
-    except ImageError:  # it will get its row when it is its turn
+        return job.table_names(options.hash_names)
+    except ImageError:  # the worker will report it
         return "", ""
-    return name, f"{name}.png"
 
 
-def _complete(settings: SegmentOptions, row: Cells) -> bool:
-    paths = settings.outputs.paths(Path(row["mask"]))
-    return row["status"] == WRITTEN and all(path.is_file() for path in paths)
+def _is_done(options: SegmentOptions, row: Cells) -> bool:
+    return row["status"] == WRITTEN and all(path.is_file() for path in options.outputs.paths(Path(row["mask"])))
 
 
-def check_record(record: dict[str, Any], folder: Path) -> None:
-    """See that the results in `folder` were made as those that are to join them.
+def check_settings(settings: dict[str, Any], folder: Path) -> None:
+    """Check that the results in `folder` were computed with the same settings.
 
     Raises:
-        UsageError: they were made with other weights or settings.
+        UsageError: they were computed with other weights or settings.
     """
     try:
-        earlier = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        earlier = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        raise UsageError(f"{folder / RECORD}: cannot be read", "Do it again with --overwrite.") from error
-    different = [key for key in record if record[key] != earlier.get(key)]
+        raise UsageError(f"{folder / SETTINGS}: cannot be read", "Do it again with --overwrite.") from error
+    different = [key for key in settings if settings[key] != earlier.get(key)]
     if different:
         raise UsageError(
             f"{folder}: its results were made with another {', '.join(different)}: "
             f"{json.dumps({key: earlier.get(key) for key in different})}",
-            "Use the same, do all again with --overwrite, or choose another -o folder.",
+            "Use the same, compute everything again with --overwrite, or choose another -o folder.",
         )
 
 
-def clear_partial(folder: Path) -> None:
-    """Remove files in `folder` that a killed run had begun to write."""
+def remove_partial_files(folder: Path) -> None:
+    """Remove the incomplete files that a killed run left in `folder`."""
     for path in folder.rglob(f"{PARTIAL}*"):
         path.unlink(missing_ok=True)
 
 
-def rewrite_table(folder: Path, left: Remaining) -> dict[int, Cells]:
-    """Put the table's rows into the order of the jobs, where some were kept; all of them by their job's number."""
-    rows = left.in_order(read_journal(folder / TABLE, COLUMNS)[len(left.kept) :])
-    if left.kept:
-        write_text(folder / TABLE, csv_text(COLUMNS, ([row[name] for name in COLUMNS] for row in rows.values())))
+def sort_table(folder: Path, remaining: Remaining) -> dict[int, Cells]:
+    """Sort the table by job number if rows of an earlier run were kept. Returns all rows by job number.
+
+    Rows are missing at the end if the run was interrupted.
+    """
+    added = read_table(folder)[len(remaining.kept) :]
+    rows = remaining.kept | dict(zip((job.number for job in remaining.jobs), added, strict=False))
+    rows = dict(sorted(rows.items()))
+    if remaining.kept:
+        _write_table(folder / TABLE, rows.values())
     return rows

@@ -1,11 +1,13 @@
 """Options that several commands have, and the sections of their help."""
 
+import re
 from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
 
 from lungmask_cli.cli.terminal import set_verbosity
+from lungmask_cli.errors import UsageError
 
 READING, HARDWARE, OUTPUT, MESSAGES = "Reading", "Hardware", "Output", "Messages"
 
@@ -41,7 +43,17 @@ HashNames = Annotated[
         help="Write no file names, which may identify patients, but the first 16 digits of each file's SHA-256.",
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, gpu, or gpu:N.", rich_help_panel=HARDWARE)]
+
+
+def _check_device(name: str) -> str:
+    if not re.fullmatch("auto|cpu|gpu(:[0-9]+)?", name):
+        raise UsageError(f"there is no device named {name!r}", "Use auto, cpu, gpu, or gpu:N.")
+    return name
+
+
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, gpu, or gpu:N.", callback=_check_device, rich_help_panel=HARDWARE)
+]
 Jobs = Annotated[
     int | None,
     typer.Option(help="Number of processes. Default: one per core.", min=1, rich_help_panel=HARDWARE),

@@ -1,23 +1,24 @@
 """`lungmask segment`."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lungmask_cli.cli.options import HARDWARE, Device, HashNames, MaxPixels, Polarity
-from lungmask_cli.cli.segment_run import Pages, Where, run_batch, show_plan
+from lungmask_cli.batch.options import EngineName, RunOptions, SegmentOptions, existing_mode
+from lungmask_cli.cli.options import HARDWARE, OUTPUT, Device, HashNames, MaxPixels, Polarity
+from lungmask_cli.cli.segment_run import run_batch, show_plan
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import UsageError
+from lungmask_cli.inference.options import InferenceOptions
+from lungmask_cli.inference.options import Runtime as RuntimeName
 from lungmask_cli.models.manifest import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
-    from lungmask_cli.batch.outputs import Outputs
-    from lungmask_cli.scoring.pairing import MaskFiles
+    from lungmask_cli.batch.jobs import Job
 
-_FILES, _AGAIN, _HOW = "What is written", "What is there already", "How lungs are found"
+_EXISTING, _METHOD = "Existing files", "Method"
 
 
 def _flag(name: str, text: str, panel: str) -> object:
@@ -29,7 +30,7 @@ Inputs = Annotated[
     typer.Argument(
         help="Radiographs, and folders of them: PNG, JPEG, TIFF, BMP, GIF, DICOM, JSRT .IMG.",
         metavar="INPUT",
-        readable=False,  # an unreadable file gets its row like every other broken one
+        readable=False,  # an unreadable file gets its row like any other broken file
         show_default=False,
     ),
 ]
@@ -38,65 +39,69 @@ FileList = Annotated[
     list[Path] | None,
     typer.Option(
         "--list",
-        help="A text file with a path per line, or a CSV with a column `file`; may be repeated.",
+        help="A text file with one path per line, or a CSV with a column `file`; may be repeated.",
         metavar="FILE",
     ),
 ]
 Weights = Annotated[
     list[str] | None,
     typer.Option(
-        help="Weights that ship, by name; a .weights.h5 file; or a run folder. Of several, the mean counts.",
+        help="The name of shipped weights, a .weights.h5 file, or a run folder. Repeat to average several networks.",
         show_default=DEFAULT_WEIGHTS,
-        rich_help_panel=_HOW,
+        rich_help_panel=_METHOD,
     ),
 ]
-Labels = Annotated[bool, _flag("--labels", "Masks of 0, 1 (right lung) and 2 (left lung), not 0 and 255.", _FILES)]
-Probabilities = Annotated[bool, _flag("--probabilities", "Also 16-bit PNG in OUT/probabilities.", _FILES)]
-Overlay = Annotated[bool, _flag("--overlay", "Also pictures of the mask on the radiograph, in OUT/overlays.", _FILES)]
-Contours = Annotated[bool, _flag("--contours", "Also COCO polygons: OUT/contours.json.", _FILES)]
+Labels = Annotated[bool, _flag("--labels", "Masks of 0, 1 (right lung) and 2 (left lung), not 0 and 255.", OUTPUT)]
+Probabilities = Annotated[bool, _flag("--probabilities", "Also 16-bit PNG in OUT/probabilities.", OUTPUT)]
+Overlay = Annotated[bool, _flag("--overlay", "Also pictures of the mask on the radiograph, in OUT/overlays.", OUTPUT)]
+Contours = Annotated[bool, _flag("--contours", "Also COCO polygons: OUT/contours.json.", OUTPUT)]
 DicomSeg = Annotated[
-    bool, _flag("--dicom-seg", "Also DICOM segmentations in OUT/dicom_seg, with the patient's data in them.", _FILES)
+    bool, _flag("--dicom-seg", "Also DICOM segmentations in OUT/dicom_seg, which contain the patient's data.", OUTPUT)
 ]
 Gallery = Annotated[
     Path | None,
-    typer.Option(help="Also one HTML page with a picture of every mask.", metavar="FILE.html", rich_help_panel=_FILES),
+    typer.Option(help="Also one HTML page with a picture of every mask.", metavar="FILE.html", rich_help_panel=OUTPUT),
 ]
 Report = Annotated[
     Path | None,
     typer.Option(
-        help="Also versions, weights, settings and counts as JSON.", metavar="FILE.json", rich_help_panel=_FILES
+        help="Also versions, weights, settings and counts as JSON.", metavar="FILE.json", rich_help_panel=OUTPUT
     ),
 ]
 Truth = Annotated[
     Path | None,
-    typer.Option(help="Folder of hand-made masks: adds the Dice of each image.", metavar="DIR", rich_help_panel=_FILES),
+    typer.Option(help="Folder of reference masks: adds the Dice of each image.", metavar="DIR", rich_help_panel=OUTPUT),
 ]
-SkipExisting = Annotated[bool, _flag("--skip-existing", "Go on where an earlier run into OUT was ended.", _AGAIN)]
-Overwrite = Annotated[bool, _flag("--overwrite", "Do all of them again.", _AGAIN)]
-DryRun = Annotated[
-    bool, _flag("--dry-run", "Print which files would be written, and from what, as CSV, and stop.", _AGAIN)
-]
-Cleanup = Annotated[bool, typer.Option(help="Fill holes and keep the two largest parts.", rich_help_panel=_HOW)]
+SkipExisting = Annotated[bool, _flag("--skip-existing", "Resume an earlier run into OUT.", _EXISTING)]
+Overwrite = Annotated[bool, _flag("--overwrite", "Compute all masks again.", _EXISTING)]
+DryRun = Annotated[bool, _flag("--dry-run", "Print as CSV which mask each file would become, and stop.", _EXISTING)]
+Cleanup = Annotated[bool, typer.Option(help="Fill holes and keep the two largest components.", rich_help_panel=_METHOD)]
 Tta = Annotated[
-    bool, _flag("--tta", "Test-time augmentation: look more often, at slightly different parts. Slower.", _HOW)
+    bool, _flag("--tta", "Test-time augmentation: average predictions from slightly different crops. Slower.", _METHOD)
 ]
-Strict = Annotated[bool, _flag("--strict", "A doubtful mask is a failure, and is not written.", _HOW)]
+Strict = Annotated[bool, _flag("--strict", "A doubtful mask is a failure, and is not written.", _METHOD)]
 Runtime = Annotated[
-    str,
-    typer.Option(help="keras, or onnx, which is faster on CPUs and needs the extra [fast].", rich_help_panel=HARDWARE),
+    RuntimeName,
+    typer.Option(
+        help="keras, or onnx, which is faster on CPUs and needs the extra \\[fast].", rich_help_panel=HARDWARE
+    ),
 ]
-EngineName = Annotated[
-    str, typer.Option(help="local, or ray: a cluster; needs the extra [ray].", rich_help_panel=HARDWARE)
+Engine = Annotated[
+    EngineName,
+    typer.Option(
+        help="local: this machine; or ray: a cluster, which needs the extra \\[ray].", rich_help_panel=HARDWARE
+    ),
 ]
 Address = Annotated[
     str | None,
     typer.Option(
-        help="Of the Ray cluster to join, or auto. Without it, one is started here.", rich_help_panel=HARDWARE
+        help="The address of the Ray cluster to join, or auto. By default, one is started here.",
+        rich_help_panel=HARDWARE,
     ),
 ]
-AtOnce = Annotated[
+Parallel = Annotated[
     int | None,
-    typer.Option(help="Radiographs worked at at once. Default: one per core.", min=1, rich_help_panel=HARDWARE),
+    typer.Option(help="Radiographs processed in parallel. Default: one per core.", min=1, rich_help_panel=HARDWARE),
 ]
 
 
@@ -122,68 +127,52 @@ def segment(
     strict: Strict = False,
     device: Device = "auto",
     runtime: Runtime = "keras",
-    engine: EngineName = "local",
+    engine: Engine = "local",
     address: Address = None,
-    jobs: AtOnce = None,
+    jobs: Parallel = None,
     hash_names: HashNames = False,
     max_pixels: MaxPixels = MAX_PIXELS,
 ) -> None:
-    """Draw the lung mask of every radiograph: a PNG of 0 and 255 at the radiograph's own size.
+    """Write the lung mask of every radiograph: a PNG of 0 and 255 at the radiograph's own size.
 
-    OUT/segment.csv has a row for every file, also for those that failed: sizes, areas, how far the mask can be trusted.
-    The exit code is 1 if any failed. Ctrl-C finishes what was begun; --skip-existing goes on.
+    OUT/segment.csv has a row for every file, failed ones included: sizes, areas, and how far the mask can be trusted.
+    The exit code is 1 if any failed. Ctrl-C finishes the radiographs in progress; --skip-existing resumes.
     """
-    images = _find_radiographs(inputs or [], file_list or [], output)
-    extras = {"probabilities": probabilities, "overlays": overlay, "contours": contours, "dicom_seg": dicom_seg}
-
-    from lungmask_cli.batch.jobs import plan
-    from lungmask_cli.batch.options import SegmentOptions
-    from lungmask_cli.batch.table import existing_mode
-
-    settings = SegmentOptions(
-        outputs=_outputs(output, labels, extras, hash_names),
-        weights=tuple(weights or [DEFAULT_WEIGHTS]),
+    if dicom_seg and hash_names:
+        raise UsageError(
+            "--dicom-seg writes the patient's identity, which --hash-names is to hide", "Leave one of them out."
+        )
+    run = RunOptions(existing_mode(skip_existing, overwrite), engine, address, jobs, gallery, report)
+    inference = InferenceOptions(
+        weights or DEFAULT_WEIGHTS,
         device=device,
         runtime=runtime,
-        augment=tta,
+        tta=tta,
         cleanup=cleanup,
-        correct_polarity=polarity,
+        polarity=polarity,
         max_pixels=max_pixels,
-        truth=_hand_made(truth),
-        hash_names=hash_names,
-        strict=strict,
     )
-    planned, existing = plan(images, output), existing_mode(skip_existing, overwrite)
-    if dry_run:
-        show_plan(settings, planned, existing)
-        return
-    run_batch(settings, planned, existing, Where(engine, address, jobs), Pages(gallery, report))
+    planned = _plan(inputs or [], file_list or [], output)
 
-
-def _outputs(folder: Path, labels: bool, extras: Mapping[str, bool], hash_names: bool) -> "Outputs":
     from lungmask_cli.batch.outputs import Outputs
-    from lungmask_cli.scoring.pairing import DICOM_SEG
-
-    if extras[DICOM_SEG] and hash_names:
-        raise UsageError(
-            "--dicom-seg writes who the patient is, which --hash-names is to hide", "Leave one of them out."
-        )
-    return Outputs(folder, labels, frozenset(name for name, wanted in extras.items() if wanted))
-
-
-def _hand_made(folder: Path | None) -> "MaskFiles | None":
     from lungmask_cli.scoring.pairing import find_masks
 
-    return find_masks(folder) if folder else None
+    flags = {"probabilities": probabilities, "overlays": overlay, "contours": contours, "dicom_seg": dicom_seg}
+    outputs = Outputs(output, labels, frozenset(name for name, wanted in flags.items() if wanted))
+    options = SegmentOptions(inference, outputs, find_masks(truth) if truth else None, hash_names, strict)
+    if dry_run:
+        show_plan(options, planned, run.existing)
+    else:
+        run_batch(options, run, planned)
 
 
-def _find_radiographs(inputs: list[Path], lists: list[Path], output: Path) -> list[tuple[Path, Path]]:
-    from lungmask_cli.batch.jobs import read_list
+def _plan(inputs: list[Path], lists: list[Path], output: Path) -> list["Job"]:
+    from lungmask_cli.batch.jobs import plan_jobs, read_list
     from lungmask_cli.formats.find import find_images
 
     if not inputs and not lists:
         raise UsageError("no radiographs were given", "Name files or folders, or give a --list.")
-    if any(given.is_dir() and os.path.realpath(given) == os.path.realpath(output) for given in inputs):
+    if any(path.is_dir() and os.path.realpath(path) == os.path.realpath(output) for path in inputs):
         raise UsageError(
             f"{output}: is the folder of the radiographs; its masks would be taken for radiographs the next time",
             "Choose another -o folder, such as one below it.",
@@ -195,4 +184,4 @@ def _find_radiographs(inputs: list[Path], lists: list[Path], output: Path) -> li
             f"no radiographs in {', '.join(map(str, inputs))}",
             "Looked for PNG, JPEG, TIFF, BMP, GIF, DICOM and JSRT .IMG.",
         )
-    return images
+    return plan_jobs(images, output)

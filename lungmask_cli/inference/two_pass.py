@@ -1,4 +1,8 @@
-"""From a normalised radiograph to the probability of lung."""
+"""From a normalised radiograph to the probability of lung, in one pass of the network or in two.
+
+A network with `zoom` runs twice: the localization pass finds the lungs on the whole image, and the refinement pass
+predicts the mask on the crop around them.
+"""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -13,84 +17,85 @@ from lungmask_cli.imaging.morphology import bounding_box
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 from lungmask_cli.models.network import THRESHOLD, Network, predict_one
 
-_SEARCHED_SIDE = 128
-# Test-time augmentation looks at the lungs with more around them as well.
-_MORE_MARGINS = (0.1, 0.15, 0.2)
+_BORDER_DETECTION_SIZE = 128
+# Test-time augmentation also predicts from crops with these larger margins around the lungs.
+_TTA_MARGINS = (0.1, 0.15, 0.2)
 
 
 @dataclass(frozen=True)
-class Look:
-    """A drawing of a part of a radiograph.
+class Pass:
+    """A network's prediction on one square crop of a radiograph.
 
     Args:
-        window: which part.
-        drawn: the probabilities there, (S, S) float32 in [0, 1].
+        window: the crop.
+        probability: the probability of lung in the crop, (S, S) float32 in [0, 1].
     """
 
     window: Window
-    drawn: FloatImage
+    probability: FloatImage
 
-    def at(self, size: int) -> FloatImage:
-        """The drawing where it was seen, in the square of (size, size); 0 where it saw nothing."""
-        return self.window.paste(self.drawn, size)
+    def place(self, size: int) -> FloatImage:
+        """The probability in the square of the whole radiograph, (size, size); 0 outside the crop."""
+        return self.window.paste(self.probability, size)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was drawn on one radiograph.
+    """What the networks predict on one radiograph.
 
     Args:
-        box: how the radiograph lies in a square of D x D pixels.
-        seen: the radiograph there, (D, D) float32 in [0, 1].
-        looks: each drawing that counts.
-        searches: each drawing that only told where to look; none by networks that draw once.
+        box: the position of the radiograph in a square of D x D pixels.
+        image: the radiograph in this square, (D, D) float32 in [0, 1].
+        passes: the passes whose mean is the prediction.
+        localization_passes: the passes that only located the lungs; empty for networks without `zoom`.
     """
 
     box: Letterbox
-    seen: FloatImage
-    looks: tuple[Look, ...]
-    searches: tuple[Look, ...] = ()
+    image: FloatImage
+    passes: tuple[Pass, ...]
+    localization_passes: tuple[Pass, ...] = ()
 
     @functools.cached_property
     def probability(self) -> FloatImage:
-        """The probability of lung, (D, D): the mean of all looks."""
-        total = self.looks[0].at(self.box.size)
-        for look in self.looks[1:]:
-            total += look.at(self.box.size)
-        return total * np.float32(1 / len(self.looks)) if len(self.looks) > 1 else total
+        """The probability of lung, (D, D): the mean of all passes."""
+        total = self.passes[0].place(self.box.size)
+        for other in self.passes[1:]:
+            total += other.place(self.box.size)
+        return total * np.float32(1 / len(self.passes)) if len(self.passes) > 1 else total
 
-    def enlarged(self) -> FloatImage:
+    def enlarge(self) -> FloatImage:
         """The probability at each pixel of the radiograph, (H, W)."""
         return self.box.invert(self.probability)
 
 
 def predict(
-    networks: Sequence[Network], image: FloatImage, shape: tuple[int, int] | None = None, augment: bool = False
+    networks: Sequence[Network], image: FloatImage, shape: tuple[int, int] | None = None, tta: bool = False
 ) -> Prediction:
-    """What the networks draw on a radiograph; each counts the same.
+    """Predict the lungs on a radiograph; all networks have the same weight.
 
     Args:
         networks: at least one.
-        image: the radiograph in [0, 1], at any size; more than `content` is not looked at.
-        shape: H and W, those of the radiograph where `image` is a smaller copy; None for the image's own.
-        augment: look more often, at slightly different parts, and at the mirror image if the network knows that.
+        image: the radiograph in [0, 1], at any size; resolution above `input_shape` is not used.
+        shape: the height and width of the radiograph if `image` is a smaller copy; None for the image's own.
+        tta: test-time augmentation: also predict from slightly different crops, and from the mirror image if the
+            network was trained on mirrored images.
     """
     height, width = shape or image.shape
     box = _box(networks, height, width)
     square = box.apply(image)
-    looks: list[Look] = []
-    searches: list[Look] = []
+    passes: list[Pass] = []
+    localization_passes: list[Pass] = []
     for network in networks:
         window = WHOLE
         if network.zoom:
-            search, window = _search(network, square)
-            searches.append(search)
-        looks += _looks(network, square, window, augment)
-    return Prediction(box, square, tuple(looks), tuple(searches))
+            localization_pass, window = _localize(network, square)
+            localization_passes.append(localization_pass)
+        passes += _run_passes(network, square, window, tta)
+    return Prediction(box, square, tuple(passes), tuple(localization_passes))
 
 
-def content(networks: Sequence[Network], height: int, width: int) -> tuple[int, int]:
-    """The size at which networks look at a radiograph: its own, or a smaller one that has all they can see."""
+def input_shape(networks: Sequence[Network], height: int, width: int) -> tuple[int, int]:
+    """The height and width at which the networks need a radiograph: its own, or smaller without loss for them."""
     return _box(networks, height, width).content
 
 
@@ -98,40 +103,41 @@ def _box(networks: Sequence[Network], height: int, width: int) -> Letterbox:
     return Letterbox(height, width, min(max(height, width), max(network.detail for network in networks)))
 
 
-def _search(network: Network, square: FloatImage) -> tuple[Look, Window]:
-    """A drawing of the whole picture, and where the lungs are by it."""
-    picture = _picture(square)
-    drawn = predict_one(network, picture.crop(square, network.localization_size))
-    lungs = _both_lungs(drawn)
-    return Look(picture, drawn), lungs.within(picture) if lungs else picture
+def _localize(network: Network, square: FloatImage) -> tuple[Pass, Window]:
+    """The localization pass, and the window around the lungs that it found."""
+    picture = _find_picture(square)
+    localization_pass = _run_pass(network, square, picture, network.localization_size)
+    lungs = _locate_lungs(localization_pass.probability)
+    return localization_pass, lungs.within(picture) if lungs else picture
 
 
-def _looks(network: Network, square: FloatImage, window: Window, augment: bool) -> Iterator[Look]:
-    """Each drawing of what is in the window."""
-    yield _look(network, square, window)
-    if augment:
-        for margin in _MORE_MARGINS:
-            yield _look(network, square, window.widen(margin - ZOOM_MARGIN))
-    if augment and network.flips:
-        mirrored = np.ascontiguousarray(square[:, ::-1])
-        yield Look(window, _look(network, mirrored, window.mirror()).drawn[:, ::-1])
+def _run_passes(network: Network, square: FloatImage, window: Window, tta: bool) -> Iterator[Pass]:
+    """The pass on the window and, with `tta`, those on wider windows and on the mirror image."""
+    yield _run_pass(network, square, window, network.image_size)
+    if tta:
+        for margin in _TTA_MARGINS:
+            yield _run_pass(network, square, window.widen(margin - ZOOM_MARGIN), network.image_size)
+    if tta and network.flips:
+        mirror_image = np.ascontiguousarray(square[:, ::-1])
+        mirrored = _run_pass(network, mirror_image, window.mirror(), network.image_size)
+        yield Pass(window, mirrored.probability[:, ::-1])
 
 
-def _look(network: Network, square: FloatImage, window: Window) -> Look:
-    return Look(window, predict_one(network, window.crop(square, network.image_size)))
+def _run_pass(network: Network, square: FloatImage, window: Window, size: int) -> Pass:
+    return Pass(window, predict_one(network, window.crop(square, size)))
 
 
-def _picture(square: FloatImage) -> Window:
-    """Where there is a picture and not the page, the collimation or the black beside it."""
-    small = resize(square, _SEARCHED_SIDE, _SEARCHED_SIDE)
+def _find_picture(square: FloatImage) -> Window:
+    """The window around the image content, without page margins, collimation or black borders."""
+    small = resize(square, _BORDER_DETECTION_SIZE, _BORDER_DETECTION_SIZE)
     picture = np.zeros(small.shape, np.bool_)
     picture[find_exposed_area(small)] = True
     return Window.around(picture, margin=0)
 
 
-def _both_lungs(drawn: FloatImage) -> Window | None:
-    """Where to look closely; None where that would cut off a lung that was not found."""
-    lungs = clean(drawn > THRESHOLD, most=None)  # the largest parts need not be the lungs
+def _locate_lungs(probability: FloatImage) -> Window | None:
+    """The window around the lungs; None where it might crop off a lung that the localization pass missed."""
+    lungs = clean(probability > THRESHOLD, most=None)  # the largest components need not be the lungs
     if not lungs.any():
         return None
     rows, columns = bounding_box(lungs)
@@ -141,6 +147,6 @@ def _both_lungs(drawn: FloatImage) -> Window | None:
 
 
 def as_mask(prediction: Prediction, cleanup: bool = True) -> Mask:
-    """The lungs, (H, W) bool: probabilities enlarged, cut at one half and, with `cleanup`, cleaned."""
+    """The lungs, (H, W) bool: the enlarged probability, thresholded at 0.5 and, with `cleanup`, cleaned."""
     mask = prediction.box.invert_and_threshold(prediction.probability, THRESHOLD)
     return clean(mask) if cleanup else mask

@@ -9,8 +9,8 @@ from PIL import Image
 
 from lungmask_cli.batch.gallery import draw_thumbnail, thumbnail_side, write_gallery
 from lungmask_cli.batch.rows import FAILED, WRITTEN, Row
-from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.gallery.picture import LEFT_LUNG, RIGHT_LUNG, Picture
+from lungmask_cli.inference.options import InferenceOptions
 from tests.gallery.cards import tiny_picture
 from tests.gallery.test_page import page_data, parsed
 from tests.phantoms import draw_phantom, save_grey, save_mask
@@ -46,9 +46,9 @@ def pixels_of(picture: Picture) -> tuple[np.ndarray, np.ndarray]:
 
 
 def centre_of(pixels: np.ndarray, colour: tuple[int, int, int]) -> float:
-    """The mean column, as a share of the width, of what has this colour."""
-    drawn = (pixels[..., :3] == colour).all(-1) & (pixels[..., 3] > 0)
-    return float(np.nonzero(drawn)[1].mean() / pixels.shape[1])
+    """The mean column of the pixels of this colour, as a share of the width."""
+    contour = (pixels[..., :3] == colour).all(-1) & (pixels[..., 3] > 0)
+    return float(np.nonzero(contour)[1].mean() / pixels.shape[1])
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def files(tmp_path):
 
 
 def test_a_thumbnail_has_the_right_lung_on_the_left_and_the_radiograph_beneath(files):
-    picture = draw_thumbnail(*files, MAX_PIXELS, True, 100)
+    picture = draw_thumbnail(*files, InferenceOptions(), 100)
     assert (picture.width, picture.height) == (100, 80)
     contours, grey = pixels_of(picture)
     assert centre_of(contours, RIGHT_LUNG) < 0.4
@@ -68,41 +68,41 @@ def test_a_thumbnail_has_the_right_lung_on_the_left_and_the_radiograph_beneath(f
     assert grey[40, 50] > grey[40, 30] + 50  # the spine, and a lung
 
 
-def test_labels_in_the_mask_say_which_lung_is_which(files, tmp_path):
+def test_labels_in_the_mask_identify_the_lungs(files, tmp_path):
     phantom = draw_phantom(160, 200)
-    invert = phantom.right * np.uint8(2) + phantom.left * np.uint8(1)
-    Image.fromarray(invert).save(tmp_path / "labels.png")
-    contours, _ = pixels_of(draw_thumbnail(files[0], tmp_path / "labels.png", MAX_PIXELS, True, 100))
+    swapped = phantom.right * np.uint8(2) + phantom.left * np.uint8(1)
+    Image.fromarray(swapped).save(tmp_path / "labels.png")
+    contours, _ = pixels_of(draw_thumbnail(files[0], tmp_path / "labels.png", InferenceOptions(), 100))
     assert centre_of(contours, LEFT_LUNG) < 0.4
     assert centre_of(contours, RIGHT_LUNG) > 0.6
 
 
 def test_an_empty_mask_is_a_radiograph_without_contours(files, tmp_path):
     save_mask(tmp_path / "empty.png", np.zeros((160, 200), bool))
-    contours, grey = pixels_of(draw_thumbnail(files[0], tmp_path / "empty.png", MAX_PIXELS, True, 100))
+    contours, grey = pixels_of(draw_thumbnail(files[0], tmp_path / "empty.png", InferenceOptions(), 100))
     assert not contours[..., 3].any()
     assert np.ptp(grey) > 100
 
 
-@pytest.mark.parametrize("correct", [True, False])
-def test_dark_bones_are_made_bright_where_that_is_asked_for(files, tmp_path, monkeypatch, correct):
-    # Whether phantoms look like chests to the classifier is not the question here.
+@pytest.mark.parametrize("polarity", [True, False])
+def test_dark_bones_are_made_bright_only_with_polarity(files, tmp_path, monkeypatch, polarity):
+    # The classifier was not fitted to phantoms.
     monkeypatch.setattr("lungmask_cli.imaging.polarity.has_dark_bones", lambda image: image[40, 50] < image[40, 30])
     inverted = save_grey(tmp_path / "inverted.png", 1 - draw_phantom(160, 200).image)
-    _, grey = pixels_of(draw_thumbnail(inverted, files[1], MAX_PIXELS, correct, 100))
-    assert (grey[40, 50] > grey[40, 30]) == correct
+    _, grey = pixels_of(draw_thumbnail(inverted, files[1], InferenceOptions(polarity=polarity), 100))
+    assert (grey[40, 50] > grey[40, 30]) == polarity
 
 
 @pytest.mark.parametrize("lost", ["image.png", "mask.png"])
-@pytest.mark.parametrize("how", ["away", "damaged", "of another size"])
-def test_files_that_cannot_be_shown_any_more_give_no_thumbnail(files, tmp_path, lost, how):
-    if how == "away":
+@pytest.mark.parametrize("damage", ["deleted", "truncated", "of another size"])
+def test_files_that_can_no_longer_be_read_have_no_thumbnail(files, tmp_path, lost, damage):
+    if damage == "deleted":
         (tmp_path / lost).unlink()
-    elif how == "damaged":
+    elif damage == "truncated":
         (tmp_path / lost).write_bytes((tmp_path / lost).read_bytes()[:200])
     else:
         save_grey(tmp_path / lost, np.eye(50, dtype=np.float32))
-    assert draw_thumbnail(*files, MAX_PIXELS, True, 100) is None
+    assert draw_thumbnail(*files, InferenceOptions(), 100) is None
 
 
 def test_the_more_radiographs_the_smaller_their_thumbnails():
@@ -119,19 +119,19 @@ def test_a_card_says_good_doubtful_or_failed_and_why(tmp_path):
     assert page_data(tmp_path / "g.html")["summary"] == "3 radiographs: 1 doubtful, 1 failed, 1 good"
 
 
-def test_doubts_come_before_what_else_is_to_be_said(tmp_path):
+def test_doubts_come_before_reasons_and_warnings(tmp_path):
     row = replace(
         DOUBTFUL, doubts=("one lung only", "unsure"), reason="no Dice: no mask", warnings=("bones were dark",)
     )
     assert cards_of(tmp_path, row)[0]["note"] == "one lung only; unsure; no Dice: no mask; bones were dark"
 
 
-def test_a_mask_that_nobody_has_judged_is_called_by_what_was_done(tmp_path):
+def test_a_mask_without_quality_shows_its_status(tmp_path):
     rows = (replace(GOOD, quality="", quality_score=None), replace(GOOD, quality="", status="skipped"))
     assert [card["status"] for card in cards_of(tmp_path, *rows)] == ["written", "skipped"]
 
 
-def test_a_picture_that_is_gone_is_said_to_be(tmp_path):
+def test_a_missing_picture_is_noted(tmp_path):
     (lost,) = cards_of(tmp_path, DOUBTFUL, pictures=[None])
     assert lost["picture"] is None
     assert lost["note"] == "one lung only; no picture: its radiograph or mask cannot be read any more"
@@ -147,12 +147,12 @@ def test_a_picture_that_is_gone_is_said_to_be(tmp_path):
         (["file 1", "0123456789abcdef"], ["file 1", "0123456789abcdef"]),
     ],
 )
-def test_names_begin_where_files_differ(tmp_path, files, names):
+def test_names_are_relative_to_the_common_folder(tmp_path, files, names):
     cards = cards_of(tmp_path, *(replace(GOOD, file=file) for file in files))
     assert [card["name"] for card in cards] == names
 
 
-def test_the_most_telling_values_come_first_and_those_that_nobody_has_are_not_there(tmp_path):
+def test_important_values_come_first_and_unknown_ones_are_missing(tmp_path):
     (values,) = (card["values"] for card in cards_of(tmp_path, GOOD))
     assert values == {
         "quality_score": 0.97,
@@ -170,7 +170,7 @@ def test_the_most_telling_values_come_first_and_those_that_nobody_has_are_not_th
     ]
 
 
-def test_areas_are_in_cm2_and_in_pixels_only_where_some_are_not_known_in_cm2(tmp_path):
+def test_areas_are_in_pixels_only_if_some_are_unknown_in_cm2(tmp_path):
     known = replace(GOOD, lung_area_cm2=30.0, right_area_cm2=20.0, left_area_cm2=10.0)
     areas = {"lung_area_cm2", "right_area_cm2", "left_area_cm2"}
     (alone, _) = cards_of(tmp_path, known, BROKEN)
@@ -182,17 +182,17 @@ def test_areas_are_in_cm2_and_in_pixels_only_where_some_are_not_known_in_cm2(tmp
 
 
 @pytest.mark.parametrize(("right", "left", "ratio"), [(300, 100, 3), (100, 0, "Infinity"), (0, 100, 0), (0, 0, "NaN")])
-def test_one_lung_has_a_ratio_too(tmp_path, right, left, ratio):
+def test_a_single_lung_has_a_ratio_too(tmp_path, right, left, ratio):
     (card,) = cards_of(tmp_path, replace(GOOD, right_area_px=right, left_area_px=left))
     assert card["values"]["right_to_left"] == ratio
 
 
-def test_the_mean_dice_is_of_those_that_have_one(tmp_path):
+def test_the_mean_dice_is_over_cards_with_a_dice(tmp_path):
     cards_of(tmp_path, *(replace(GOOD, dice=dice) for dice in (0.8, 0.9, math.nan, None)))
     assert page_data(tmp_path / "g.html")["summary"] == "4 radiographs: 4 good; mean Dice 0.8500 of 2"
 
 
-def test_notes_take_room_on_the_cards_only_where_there_are_any(tmp_path):
+def test_notes_are_shown_only_if_there_are_any(tmp_path):
     cards_of(tmp_path, GOOD)
     assert page_data(tmp_path / "g.html")["showNotes"] is False
     cards_of(tmp_path, GOOD, DOUBTFUL)
@@ -208,20 +208,20 @@ def test_each_row_gets_its_own_picture(tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_pictures_that_are_not_as_many_as_the_rows_leave_no_page(tmp_path, count):
+def test_a_wrong_number_of_pictures_leaves_no_page(tmp_path, count):
     with pytest.raises(ValueError, match="zip"):
         write_gallery(tmp_path / "g.html", "Title", [GOOD, DOUBTFUL], [None] * count)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_batch_that_made_nothing_is_an_empty_page(tmp_path):
+def test_an_empty_batch_has_an_empty_page(tmp_path):
     assert cards_of(tmp_path) == []
 
 
-def test_memory_does_not_grow_with_the_pictures(tmp_path):
-    drawn = (Picture(512, 512, bytes(5_000), bytes(100_000)) for _ in range(100))
+def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path):
+    pictures = (Picture(512, 512, bytes(5_000), bytes(100_000)) for _ in range(100))
     tracemalloc.start()
-    write_gallery(tmp_path / "g.html", "Title", [GOOD] * 100, drawn)
+    write_gallery(tmp_path / "g.html", "Title", [GOOD] * 100, pictures)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2_000_000

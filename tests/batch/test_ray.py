@@ -1,27 +1,31 @@
-"""A Ray cluster of two nodes on this machine, one of which is killed: the same files as those of threads."""
+"""The Ray engine: on a cluster of two nodes on this machine, one of which is killed, and on a fake cluster."""
 
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from lungmask_cli.batch import ray_engine
 from lungmask_cli.batch.engines import make_engine
-from lungmask_cli.batch.jobs import plan
-from lungmask_cli.batch.options import SegmentOptions
+from lungmask_cli.batch.jobs import plan_jobs
+from lungmask_cli.batch.options import RunOptions, SegmentOptions
 from lungmask_cli.batch.outputs import Outputs
-from lungmask_cli.batch.ray_engine import _Crew
+from lungmask_cli.batch.ray_engine import RayEngine
 from lungmask_cli.batch.rows import WRITTEN, Row
+from lungmask_cli.errors import UsageError
 from lungmask_cli.formats.find import find_images
+from lungmask_cli.inference.options import InferenceOptions
 from tests.phantoms import draw_phantom, save_grey
 
 COUNT = 24
+OPTIONS = SegmentOptions(InferenceOptions("tiny", device="cpu"), Outputs(Path("out")))
 
 
-def segmented(folder, out, engine, address=None, after=None):
+def segment_all(folder, out, run, after=None):
     """The masks and rows of a batch; `after` is called after the first rows."""
-    settings = SegmentOptions(Outputs(out), ("tiny",), "cpu")
+    options = SegmentOptions(OPTIONS.inference, Outputs(out))
     rows = []
-    for row in make_engine(engine, settings, None, address).run(plan(find_images([folder]), out)):
+    for row in make_engine(options, run).run(plan_jobs(find_images([folder]), out)):
         rows.append(row)
         if len(rows) == 3 and after:
             after()
@@ -34,21 +38,20 @@ def test_a_lost_node_loses_nothing(tmp_path):
 
     for seed in range(COUNT):
         save_grey(tmp_path / "in" / f"{seed}.png", draw_phantom(120, 100, seed).image)
-    local = segmented(tmp_path / "in", tmp_path / "local", "local")
+    local = segment_all(tmp_path / "in", tmp_path / "local", RunOptions())
     cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     second = cluster.add_node(num_cpus=1)
     try:
-        spread = segmented(
+        masks, rows = segment_all(
             tmp_path / "in",
-            tmp_path / "spread",
-            "ray",
-            cluster.address,
+            tmp_path / "cluster",
+            RunOptions(engine="ray", address=cluster.address),
             after=lambda: cluster.remove_node(second, allow_graceful=False),
         )
     finally:
         cluster.shutdown()
-    assert len(spread[0]) == COUNT
-    assert spread == local
+    assert len(masks) == COUNT
+    assert (masks, rows) == local
 
 
 class RayError(Exception):
@@ -56,18 +59,27 @@ class RayError(Exception):
 
 
 class Actor:
-    """A worker that does its jobs in order, until one of them ends it."""
+    """A worker that runs its jobs in order, until one of them ends it."""
 
     def __init__(self, *_):
         self.alive = True
-        self.ready = SimpleNamespace(remote=lambda: (self, None))
+        self.start_error = SimpleNamespace(remote=lambda: (self, None))
         self.run = SimpleNamespace(remote=lambda job: (self, job))
 
 
-class DeadlyRay:
-    """In place of Ray: one of the radiographs ends its worker each time."""
+class FakeRay:
+    """Replaces Ray. The radiograph `deadly.png` always ends its worker."""
 
     exceptions = SimpleNamespace(RayError=RayError)
+
+    def init(self, *_, **__):
+        pass
+
+    def cluster_resources(self):
+        return {"CPU": 2.0}
+
+    def shutdown(self):
+        pass
 
     def put(self, value):
         return value
@@ -88,13 +100,45 @@ class DeadlyRay:
         return Row(str(job.source), status=WRITTEN)
 
 
+def jobs_named(names):
+    return plan_jobs([(Path(name), Path(name)) for name in names], Path("out"))
+
+
 @pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("place", [0, 4, 9])
-def test_a_radiograph_that_ends_every_worker_fails_and_no_other_does(workers, place):
+@pytest.mark.parametrize("index", [0, 4, 9])
+def test_a_radiograph_that_ends_every_worker_fails_alone(monkeypatch, workers, index):
+    monkeypatch.setattr(ray_engine, "_import_ray", FakeRay)
     names = [f"{number}.png" for number in range(10)]
-    names[place] = "deadly.png"
-    jobs = plan([(Path(name), Path(name)) for name in names], Path("out"))
-    rows = list(_Crew(DeadlyRay(), SegmentOptions(Outputs(Path("out"))), workers, gpu=False).rows(jobs))
+    names[index] = "deadly.png"
+    rows = list(RayEngine(OPTIONS, workers, None).run(jobs_named(names)))
     assert [row.file for row in rows] == names
     assert [row.file for row in rows if row.status != WRITTEN] == ["deadly.png"]
-    assert "3 workers were lost" in rows[place].reason
+    assert rows[index].reason == "deadly.png: 3 workers were lost while they were at it"
+
+
+def test_only_a_few_jobs_are_started_in_advance(monkeypatch):
+    monkeypatch.setattr(ray_engine, "_import_ray", FakeRay)
+    started = []
+
+    def lazy_jobs():
+        for job in jobs_named([f"{number}.png" for number in range(100)]):
+            started.append(job)
+            yield job
+
+    rows = RayEngine(OPTIONS, 2, None).run(lazy_jobs())
+    next(rows)
+    assert len(started) <= 4
+    assert len(list(rows)) == 99
+
+
+def test_a_lost_cluster_is_an_error_of_its_own(monkeypatch):
+    class LostRay(FakeRay):
+        def wait(self, references, timeout=None):
+            if timeout is None:
+                raise ConnectionError("the head node does not answer")
+            return super().wait(references)
+
+    monkeypatch.setattr(ray_engine, "_import_ray", LostRay)
+    with pytest.raises(UsageError, match="the Ray cluster was lost: ConnectionError") as caught:
+        list(RayEngine(OPTIONS, None, None).run(jobs_named(["a.png"])))
+    assert "--skip-existing" in caught.value.hint

@@ -1,4 +1,4 @@
-"""Files and folders that are broken, or meant to break something: a clear line for each, and nothing else lost."""
+"""Broken and malicious files and folders: each gets a clear message, and no other file is affected."""
 
 import csv
 import os
@@ -24,7 +24,7 @@ def rows_of(path):
 
 
 def png_header(path: Path, width: int, height: int) -> Path:
-    """A PNG that claims a size that it does not have."""
+    """A PNG whose header claims a wrong size."""
     Image.new("L", (5, 5)).save(path)
     content = path.read_bytes()
     header = b"IHDR" + struct.pack(">II", width, height) + content[24:29]
@@ -75,7 +75,7 @@ def test_bombs_and_odd_names_do_not_stop_a_batch(lungmask, tiny_run, tmp_path):
     assert len((tmp_path / "out" / "segment.csv").read_text().splitlines()) == len(rows) + 1
 
 
-def test_max_pixels_is_asked_for_by_flag(lungmask, tiny_run, tmp_path):
+def test_the_pixel_limit_is_an_option(lungmask, tiny_run, tmp_path):
     save_grey(tmp_path / "a.png", draw_phantom(60, 50).image)
     for limit, code in ((3000, 0), (2999, 1)):
         done = lungmask(
@@ -85,7 +85,7 @@ def test_max_pixels_is_asked_for_by_flag(lungmask, tiny_run, tmp_path):
     assert "50 x 60 pixels are more than --max-pixels allows (2999)" in done.stderr
 
 
-def test_files_that_would_have_one_mask_have_two(lungmask, tiny_run, tmp_path):
+def test_files_with_the_same_stem_have_different_masks(lungmask, tiny_run, tmp_path):
     image = draw_phantom(60, 50).image
     for name in ("a.png", "a.tif", "A.bmp", "b/a.png"):
         save_grey(tmp_path / "in" / name, image)
@@ -103,7 +103,7 @@ def test_files_that_would_have_one_mask_have_two(lungmask, tiny_run, tmp_path):
     assert "4 files" in again.stderr
 
 
-def test_the_input_folder_is_no_output_folder(lungmask, tmp_path):
+def test_the_input_folder_is_refused_as_output_folder(lungmask, tmp_path):
     write_dicom(tmp_path / "a.dcm", np.zeros((4, 4), np.uint16))
     done = lungmask("segment", tmp_path, "-o", tmp_path)
     assert done.returncode == 2
@@ -111,7 +111,7 @@ def test_the_input_folder_is_no_output_folder(lungmask, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.dcm"]
 
 
-def test_an_output_that_is_a_file_or_cannot_be_written_is_said_before_any_work(lungmask, tmp_path):
+def test_an_invalid_output_folder_is_refused_before_any_work(lungmask, tmp_path):
     image = save_grey(tmp_path / "a.png", draw_phantom(60, 50).image)
     save_mask(tmp_path / "set" / "masks" / "a.png", np.ones((4, 4), bool))
     save_grey(tmp_path / "set" / "images" / "a.png", draw_phantom(60, 50).image)
@@ -128,14 +128,14 @@ def limit_file_size():
 
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="no limit on file sizes here")
-def test_what_cannot_be_written_is_a_row_and_the_rest_is_written(tiny_run, tmp_path):
+def test_a_mask_that_cannot_be_written_is_a_failed_row(tiny_run, tmp_path):
     """As on a full disk: writing fails in the middle of a file."""
     save_grey(tmp_path / "in" / "small.png", draw_phantom(60, 50).image)
     noise = np.random.default_rng(0).random((700, 700)).astype(np.float32)
     save_grey(tmp_path / "in" / "large.png", noise)
     command = [sys.executable, "-m", "lungmask_cli", "segment", tmp_path / "in", "-o", tmp_path / "out"]
     options = ["--weights", tiny_run[0], "--overlay"]
-    environment = {**os.environ, "COVERAGE_PROCESS_CONFIG": ""}  # whose file would be too large as well
+    environment = {**os.environ, "COVERAGE_PROCESS_CONFIG": ""}  # its file would be too large as well
     done = subprocess.run(
         [*command, *options], preexec_fn=limit_file_size, env=environment, capture_output=True, text=True, check=False
     )
@@ -147,7 +147,7 @@ def test_what_cannot_be_written_is_a_row_and_the_rest_is_written(tiny_run, tmp_p
     assert not list((tmp_path / "out").rglob(".partial*"))
 
 
-def test_the_table_is_not_lost_when_it_cannot_be_written(tiny_run, tmp_path):
+def test_a_table_that_cannot_be_written_is_printed(tiny_run, tmp_path):
     for number in range(8):
         save_grey(tmp_path / "in" / f"{number}.png", draw_phantom(60, 50, number).image)
     command = [sys.executable, "-m", "lungmask_cli", "segment", tmp_path / "in", "-o", tmp_path / "out"]
@@ -166,7 +166,7 @@ def test_the_table_is_not_lost_when_it_cannot_be_written(tiny_run, tmp_path):
     assert len(kept) >= len(rows) - 1
 
 
-def test_broken_originals_are_said_by_preprocess(lungmask, plain_set, tmp_path):
+def test_preprocess_reports_broken_radiographs(lungmask, plain_set, tmp_path):
     source = tmp_path / "set"
     shutil.copytree(plain_set, source)
     png_header(source / "images" / "p003.png", 100_000, 100_000)

@@ -16,7 +16,7 @@ from tests.dicoms import make_dicom
 from tests.phantoms import draw_phantom, save_mask
 
 SECRET = "ZQXSECRET"
-# Every element of text that a radiograph may have, also those that the reader looks at.
+# The text elements that a radiograph may have, including those that the reader uses.
 TEXTS = (
     "PatientName PatientID PatientComments OtherPatientIDs PatientAddress ReferringPhysicianName InstitutionName "
     "StudyDescription SeriesDescription ProtocolName AccessionNumber StationName OperatorsName ImageComments "
@@ -26,7 +26,7 @@ TEXTS = (
 
 
 def secretive(folder: Path, name: str, **changes: object) -> Path:
-    """A radiograph all of whose texts are the secret."""
+    """A radiograph whose text elements all contain the secret."""
     stored = np.round(draw_phantom(60, 50).image * 4095).astype(np.uint16)
     dataset = make_dicom(stored)
     for keyword in TEXTS.split():
@@ -43,16 +43,16 @@ def secretive(folder: Path, name: str, **changes: object) -> Path:
 
 
 def break_one(path: Path, element: bytes) -> Path:
-    """The text of an element where a number should be."""
+    """Replace the number of an element by text."""
     content = path.read_bytes()
-    place = content.index(element)
-    path.write_bytes(content[: place + 8] + SECRET.encode()[:2] + content[place + 10 :])
+    start = content.index(element)
+    path.write_bytes(content[: start + 8] + SECRET.encode()[:2] + content[start + 10 :])
     return path
 
 
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory) -> Path:
-    """Radiographs that can be read, and radiographs that break in every part of the reader."""
+    """A valid radiograph, and broken ones for every part of the reader."""
     folder = tmp_path_factory.mktemp("ward")
     secretive(folder, "good.dcm")
     secretive(folder, "modality.dcm", Modality=SECRET)
@@ -75,14 +75,14 @@ def ward(tmp_path_factory) -> Path:
     number = dcmread(secretive(folder, "window.dcm", WindowCenter=1, WindowWidth=2))
     number.save_as(folder / "window.dcm")
     raw = (folder / "window.dcm").read_bytes()
-    place = raw.index(b"\x28\x00\x50\x10DS")
-    (folder / "window.dcm").write_bytes(raw[: place + 8] + b"ZQ" + raw[place + 10 :])
+    start = raw.index(b"\x28\x00\x50\x10DS")
+    (folder / "window.dcm").write_bytes(raw[: start + 8] + b"ZQ" + raw[start + 10 :])
     return folder
 
 
-def assert_nowhere(said: str, *folders: Path) -> None:
-    assert SECRET not in said
-    assert "JANE" not in said
+def assert_nowhere(output: str, *folders: Path) -> None:
+    assert SECRET not in output
+    assert "JANE" not in output
     for folder in folders:
         for path in folder.rglob("*"):
             assert SECRET not in str(path)
@@ -91,7 +91,7 @@ def assert_nowhere(said: str, *folders: Path) -> None:
 
 
 @pytest.mark.parametrize("debug", [(), ("--debug",)])
-def test_segment_says_nothing_of_the_header(lungmask, tiny_run, ward, tmp_path, debug):
+def test_segment_reveals_nothing_of_the_header(lungmask, tiny_run, ward, tmp_path, debug):
     done = lungmask(*debug, "segment", ward, "-o", tmp_path, "--weights", tiny_run[0], "--overlay")
     assert done.returncode == 1, done.stderr
     assert_nowhere(done.stdout + done.stderr, tmp_path)
@@ -100,7 +100,7 @@ def test_segment_says_nothing_of_the_header(lungmask, tiny_run, ward, tmp_path, 
     assert {Path(row["file"]).name: row["status"] for row in rows}["good.dcm"] == "written"
 
 
-def test_neither_do_preprocess_and_its_tracebacks(lungmask, ward, tmp_path):
+def test_preprocess_and_its_tracebacks_reveal_nothing(lungmask, ward, tmp_path):
     for path in ward.iterdir():
         (tmp_path / "set" / "images").mkdir(parents=True, exist_ok=True)
         (tmp_path / "set" / "images" / path.name).write_bytes(path.read_bytes())
@@ -110,7 +110,7 @@ def test_neither_do_preprocess_and_its_tracebacks(lungmask, ward, tmp_path):
     assert_nowhere(done.stdout + done.stderr, tmp_path / "dst")
 
 
-def test_a_traceback_of_the_reader_does_not_either(ward):
+def test_a_traceback_of_the_reader_reveals_nothing(ward):
     import subprocess
     import sys
 
@@ -121,7 +121,7 @@ def test_a_traceback_of_the_reader_does_not_either(ward):
         assert_nowhere(done.stdout + done.stderr)
 
 
-def test_hashed_names_name_no_file(lungmask, tiny_run, tmp_path):
+def test_hashed_names_reveal_no_file_name(lungmask, tiny_run, tmp_path):
     source = tmp_path / "in"
     source.mkdir()
     good = secretive(source, f"{SECRET}_1.dcm")

@@ -1,4 +1,4 @@
-"""`lungmask segment` around the network: files, restarts, flags. The network itself is drawn by hand."""
+"""`lungmask segment` around the network: files, restarts, flags. The network itself is a fake."""
 
 import csv
 import json
@@ -10,16 +10,17 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from lungmask_cli.batch import rows
-from lungmask_cli.batch import worker as batch
+from lungmask_cli.batch import engines, rows
+from lungmask_cli.batch.worker import SegmentWorker
 from lungmask_cli.cli.app import app
 from lungmask_cli.formats.masks import read_lung_mask
+from lungmask_cli.inference.quality import DOUBTFUL
 from tests.dicoms import write_dicom
-from tests.inference.by_hand import by_hand
+from tests.inference.fake_network import fake_network
 from tests.phantoms import draw_phantom, save_grey, save_mask
 
-__all__ = ["by_hand"]
-pytestmark = pytest.mark.usefixtures("by_hand")
+__all__ = ["fake_network"]
+pytestmark = pytest.mark.usefixtures("fake_network")
 
 
 def run(*arguments):
@@ -32,7 +33,7 @@ def table(folder):
 
 
 def content(folder):
-    """All files but for the seconds in the table."""
+    """All files, without the seconds in the table."""
     files = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return {path: data for path, data in files.items() if path.name != "segment.csv"}, [
         {name: value for name, value in row.items() if name != "seconds"} for row in table(folder)
@@ -50,7 +51,7 @@ def xrays(tmp_path):
     return folder
 
 
-def test_every_lung_has_its_row_and_its_label(xrays, tmp_path):
+def test_every_radiograph_has_a_row_and_every_lung_a_label(xrays, tmp_path):
     done = run(xrays, "-o", tmp_path / "out", "--labels")
     assert done.exit_code == 1
     found = {row["mask"]: row for row in table(tmp_path / "out")}
@@ -65,7 +66,7 @@ def test_every_lung_has_its_row_and_its_label(xrays, tmp_path):
     assert found[""]["status"] == "failed"
 
 
-def test_all_that_may_be_written(tmp_path):
+def test_all_outputs_can_be_written(tmp_path):
     image = np.round(draw_phantom(120, 100).image * 4095).astype(np.uint16)
     source = write_dicom(tmp_path / "in" / "a.dcm", image, PixelSpacing=[2, 2], Modality="DX")
     out = tmp_path / "out"
@@ -92,13 +93,13 @@ def test_all_that_may_be_written(tmp_path):
     assert len(report["weights"][0]["sha256"]) == 64
 
 
-def test_results_are_neither_overwritten_unasked_nor_mixed(xrays, tmp_path):
+def test_results_are_neither_overwritten_by_default_nor_mixed(xrays, tmp_path):
     out = tmp_path / "out"
     assert run(xrays, "-o", out).exit_code == 1
     before = content(out)
     refused = run(xrays, "-o", out)
     assert isinstance(refused.exception, Exception)
-    assert "is there already" in str(refused.exception)
+    assert "exists already" in str(refused.exception)
     other = run(xrays, "-o", out, "--skip-existing", "--no-cleanup")
     assert "made with another cleanup" in str(other.exception)
     assert content(out) == before
@@ -106,12 +107,12 @@ def test_results_are_neither_overwritten_unasked_nor_mixed(xrays, tmp_path):
     assert json.loads((out / "segment.json").read_text())["cleanup"] is False
 
 
-def test_a_batch_goes_on_to_the_same_files(xrays, tmp_path):
+def test_a_resumed_batch_has_the_same_files(xrays, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert run(xrays, "-o", whole, "--contours").exit_code == 1
     assert run(xrays, "-o", parts, "--contours").exit_code == 1
     lines = (parts / "segment.csv").read_text().splitlines(keepends=True)
-    (parts / "segment.csv").write_text("".join(lines[:3]) + lines[3][:10])  # killed while it wrote a line
+    (parts / "segment.csv").write_text("".join(lines[:3]) + lines[3][:10])  # killed while a line was written
     (parts / "ward" / "p3.png").unlink()
     (parts / "contours.json").unlink()
     done = run(xrays, "-o", parts, "--contours", "--skip-existing")
@@ -120,7 +121,7 @@ def test_a_batch_goes_on_to_the_same_files(xrays, tmp_path):
     assert content(parts) == content(whole)
 
 
-def test_a_dry_run_does_nothing(xrays, tmp_path):
+def test_a_dry_run_writes_nothing(xrays, tmp_path):
     done = run(xrays, "-o", tmp_path / "out", "--dry-run")
     assert done.exit_code == 0
     assert not (tmp_path / "out").exists()
@@ -129,21 +130,21 @@ def test_a_dry_run_does_nothing(xrays, tmp_path):
     assert f"{xrays / 'ward' / 'p3.png'}" in [row["file"] for row in planned]
 
 
-def test_an_interrupt_finishes_what_was_begun(xrays, tmp_path, monkeypatch):
-    segment, begun = batch.Batch.run, []
+def test_an_interrupt_finishes_the_radiographs_in_progress(xrays, tmp_path, monkeypatch):
+    segment, started = SegmentWorker.run, []
 
     def interrupted(self, job):
-        begun.append(job)
-        if len(begun) == 2:
+        started.append(job)
+        if len(started) == 2:
             os.kill(os.getpid(), signal.SIGINT)
         return segment(self, job)
 
-    monkeypatch.setattr(batch.Batch, "run", interrupted)
+    monkeypatch.setattr(SegmentWorker, "run", interrupted)
     done = run(xrays, "-o", tmp_path / "out", "--jobs", 1)
     assert done.exit_code == 130
     assert "stopping" in done.output
     kept = table(tmp_path / "out")
-    assert 2 <= len(kept) == len(begun) < 7
+    assert 2 <= len(kept) == len(started) < 7
     assert all((tmp_path / "out" / row["mask"]).is_file() for row in kept)
     monkeypatch.undo()
 
@@ -153,7 +154,7 @@ def test_strict_makes_a_doubtful_mask_a_failure(tmp_path):
     save_grey(tmp_path / "in" / "empty.png", np.repeat([[0.0, 1.0]], 64, 1).repeat(128, 0).astype(np.float32))
     assert run(tmp_path / "in", "-o", tmp_path / "lenient").exit_code == 0
     found = {row["file"].rsplit("/", 1)[1]: row for row in table(tmp_path / "lenient")}
-    assert found["empty.png"]["quality"] == rows_doubtful()
+    assert found["empty.png"]["quality"] == DOUBTFUL
     assert "no lung" in found["empty.png"]["doubts"]
     assert run(tmp_path / "in", "-o", tmp_path / "strict", "--strict").exit_code == 1
     (failed,) = [row for row in table(tmp_path / "strict") if row["file"].endswith("empty.png")]
@@ -162,25 +163,19 @@ def test_strict_makes_a_doubtful_mask_a_failure(tmp_path):
     assert not (tmp_path / "strict" / "empty.png").exists()
 
 
-def rows_doubtful():
-    from lungmask_cli.inference.quality import DOUBTFUL
-
-    return DOUBTFUL
-
-
-def test_a_list_says_which(xrays, tmp_path):
+def test_a_list_selects_radiographs(xrays, tmp_path):
     (tmp_path / "list.csv").write_text("file\nxrays/p1.png\nxrays/ward/p3.png\n")
     done = run("--list", tmp_path / "list.csv", "-o", tmp_path / "out")
     assert done.exit_code == 0, done.output
     assert [row["mask"] for row in table(tmp_path / "out")] == ["p1.png", "ward/p3.png"]
 
 
-def test_names_and_patients_are_not_mixed(xrays, tmp_path):
+def test_hashed_names_exclude_the_patients_identity(xrays, tmp_path):
     done = run(xrays, "-o", tmp_path / "out", "--dicom-seg", "--hash-names")
     assert "--hash-names is to hide" in str(done.exception)
 
 
-def test_hashed_names_go_on_too(xrays, tmp_path):
+def test_hashed_names_can_be_resumed(xrays, tmp_path):
     out = tmp_path / "out"
     assert run(xrays, "-o", out, "--hash-names").exit_code == 1
     before = content(out)
@@ -189,15 +184,15 @@ def test_hashed_names_go_on_too(xrays, tmp_path):
     assert content(out) == before
 
 
-def test_a_defect_of_ours_costs_one_radiograph(xrays, tmp_path, monkeypatch):
-    segment = batch.Batch._segment
+def test_a_defect_of_lungmask_costs_one_radiograph(xrays, tmp_path, monkeypatch):
+    segment = SegmentWorker._segment
 
     def broken(self, job, *rest):
         if job.source.name == "p1.png":
-            raise KeyError("of ours")
+            raise KeyError("a defect")
         return segment(self, job, *rest)
 
-    monkeypatch.setattr(batch.Batch, "_segment", broken)
+    monkeypatch.setattr(SegmentWorker, "_segment", broken)
     done = run(xrays, "-o", tmp_path / "out")
     assert done.exit_code == 1
     assert "p1.png: could not be segmented (KeyError)" in done.output
@@ -211,3 +206,32 @@ def test_the_gallery_has_every_mask(xrays, tmp_path):
     text = page.read_text()
     assert text.count('<script type="text/plain"') == 6
     assert "p9.png" in text
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--runtime", "foo"), "'foo' is not one of 'keras', 'onnx'"),
+        (("--engine", "foo"), "'foo' is not one of 'local', 'ray'"),
+        (("--device", "gpux"), "there is no device named 'gpux'"),
+        (("--address", "head:6379"), "--address is that of a Ray cluster"),
+        (("--skip-existing", "--overwrite"), "exclude each other"),
+    ],
+)
+def test_wrong_words_are_refused_before_any_path_is_read(tmp_path, option, message):
+    done = run(tmp_path / "missing", "-o", tmp_path / "out", *option)
+    assert done.exit_code != 0
+    assert message in " ".join((done.output + str(done.exception)).replace("│", "").split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_error_of_the_engine_is_not_blamed_on_the_table(xrays, tmp_path, monkeypatch):
+    def lose_connection(self, jobs):
+        yield rows.Row(str(next(iter(jobs)).source), reason="broken")
+        raise ConnectionError("the engine is gone")
+
+    monkeypatch.setattr(engines.LocalEngine, "run", lose_connection)
+    done = run(xrays, "-o", tmp_path / "out")
+    assert isinstance(done.exception, ConnectionError)
+    assert "cannot be written" not in done.output
+    assert len(table(tmp_path / "out")) == 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from lungmask_cli.batch.jobs import plan
+from lungmask_cli.batch.jobs import plan_jobs
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import UsageError
 from lungmask_cli.files import file_sha256
@@ -34,7 +34,7 @@ def saved(tmp_path):
     return generator, tmp_path / "w.weights.h5"
 
 
-def test_half_precision_weights_load_as_they_were_but_for_rounding(saved):
+def test_half_precision_weights_load_the_same_except_for_rounding(saved):
     generator, path = saved
     for one, two in zip(generator.get_weights(), load_model(path).generator.get_weights(), strict=True):
         assert np.allclose(one, two, rtol=1e-3, atol=1e-6)
@@ -75,20 +75,20 @@ def test_damaged_weights_and_manifests_are_refused(saved):
         ({"config": {"attention_heads": 8}}, "do not fit its manifest: .*attention_heads"),
     ],
 )
-def test_weights_of_another_time_are_refused(saved, changes, message):
+def test_weights_of_other_versions_are_refused(saved, changes, message):
     manifest = saved[1].with_name("w.json")
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **changes}))
     with pytest.raises(UsageError, match=message):
         load_model(saved[1])
 
 
-def test_unknown_weights_name_the_nearest_that_ship():
+def test_unknown_weights_suggest_the_nearest_name():
     with pytest.raises(UsageError) as caught:
         find_weights("jsr")
     assert "Did you mean jsrt?" in caught.value.hint
 
 
-def test_what_ships_has_a_complete_manifest_and_is_small():
+def test_shipped_weights_are_small_and_have_a_complete_manifest():
     files = sorted(shipped_folder().glob("*.weights.h5"))
     assert "jsrt.weights.h5" in [path.name for path in files]
     for path in files:
@@ -100,76 +100,76 @@ def test_what_ships_has_a_complete_manifest_and_is_small():
 
 def test_masks_have_the_size_of_the_image(saved):
     network = load_network(saved[1])
-    drawn = predict([network], draw_phantom(50, 71).image)
-    assert drawn.enlarged().shape == (50, 71)
-    assert as_mask(drawn).dtype == bool
+    prediction = predict([network], draw_phantom(50, 71).image)
+    assert prediction.enlarge().shape == (50, 71)
+    assert as_mask(prediction).dtype == bool
 
 
-def test_a_radiograph_alone_and_one_among_many_are_drawn_alike_at_any_size(saved):
+def test_repeated_predictions_are_the_same_at_any_size(saved):
     network = load_network(saved[1])
     for size in (64, 96):
-        seen = draw_phantom(size, size).image[None]
-        first, *others = [network.draw(seen) for _ in range(8)]
+        image = draw_phantom(size, size).image[None]
+        first, *others = [network.draw(image) for _ in range(8)]
         assert first.shape == (1, size, size)
         assert all(np.array_equal(first, other) for other in others)
 
 
 class Tracing:
-    """In place of a generator: draws what is bright, and keeps what it was shown."""
+    """Replaces a generator: predicts bright pixels, and keeps its inputs."""
 
     def __init__(self):
-        self.shown = []
+        self.inputs = []
 
-    def draw(self, images):
-        self.shown.extend(images)
+    def predict(self, images):
+        self.inputs.extend(images)
         return images
 
     def mask(self, image):
-        network = Network(self.draw, 96, 64, "none", zoom=True, detail=192, flips=False, manifest={})
+        network = Network(self.predict, 96, 64, "none", zoom=True, detail=192, flips=False, manifest={})
         return as_mask(predict([network], image))
 
 
 def two_lungs(width):
-    """Two lungs, in the right upper part of a dark radiograph, as wide together as given."""
+    """Two lungs with this total width, in the upper right part of a dark radiograph."""
     image = np.full((300, 400), 0.1, np.float32) + np.linspace(0, 0.1, 300, dtype=np.float32)[:, None]
     image += np.linspace(0, 0.1, 400, dtype=np.float32)
     image[30:80, 300 : 300 + width // 3] = image[30:80, 300 + width - width // 3 : 300 + width] = 1
     return image
 
 
-def test_zooming_looks_again_at_the_lungs_alone_and_draws_them_where_they_are():
+def test_the_refinement_pass_sees_the_lungs_alone_and_predicts_them_in_place():
     image = two_lungs(60)
     generator = Tracing()
     mask = generator.mask(image)
-    whole, lungs = generator.shown
+    whole, lungs = generator.inputs
     assert (whole.shape, lungs.shape) == ((64, 64), (96, 96))
     assert np.ptp(np.flatnonzero((whole > 0.5).any(0))) < 12
-    assert 75 < np.ptp(np.flatnonzero((lungs > 0.5).any(0))) < 90  # of 96, but for the margin
+    assert 75 < np.ptp(np.flatnonzero((lungs > 0.5).any(0))) < 90  # of 96, except for the margin
     truth = image > 0.5
     boundary = ndimage.maximum_filter(truth, 5) != ndimage.minimum_filter(truth, 5)  # 128 pixels are for 400
     assert not ((mask != truth) & ~boundary).any()
 
 
-def test_the_first_look_is_at_the_picture_on_the_page():
+def test_the_localization_pass_sees_the_image_without_the_page():
     page = np.ones((400, 400), np.float32)
     page[100:300, 200:400] = two_lungs(60)[:200, 200:]
     generator = Tracing()
     generator.mask(page)
-    assert (generator.shown[0] < 0.5).mean() > 0.8
+    assert (generator.inputs[0] < 0.5).mean() > 0.8
 
 
-def test_zooming_never_cuts_off_a_lung_that_was_not_found():
+def test_the_refinement_pass_never_crops_off_a_missed_lung():
     image = two_lungs(60)
     image[:, 330:] = 0
     generator = Tracing()
     mask = generator.mask(image)
-    search, whole = generator.shown
-    assert np.abs(whole - resize(search, 96, 96)).mean() < 0.01
+    localization, refinement = generator.inputs
+    assert np.abs(refinement - resize(localization, 96, 96)).mean() < 0.01
     assert mask[50, 310]
     assert not generator.mask(image * 0).any()
 
 
-def test_of_three_parts_the_air_beside_the_arm_is_no_lung():
+def test_of_three_components_the_air_beside_the_arm_is_not_a_lung():
     mask = np.zeros((40, 60), bool)
     mask[10:30, 18:27] = mask[10:30, 33:42] = True
     lungs = mask.copy()
@@ -187,7 +187,7 @@ def test_clean_fills_holes_and_drops_specks():
     assert np.array_equal(clean(mask), lungs)
 
 
-def test_clean_keeps_one_lung_where_there_is_one():
+def test_clean_keeps_a_single_lung():
     mask = np.zeros((40, 40), bool)
     mask[5:25, 5:15] = True
     lungs = mask.copy()
@@ -197,7 +197,7 @@ def test_clean_keeps_one_lung_where_there_is_one():
 
 @given(arrays(bool, (12, 12)))
 @settings(deadline=None)
-def test_clean_leaves_no_hole_and_at_most_two_parts_and_changes_nothing_twice(mask):
+def test_clean_is_idempotent_and_leaves_no_hole_and_at_most_two_components(mask):
     cleaned = clean(mask)
     assert np.array_equal(ndimage.binary_fill_holes(cleaned), cleaned)
     assert ndimage.label(cleaned, structure=np.ones((3, 3)))[1] <= 2
@@ -207,7 +207,7 @@ def test_clean_leaves_no_hole_and_at_most_two_parts_and_changes_nothing_twice(ma
 
 @given(st.lists(st.sampled_from(["a.png", "a.dcm", "b/a.png", "b/a.jpg", "a", "a.dcm.png"]), unique=True))
 def test_no_two_radiographs_share_a_mask(names):
-    jobs = plan([(Path("in", name), Path(name)) for name in names], Path("out"))
+    jobs = plan_jobs([(Path("in", name), Path(name)) for name in names], Path("out"))
     masks = [job.mask for job in jobs]
     assert len(set(masks)) == len(names)
     assert all(mask.suffix == ".png" for mask in masks)
@@ -217,4 +217,4 @@ def test_no_two_radiographs_share_a_mask(names):
 def test_a_mask_never_overwrites_a_radiograph(tmp_path):
     shutil.copy(__file__, tmp_path / "a.png")
     with pytest.raises(UsageError, match="overwrite"):
-        plan([(tmp_path / "a.png", Path("a.png"))], tmp_path)
+        plan_jobs([(tmp_path / "a.png", Path("a.png"))], tmp_path)

@@ -1,41 +1,43 @@
-"""The Python interface, and networks that several threads use."""
+"""The Python interface, and networks that several threads share."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import lungmask_cli
 from lungmask_cli.errors import ImageError, UsageError
+from lungmask_cli.inference.options import InferenceOptions
 from lungmask_cli.inference.segmenter import Segmenter
 from lungmask_cli.inference.two_pass import predict
 from lungmask_cli.models.load import start_runtime
 from lungmask_cli.models.network import batched
-from tests.inference.by_hand import NETWORK, by_hand
+from tests.inference.fake_network import NETWORK, fake_network
 from tests.phantoms import draw_phantom, save_grey
 
-__all__ = ["by_hand"]
+__all__ = ["fake_network"]
 
 
 def dice(one, two):
     return 2 * np.count_nonzero(one & two) / (np.count_nonzero(one) + np.count_nonzero(two))
 
 
-def test_an_array_and_its_file_have_the_same_lungs(by_hand, tmp_path):
+def test_an_array_and_its_file_have_the_same_lungs(fake_network, tmp_path):
     phantom = draw_phantom(200, 160)
     path = save_grey(tmp_path / "a.png", phantom.image)
     segmenter = lungmask_cli.Segmenter()
-    found = segmenter.segment(np.round(phantom.image * 255).astype(np.uint8))
-    assert found.lungs.shape == found.probability.shape == (200, 160)
-    assert np.array_equal(found.lungs, segmenter.segment(path).lungs)
-    assert np.array_equal(found.lungs, found.right | found.left)
-    assert not (found.right & found.left).any()
-    assert dice(found.right, phantom.right) > 0.9
-    assert dice(found.left, phantom.left) > 0.9
+    result = segmenter.segment(np.round(phantom.image * 255).astype(np.uint8))
+    assert result.lungs.shape == result.probability.shape == (200, 160)
+    assert np.array_equal(result.lungs, segmenter.segment(path).lungs)
+    assert np.array_equal(result.lungs, result.right | result.left)
+    assert not (result.right & result.left).any()
+    assert dice(result.right, phantom.right) > 0.9
+    assert dice(result.left, phantom.left) > 0.9
 
 
-def test_the_unit_of_an_array_does_not_matter(by_hand):
+def test_the_unit_of_an_array_does_not_matter(fake_network):
     image = draw_phantom(128, 128).image
     segmenter = Segmenter()
     lungs = segmenter.segment(image).lungs
@@ -45,12 +47,21 @@ def test_the_unit_of_an_array_does_not_matter(by_hand):
 @pytest.mark.parametrize(
     "array", [np.zeros((2, 3, 3)), np.zeros((0, 4)), np.full((8, 8), np.nan), np.full((8, 8), "a")]
 )
-def test_what_is_no_radiograph_is_refused(by_hand, array):
+def test_arrays_that_are_not_radiographs_are_refused(fake_network, array):
     with pytest.raises(ImageError):
         Segmenter().segment(array)
 
 
-def test_threads_may_share_a_segmenter(by_hand):
+def test_the_options_are_keywords_of_the_segmenter(fake_network):
+    segmenter = Segmenter("tiny", tta=True, polarity=False, threads=2)
+    assert (segmenter.tta, segmenter.polarity, segmenter.cleanup, segmenter.threads) == (True, False, True, 2)
+    assert "tta=True" in repr(segmenter)
+    assert InferenceOptions(["general", Path("run")]).weight_names == ("general", "run")
+    with pytest.raises(TypeError, match="augment"):
+        Segmenter(augment=True)
+
+
+def test_threads_can_share_a_segmenter(fake_network):
     images = [draw_phantom(100, 90, seed).image for seed in range(16)]
     segmenter = Segmenter(threads=4)
     alone = [segmenter.segment(image).lungs for image in images]
@@ -59,32 +70,32 @@ def test_threads_may_share_a_segmenter(by_hand):
     assert all(map(np.array_equal, alone, together))
 
 
-def test_several_networks_count_the_same():
+def test_several_networks_are_averaged():
     image = draw_phantom(128, 128).image
     one = predict([NETWORK], image)
     two = predict([NETWORK, NETWORK], image)
-    assert len(two.looks) == 2 * len(one.looks)
+    assert len(two.passes) == 2 * len(one.passes)
     assert two.probability == pytest.approx(one.probability, abs=1e-6)
 
 
-def test_augmentation_looks_more_often_and_finds_the_same():
+def test_tta_adds_passes_and_finds_the_same_lungs():
     image = draw_phantom(128, 128).image
-    plain, augmented = predict([NETWORK], image), predict([NETWORK], image, augment=True)
-    assert len(augmented.looks) > len(plain.looks)
+    plain, augmented = predict([NETWORK], image), predict([NETWORK], image, tta=True)
+    assert len(augmented.passes) > len(plain.passes)
     assert dice(plain.probability > 0.5, augmented.probability > 0.5) > 0.97
 
 
-def test_what_waits_is_drawn_in_one_go_and_each_gets_its_own():
+def test_waiting_images_are_predicted_as_one_batch():
     begun, sizes = threading.Event(), []
 
-    def draw(seen):
+    def predict(images):
         begun.wait(5)
-        sizes.append(len(seen))
-        return seen + 1
+        sizes.append(len(images))
+        return images + 1
 
-    ask = batched(draw, most=4)
+    predict_batched = batched(predict, 4)
     with ThreadPoolExecutor(9) as pool:
-        answers = [pool.submit(ask, np.full((1, 2, 2), float(number), np.float32)) for number in range(9)]
+        answers = [pool.submit(predict_batched, np.full((1, 2, 2), float(number), np.float32)) for number in range(9)]
         begun.set()
         for number, answer in enumerate(answers):
             assert np.array_equal(answer.result(), np.full((1, 2, 2), number + 1.0))
@@ -92,14 +103,14 @@ def test_what_waits_is_drawn_in_one_go_and_each_gets_its_own():
     assert 1 < max(sizes) <= 4
 
 
-def test_who_waits_hears_of_errors():
-    def draw(seen):
+def test_errors_reach_all_waiting_callers():
+    def predict(images):
         raise ValueError("no memory left")
 
-    ask = batched(draw, most=4)
+    predict_batched = batched(predict, 4)
     for _ in range(2):
         with pytest.raises(ValueError, match="no memory left"):
-            ask(np.zeros((1, 2, 2), np.float32))
+            predict_batched(np.zeros((1, 2, 2), np.float32))
 
 
 def test_unknown_runtimes_are_refused():

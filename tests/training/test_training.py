@@ -230,7 +230,7 @@ def test_the_run_folder_contains_the_documented_files(tiny_run):
 
 
 def test_the_manifest_contains_the_baseline_of_the_network(tiny_run):
-    baseline = json.loads((tiny_run[0] / "best.json").read_text())["usual"]
+    baseline = json.loads((tiny_run[0] / "best.json").read_text())["baseline"]
     summary = json.loads((tiny_run[0] / "summary.json").read_text())
     assert baseline["dice"] == pytest.approx(summary["val_dice"], abs=0.03)  # that Dice is without clean-up
     assert 0.5 < baseline["inside"] < 1

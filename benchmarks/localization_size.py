@@ -1,11 +1,11 @@
-"""The size of the first look of networks that draw twice, and whether it counts: mean Dice, and the worst image.
+"""The image size of the localization pass: mean Dice, and the worst image, without this pass and averaged with it.
 
-    python benchmarks/first_look.py DATA ... --split FILE.csv [--part val] [--weights general] [--sizes 192 256 320 384]
-        [--changed]
+    python benchmarks/localization_size.py DATA ... --split FILE.csv [--part val] [--weights general]
+        [--sizes 192 256 320 384] [--changed]
 
-DATA are folders that `lungmask preprocess` accepts, whose masks have the size of their images. `second` counts the
-second look alone, as `lungmask segment` does; `mean` that of both. --changed takes the severest of each corruption of
-`robustness.py` in place of the radiographs as they are.
+DATA are folders that `lungmask preprocess` accepts, whose masks have the size of their images. `refinement` is the
+prediction of the refinement pass alone, as in `lungmask segment`; `mean` is the mean of both passes. --changed uses the
+most severe level of each corruption of `robustness.py` instead of the unchanged radiographs.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from lungmask_cli.formats.masks import read_masks
 from lungmask_cli.formats.raster import read_values
 from lungmask_cli.imaging.polarity import to_network_input
 from lungmask_cli.imaging.radiograph import Mask, Radiograph
-from lungmask_cli.inference.two_pass import as_mask, content, predict
+from lungmask_cli.inference.two_pass import as_mask, input_shape, predict
 from lungmask_cli.models.load import KERAS, load_network, start_runtime
 from lungmask_cli.models.manifest import find_weights
 from lungmask_cli.scoring.overlap import overlap
@@ -37,8 +37,8 @@ def cases(pair: Pair, number: int, changed: bool) -> Iterator[tuple[Radiograph, 
     picture = (values - values.min()) / np.float32(max(np.ptp(values), 1))
     for corruption in CORRUPTIONS:
         severity = corruption.severities[-1]
-        seen = corruption.change(picture.astype(np.float32), lungs, severity, np.random.default_rng(number))
-        yield Radiograph(np.asarray(to_image(seen))), moved(lungs, corruption, severity)
+        corrupted = corruption.change(picture.astype(np.float32), lungs, severity, np.random.default_rng(number))
+        yield Radiograph(np.asarray(to_image(corrupted))), moved(lungs, corruption, severity)
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
     options = parser.parse_args()
     start_runtime(KERAS, "cpu")
     network = load_network(find_weights(options.weights))
-    print("| data | images | first look, px | counted | Dice | worst |\n" + "|---|---|---|---|---|---|")
+    print("| data | images | localization pass, px | passes | Dice | worst |\n" + "|---|---|---|---|---|---|")
     for folder in options.data:
         pairs = find_pairs(folder).pairs
         split, _ = resolve_split([pair.id for pair in pairs], options.split, seed=0)
@@ -60,17 +60,15 @@ def main() -> None:
         dices: dict[tuple[int, str], list[float]] = {}
         for number, pair in enumerate(chosen):
             for radiograph, lungs in cases(pair, number, options.changed):
-                image, _ = to_network_input(radiograph, shape=content([network], *radiograph.shape))
+                image, _ = to_network_input(radiograph, shape=input_shape([network], *radiograph.shape))
                 for size in options.sizes:
-                    drawn = predict([replace(network, localization_size=size)], image, radiograph.shape)
-                    both = replace(drawn, looks=(*drawn.searches, *drawn.looks))
-                    for how, prediction in (("second", drawn), ("mean", both)):
-                        dices.setdefault((size, how), []).append(overlap(as_mask(prediction), lungs).dice)
-        for (size, how), found in dices.items():
-            print(
-                f"| {folder.name} | {len(chosen)} | {size} | {how} | {statistics.mean(found):.4f} | {min(found):.4f} |",
-                flush=True,
-            )
+                    refined = predict([replace(network, localization_size=size)], image, radiograph.shape)
+                    both = replace(refined, passes=(*refined.localization_passes, *refined.passes))
+                    for passes, prediction in (("refinement", refined), ("mean", both)):
+                        dices.setdefault((size, passes), []).append(overlap(as_mask(prediction), lungs).dice)
+        for (size, passes), some in dices.items():
+            mean, worst = f"{statistics.mean(some):.4f}", f"{min(some):.4f}"
+            print(f"| {folder.name} | {len(chosen)} | {size} | {passes} | {mean} | {worst} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,49 @@
+"""The settings that determine how a radiograph is segmented. They load neither NumPy nor Keras."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Literal
+
+from lungmask_cli.config import MAX_PIXELS
+from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights
+
+Runtime = Literal["keras", "onnx"]
+
+
+@dataclass(frozen=True)
+class InferenceOptions:
+    """The settings that determine how a radiograph is segmented.
+
+    Args:
+        weights: the name of shipped weights, a `.weights.h5` file, or a run folder. The predictions of several networks
+            are averaged.
+        device: `auto`, `cpu`, `gpu`, or `gpu:N`.
+        runtime: the library that runs the network: `keras`, or `onnx`, which needs the extra `[fast]`.
+        tta: test-time augmentation: average the predictions from several slightly different crops.
+        cleanup: fill holes and keep the two largest components.
+        polarity: detect radiographs with dark bones and invert them, whatever the file says.
+        max_pixels: larger images are refused.
+    """
+
+    weights: str | Path | Sequence[str | Path] = DEFAULT_WEIGHTS
+    _: KW_ONLY
+    device: str = "auto"
+    runtime: Runtime = "keras"
+    tta: bool = False
+    cleanup: bool = True
+    polarity: bool = True
+    max_pixels: int = MAX_PIXELS
+
+    @property
+    def weight_names(self) -> tuple[str, ...]:
+        """The weights of each network, as they were given."""
+        return (str(self.weights),) if isinstance(self.weights, (str, Path)) else tuple(map(str, self.weights))
+
+    def weight_files(self) -> list[Path]:
+        """The weight file of each network.
+
+        Raises:
+            UsageError: some weights do not exist.
+        """
+        return [find_weights(name) for name in self.weight_names]
