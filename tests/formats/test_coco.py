@@ -19,8 +19,8 @@ RECTANGLE[2:5, 3:9] = True  # three rows of six pixels
 
 
 def lung(document, category):
-    (found,) = [one for one in document["annotations"] if one["category_id"] == category]
-    return found
+    (annotation,) = [one for one in document["annotations"] if one["category_id"] == category]
+    return annotation
 
 
 def corners(polygon):
@@ -37,12 +37,12 @@ def filled(polygons, shape):
 
 def test_a_rectangle_has_the_edges_of_its_pixels_as_polygon_and_box():
     document = make_coco("a.png", RECTANGLE, np.zeros_like(RECTANGLE))
-    found = lung(document, 1)
-    (polygon,) = found["segmentation"]
+    annotation = lung(document, 1)
+    (polygon,) = annotation["segmentation"]
     assert sorted(corners(polygon)) == [(3, 2), (3, 5), (9, 2), (9, 5)]
-    assert found["bbox"] == [3, 2, 6, 3]
-    assert found["area"] == 18
-    assert found["iscrowd"] == 0
+    assert annotation["bbox"] == [3, 2, 6, 3]
+    assert annotation["area"] == 18
+    assert annotation["iscrowd"] == 0
 
 
 def test_the_document_is_complete():
@@ -69,11 +69,11 @@ def test_filled_polygons_are_the_lung_without_its_holes(mask):
     if not mask.any():
         assert document["annotations"] == []
         return
-    found = lung(document, 1)
+    annotation = lung(document, 1)
     whole = ndimage.binary_fill_holes(mask)
-    assert np.array_equal(filled(found["segmentation"], mask.shape), whole)
-    assert found["area"] == np.count_nonzero(whole)
-    x, y, width, height = found["bbox"]
+    assert np.array_equal(filled(annotation["segmentation"], mask.shape), whole)
+    assert annotation["area"] == np.count_nonzero(whole)
+    x, y, width, height = annotation["bbox"]
     rows, columns = np.nonzero(mask)
     assert (x, y, x + width, y + height) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
 
@@ -95,8 +95,8 @@ def test_polygons_filled_by_another_program_are_the_lung():
     picture = Image.new("1", (700, 700))
     # Pillow has the centres of pixels at whole numbers, and draws the outline as well.
     ImageDraw.Draw(picture).polygon((np.array(polygon) - 0.5).tolist(), fill=1)
-    drawn = np.asarray(picture)
-    assert 2 * np.count_nonzero(drawn & phantom.right) / (drawn.sum() + phantom.right.sum()) > 0.99
+    redrawn = np.asarray(picture)
+    assert 2 * np.count_nonzero(redrawn & phantom.right) / (redrawn.sum() + phantom.right.sum()) > 0.99
 
 
 def test_polygons_stay_within_half_a_pixel_of_the_boundary():
@@ -104,16 +104,16 @@ def test_polygons_stay_within_half_a_pixel_of_the_boundary():
     (polygon,) = make_coco("a.png", mask, ~mask)["annotations"][0]["segmentation"]
     ends = np.reshape(polygon, (-1, 2))
     along = np.concatenate([np.linspace(start, end, 40) for start, end in zip(ends, np.roll(ends, -1, 0), strict=True)])
-    # The boundary: the sides between a pixel of lung and one of background, as points a tenth of a pixel apart.
+    # The boundary: the sides between a pixel of lung and one of background, as points at steps of a tenth of a pixel.
     steps = np.linspace(0, 1, 11)
     rows, columns = np.nonzero(mask[:, 1:] != mask[:, :-1])
     upright = [np.stack([np.full(11, column + 1.0), row + steps], 1) for row, column in zip(rows, columns, strict=True)]
     rows, columns = np.nonzero(mask[1:] != mask[:-1])
     flat = [np.stack([column + steps, np.full(11, row + 1.0)], 1) for row, column in zip(rows, columns, strict=True)]
     boundary = np.concatenate(upright + flat)
-    apart = np.hypot(*(along[:, None] - boundary[None]).transpose(2, 0, 1))
-    assert apart.min(1).max() < 0.5
-    assert apart.min(0).max() < 0.5
+    distances = np.hypot(*(along[:, None] - boundary[None]).transpose(2, 0, 1))
+    assert distances.min(1).max() < 0.5
+    assert distances.min(0).max() < 0.5
 
 
 def test_a_lung_of_several_components_has_several_polygons_and_no_hole():
@@ -121,13 +121,13 @@ def test_a_lung_of_several_components_has_several_polygons_and_no_hole():
     mask[2:10, 2:10] = mask[12:18, 20:28] = True
     mask[4:7, 4:7] = False
     mask[5, 5] = True  # an island in the hole
-    found = lung(make_coco("a.png", np.zeros_like(mask), mask), 2)
-    assert sorted(sorted(corners(polygon)) for polygon in found["segmentation"]) == [
+    annotation = lung(make_coco("a.png", np.zeros_like(mask), mask), 2)
+    assert sorted(sorted(corners(polygon)) for polygon in annotation["segmentation"]) == [
         [(2, 2), (2, 10), (10, 2), (10, 10)],
         [(20, 12), (20, 18), (28, 12), (28, 18)],
     ]
-    assert found["area"] == 64 + 48
-    assert found["bbox"] == [2, 2, 26, 16]
+    assert annotation["area"] == 64 + 48
+    assert annotation["bbox"] == [2, 2, 26, 16]
 
 
 def test_lungs_at_the_edges_of_the_image_are_closed():

@@ -207,10 +207,10 @@ def end_of_meta(content: bytes) -> int:
 
 def without_meta(path: Path, stored, syntax) -> Path:
     dataset = make_dicom(stored, syntax)
-    whole = path.with_suffix(".whole")
-    dataset.save_as(whole)
-    content = whole.read_bytes()
-    whole.unlink()
+    complete = path.with_suffix(".complete")
+    dataset.save_as(complete)
+    content = complete.read_bytes()
+    complete.unlink()
     path.write_bytes(content[end_of_meta(content) :])
     return path
 

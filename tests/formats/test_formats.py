@@ -166,9 +166,9 @@ def extended_pixels() -> np.ndarray:
 
 def palette(folder: Path) -> Path:
     changes: dict[str, object] = {"PhotometricInterpretation": "PALETTE COLOR"}
-    for place, name in enumerate(("Red", "Green", "Blue")):
+    for channel, name in enumerate(("Red", "Green", "Blue")):
         changes[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
-        table = (COLOURS.reshape(-1, 3)[:, place].astype("<u2") * 257).tobytes()
+        table = (COLOURS.reshape(-1, 3)[:, channel].astype("<u2") * 257).tobytes()
         changes[f"{name}PaletteColorLookupTableData"] = table
     return write_dicom(folder / "a.dcm", RAMP8, **changes)
 

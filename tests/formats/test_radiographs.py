@@ -54,8 +54,8 @@ def test_folders_are_searched_and_relative_paths_kept(tmp_path):
         save_grey(tmp_path / name, image)
     (tmp_path / "notes.txt").write_text("x")
     write_dicom(tmp_path / "sub" / "IM0001", STORED)
-    found = find_images([tmp_path], exclude=tmp_path / "out")
-    assert [str(relative) for _, relative in found] == ["b.png", "sub/IM0001", "sub/a.JPG"]
+    images = find_images([tmp_path], exclude=tmp_path / "out")
+    assert [str(relative) for _, relative in images] == ["b.png", "sub/IM0001", "sub/a.JPG"]
 
 
 def test_names_with_dots_and_a_dicomdir_are_recognised(tmp_path):
@@ -76,8 +76,8 @@ def test_links_to_folders_are_followed_but_not_in_cycles(tmp_path):
     (tmp_path / "in" / "circle").symlink_to(tmp_path / "in")
     (tmp_path / "in" / "linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "in" / "self.png").symlink_to("self.png")
-    found = find_images([tmp_path / "in"], exclude=tmp_path / "out")
-    assert [str(relative) for _, relative in found] == ["a.png", "linked/b.png", "self.png"]
+    images = find_images([tmp_path / "in"], exclude=tmp_path / "out")
+    assert [str(relative) for _, relative in images] == ["a.png", "linked/b.png", "self.png"]
     with pytest.raises(ImageError, match=r"self\.png: cannot be read: Too many levels of symbolic links"):
         read_radiograph(tmp_path / "in" / "self.png")
 

@@ -91,20 +91,20 @@ def test_lungs_are_recognised_by_code_or_label(tmp_path, right, left):
 @pytest.mark.parametrize(
     ("organ", "right", "left"), [("39607008", RIGHT_CODE, LEFT_CODE), ("T-28000", "G-A100", "G-A101")]
 )
-@pytest.mark.parametrize("place", ["beside", "type", "region"])
-def test_lungs_are_recognised_by_a_code_of_their_side(tmp_path, organ, right, left, place):
+@pytest.mark.parametrize("location", ["beside", "type", "region"])
+def test_lungs_are_recognised_by_a_code_of_their_side(tmp_path, organ, right, left, location):
     def lung(number, side):
         modifier = code(side)
-        if place == "region":
+        if location == "region":
             region = code(organ, AnatomicRegionModifierSequence=modifier)
             return segment(number, AnatomicRegionSequence=region)
-        found = segment(number, kind=organ)
-        if place == "type":
-            found.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = modifier
+        dataset = segment(number, kind=organ)
+        if location == "type":
+            dataset.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = modifier
         else:
             region = code("51185008", AnatomicRegionModifierSequence=modifier)  # the chest
-            found.AnatomicRegionSequence = region
-        return found
+            dataset.AnatomicRegionSequence = region
+        return dataset
 
     assert_sides(read(tmp_path, [RIGHT, LEFT], [lung(1, right), lung(2, left)]), RIGHT, LEFT)
 
@@ -188,10 +188,10 @@ def test_a_label_map_without_pixels_is_an_empty_mask(tmp_path):
     assert_sides(read(tmp_path, [RIGHT * 0], BOTH_SIDES, **LABEL_MAP), RIGHT * 0, LEFT * 0)
 
 
-@pytest.mark.parametrize("place", ["Shared", "PerFrame"])
-def test_the_spacing_is_that_of_the_pixel_measures(tmp_path, place):
+@pytest.mark.parametrize("level", ["Shared", "PerFrame"])
+def test_the_spacing_is_that_of_the_pixel_measures(tmp_path, level):
     dataset = make_seg([RIGHT, LEFT], BOTH_SIDES, SharedFunctionalGroupsSequence=Sequence([item()]))
-    for group in dataset[f"{place}FunctionalGroupsSequence"].value:
+    for group in dataset[f"{level}FunctionalGroupsSequence"].value:
         group.PixelMeasuresSequence = Sequence([item(PixelSpacing=[0.2, 0.1])])
     dataset.save_as(tmp_path / "a.dcm")
     mask = read_lung_mask(tmp_path / "a.dcm")
@@ -317,8 +317,8 @@ def test_invalid_segmentations_are_errors_that_quote_nothing(tmp_path, name, cap
 @pytest.mark.parametrize("element", [b"\x28\0\x10\0US", b"\x28\0\x08\0IS", b"\x62\0\x04\0US"])
 def test_texts_where_numbers_should_be_are_not_quoted(tmp_path, element, capfd, recwarn):
     content = write_seg(tmp_path / "a.dcm", [RIGHT, LEFT], BOTH_SIDES).read_bytes()
-    place = content.index(element)
-    (tmp_path / "a.dcm").write_bytes(content[: place + 4] + b"LO\2\0ZQ" + content[place + 10 :])
+    start = content.index(element)
+    (tmp_path / "a.dcm").write_bytes(content[: start + 4] + b"LO\2\0ZQ" + content[start + 10 :])
     with pytest.raises(ImageError, match=r"a\.dcm: ") as caught:
         read_lung_mask(tmp_path / "a.dcm")
     assert_nothing_quoted(caught.value, capfd, recwarn)

@@ -267,13 +267,13 @@ def test_invalid_dates_are_copied_only_to_the_study(tmp_path, wrong, day, time, 
     content = source.read_bytes()
     for keyword, value in wrong.items():
         old = PATIENT[keyword].encode()
-        place = content.index(old)
+        start = content.index(old)
         length = len(value) + len(value) % 2
         content = (
-            content[: place - 2]
+            content[: start - 2]
             + length.to_bytes(2, "little")
             + value.ljust(length).encode()
-            + content[place + len(old) :]
+            + content[start + len(old) :]
         )
     source.write_bytes(content)
     write(tmp_path / "seg.dcm", source)

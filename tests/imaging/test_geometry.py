@@ -87,7 +87,7 @@ def test_averaging_blocks_first_does_not_shift_the_image(height, width, size, ki
     reduced = resize(slope, size, size)
     y, x = (np.mgrid[:size, :size] + 0.5) / size
     inner = np.s_[1:-1, 1:-1]  # at the edges a pixel's means are of one side
-    assert np.abs(reduced - (y * 100 + x * 50))[inner].max() < 2  # whole numbers are up to 1 less
+    assert np.abs(reduced - (y * 100 + x * 50))[inner].max() < 2  # integers are up to 1 less
 
 
 def test_a_window_is_a_square_around_the_mask_with_a_margin():
@@ -120,8 +120,8 @@ def test_a_crop_is_pasted_at_its_position(top, left, side, crop, size):
     y, x = (np.mgrid[:size, :size] + 0.5) / size
     reach = side / crop + 1 / size + 0.01  # what a pixel of either covers, and of the image
     inside = np.ones((size, size), bool)
-    for place, edge in ((y, top), (x, left)):
-        inside &= (place > edge + reach) & (place < edge + side - reach) & (place > reach) & (place < 1 - reach)
+    for centre, edge in ((y, top), (x, left)):
+        inside &= (centre > edge + reach) & (centre < edge + side - reach) & (centre > reach) & (centre < 1 - reach)
     assert np.abs(back - (1 + y + 2 * x))[inside].max(initial=0) < 4 * reach
     outside = (y < top) | (y > top + side) | (x < left) | (x > left + side)
     assert not back[outside].any()
@@ -143,6 +143,6 @@ def test_thresholding_while_inverting_is_thresholding_the_inverse(height, width,
     square = np.random.default_rng(seed).random((size, size), np.float32) ** 4
     square[: size // 3] = 0
     box = Letterbox(height, width, size)
-    whole = box.invert(square)
-    different = box.invert_and_threshold(square, 0.5) != (whole > 0.5)
-    assert np.abs(whole[different] - 0.5).max(initial=0) < 1e-5  # but for rounding
+    inverse = box.invert(square)
+    different = box.invert_and_threshold(square, 0.5) != (inverse > 0.5)
+    assert np.abs(inverse[different] - 0.5).max(initial=0) < 1e-5  # equal except for rounding

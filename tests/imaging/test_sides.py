@@ -21,9 +21,9 @@ def disc(row, column, radius, height=60, width=80):
 
 
 def assert_split(right, left):
-    found = split_sides(right | left)
-    assert np.array_equal(found[0], right)
-    assert np.array_equal(found[1], left)
+    sides = split_sides(right | left)
+    assert np.array_equal(sides[0], right)
+    assert np.array_equal(sides[1], left)
 
 
 @given(mask=MASKS)
