@@ -1,14 +1,13 @@
-"""The Ray engine: the jobs of a batch on a cluster whose machines share the same folders.
+"""The Ray engine: the jobs of a batch as tasks on a cluster whose machines share the same folders.
 
-`ray.util.ActorPool` cannot be used. It binds a job to a worker, and the worker of a lost node is restarted only when
-another node has room for it: until then its jobs fail or wait, although other workers are free.
+Tasks, not `ray.util.ActorPool`: an actor of a lost node is restarted only when another node has room for it, and until
+then its jobs wait or fail although other workers are free. A task runs on any node.
 """
 
-import itertools
 import os
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from lungmask_cli.batch.jobs import Job
@@ -16,30 +15,23 @@ from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.rows import Row
 from lungmask_cli.batch.worker import GPU_THREADS, SegmentWorker
 from lungmask_cli.errors import UsageError
-from lungmask_cli.processes import available_cores
+from lungmask_cli.processes import available_cores, map_in_threads
 
-# Jobs for each thread of a worker, so that none waits for the next job; a lost worker loses them all.
-_JOBS_PER_THREAD = 2
+# Tasks in flight for each worker: rows are returned in order, so the others must not wait for a slow one.
+_TASKS_PER_WORKER = 4
+# A GPU predicts the images of several threads as one batch; a task has enough of them to keep these threads busy.
+_JOBS_PER_GPU_TASK = 8 * GPU_THREADS
 _START_SECONDS = 300
 _MOST_LOSSES = 3
-
-
-@dataclass
-class _Task:
-    """A job, its index, the number of the worker that has it, and how many workers were lost while they ran it."""
-
-    index: int
-    job: Job
-    worker: int = 0
-    losses: int = 0
+_workers: dict[Any, SegmentWorker] = {}  # of a process of the cluster, by the reference to its options
 
 
 class RayEngine:
-    """Workers on all machines of a cluster. If one is lost, the others repeat its unfinished jobs.
+    """The machines of a cluster. If one is lost, its unfinished jobs are repeated by others.
 
     Args:
         options: the settings of each radiograph.
-        jobs: how many workers; None for one per GPU or, without GPUs, one per core.
+        jobs: how many tasks run in parallel; None for one per GPU or, without GPUs, one per core.
         address: the address of the cluster to join; None starts one on this machine, which ends with this process.
 
     Raises:
@@ -47,28 +39,24 @@ class RayEngine:
     """
 
     def __init__(self, options: SegmentOptions, jobs: int | None, address: str | None) -> None:
-        self._ray, self._options = _import_ray(), options
+        self._ray, self._hash_names = _import_ray(), options.hash_names
         cluster = _join_cluster(self._ray, address)
         gpus = 0 if options.inference.device == "cpu" else int(cluster.get("GPU", 0))
-        resources: dict[str, Any] = {"num_gpus": 1, "max_concurrency": GPU_THREADS} if gpus else {"num_cpus": 1}
-        self._threads = GPU_THREADS if gpus else 1
+        resources = {"num_gpus": 1} if gpus else {"num_cpus": 1}
+        self._threads, self._jobs_per_task = (GPU_THREADS, _JOBS_PER_GPU_TASK) if gpus else (1, 1)
         self._count = jobs or gpus or int(cluster.get("CPU", 1))
         location = f"Ray cluster at {address}" if address else "Ray on this machine"
         self.description = f"{location}, {self._count} workers of one {'GPU' if gpus else 'CPU'} each"
-        self._actor, self._shared_options = self._ray.remote(**resources)(RayWorker), self._ray.put(options)
-        self._numbers = itertools.count()
-        self._workers: dict[int, Any] = {}
-        self._tasks: dict[Any, _Task] = {}  # by the reference to the row, in the order of their start
-        self._lost_tasks: deque[_Task] = deque()
+        self._task, self._options = self._ray.remote(max_retries=0, **resources)(segment_jobs), self._ray.put(options)
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Row]:
-        """The rows in the order of the jobs; only as many jobs are started as keep the workers busy.
+        """The rows in the order of the jobs; only as many tasks are submitted as keep the workers busy.
 
         Raises:
-            UsageError: no worker can be started, or the cluster was lost.
+            UsageError: no task can be started, or the cluster was lost.
         """
         try:
-            yield from self._rows(jobs)
+            yield from self._rows(iter(jobs))
         except (OSError, self._ray.exceptions.RayError) as error:
             raise UsageError(
                 f"the Ray cluster was lost: {type(error).__name__}", "See ray status, then resume with --skip-existing."
@@ -76,77 +64,70 @@ class RayEngine:
         finally:
             self._ray.shutdown()
 
-    def _rows(self, jobs: Iterable[Job]) -> Iterator[Row]:
-        self._start_workers(self._count)
-        new_tasks = (_Task(index, job) for index, job in enumerate(jobs))
-        rows: dict[int, Row] = {}
-        for index in itertools.count():
-            while index not in rows:
-                self._submit_tasks(new_tasks, len(rows))
-                if not self._tasks:
-                    return
-                self._collect(rows)
-            yield rows.pop(index)
-
-    def _start_workers(self, count: int) -> None:
-        """Start workers and wait until one is ready; others may follow later, or never if the cluster is full."""
-        for _ in range(count):
-            self._workers[next(self._numbers)] = self._actor.remote(self._shared_options, self._threads)
-        ready = [worker.start_error.remote() for worker in self._workers.values()]
-        finished, _ = self._ray.wait(ready, timeout=_START_SECONDS)
-        if not finished:
-            raise UsageError("the Ray cluster has no room for a worker", "See: ray status.")
-        try:
-            error = self._ray.get(finished[0])
-        except self._ray.exceptions.RayError as lost:
-            raise UsageError(
-                f"a Ray worker cannot be started: {type(lost).__name__}", "Is lungmask installed on every machine?"
-            ) from lost
-        if error:
-            raise UsageError(*error)
-
-    def _submit_tasks(self, new_tasks: Iterator[_Task], finished: int) -> None:
-        """Give jobs to the workers with the fewest; lost ones first, because the rows after them wait for them."""
-        capacity = _JOBS_PER_THREAD * self._threads * len(self._workers)
-        while len(self._tasks) < capacity:
-            if self._lost_tasks:
-                task = self._lost_tasks.popleft()
-            elif len(self._tasks) + finished < 2 * capacity and (new := next(new_tasks, None)):
-                task = new
-            else:
+    def _rows(self, jobs: Iterator[Job]) -> Iterator[Row]:
+        submitted: deque[tuple[list[Job], Any]] = deque()
+        first = True
+        while True:
+            while len(submitted) < _TASKS_PER_WORKER * self._count and (
+                part := list(islice(jobs, self._jobs_per_task))
+            ):
+                submitted.append((part, self._submit(part)))
+            if not submitted:
                 return
-            loads = Counter(running.worker for running in self._tasks.values())
-            task.worker = min(self._workers, key=loads.__getitem__)
-            self._tasks[self._workers[task.worker].run.remote(task.job)] = task
+            part, reference = submitted.popleft()
+            if first and not self._ray.wait([reference], timeout=_START_SECONDS)[0]:
+                raise UsageError("the Ray cluster has no room for a task", "See: ray status.")
+            first = False
+            yield from self._collect(part, reference)
 
-    def _collect(self, rows: dict[int, Row]) -> None:
-        """Wait for a row. Jobs that were lost with their worker are repeated, unless they caused the loss."""
-        finished, _ = self._ray.wait(list(self._tasks))
-        for reference in finished:
-            task = self._tasks[reference]
+    def _submit(self, jobs: Sequence[Job]) -> Any:
+        return self._task.remote([self._options], self._threads, jobs)  # in a list, Ray does not fetch it for each task
+
+    def _collect(self, jobs: list[Job], reference: Any) -> Iterator[Row]:
+        """The rows of a task. It is repeated if its node was lost; if its process was, each job of it a few times."""
+        losses = 0
+        while losses < _MOST_LOSSES:
             try:
-                rows[task.index] = self._ray.get(reference)
-            except self._ray.exceptions.RayError:
-                self._remove_worker(task.worker)
-                if task.losses < _MOST_LOSSES:
-                    self._lost_tasks.append(task)
-                else:
-                    rows[task.index] = self._failed_row(task.job)
-            del self._tasks[reference]
-
-    def _remove_worker(self, number: int) -> None:
-        """Remove a lost worker; the last one is replaced, possibly on another machine."""
-        if number in self._workers:
-            del self._workers[number]
-            # Workers run their jobs in order: only the first one can have caused the loss.
-            next(task for task in self._tasks.values() if task.worker == number).losses += 1
-        if not self._workers:
-            self._start_workers(1)
-
-    def _failed_row(self, job: Job) -> Row:
-        name = job.display_name(self._options.hash_names)
+                rows = self._ray.get(reference)
+            except self._ray.exceptions.NodeDiedError:
+                reference = self._submit(jobs)
+            except (self._ray.exceptions.WorkerCrashedError, self._ray.exceptions.OutOfMemoryError):
+                losses += 1
+                if len(jobs) > 1:
+                    for job in jobs:
+                        yield from self._collect([job], self._submit([job]))
+                    return
+                reference = self._submit(jobs)
+            else:
+                if isinstance(rows, tuple):
+                    raise UsageError(*rows)
+                yield from rows
+                return
+        name = jobs[0].display_name(self._hash_names)
         reason = f"{name}: {_MOST_LOSSES} workers were lost while they were at it"
-        return Row(name, reason=reason, hint="Is there enough memory for it? See ray status, and the log of Ray.")
+        yield Row(name, reason=reason, hint="Is there enough memory for it? See ray status, and the log of Ray.")
+
+
+def segment_jobs(options: list[Any], threads: int, jobs: Sequence[Job]) -> list[Row] | tuple[str, str]:
+    """What a task does, in a process of the cluster that keeps its weights for the next task.
+
+    Args:
+        options: the reference to the `SegmentOptions`.
+        threads: how many threads call the segmenter.
+        jobs: the jobs of the task.
+
+    Returns:
+        The rows; or a message and a hint, if nothing can be segmented there.
+    """
+    (reference,) = options
+    if reference not in _workers:
+        import ray
+
+        try:
+            _workers[reference] = SegmentWorker(ray.get(reference), threads)
+        except UsageError as error:  # its message says more than Ray's traceback
+            return error.message, error.hint
+    return list(map_in_threads(_workers[reference].run, jobs, threads))
 
 
 def _import_ray() -> Any:
@@ -172,22 +153,3 @@ def _join_cluster(ray: Any, address: str | None) -> dict[str, float]:
         ) from error
     resources: dict[str, float] = ray.cluster_resources()
     return resources
-
-
-class RayWorker:
-    """The code that runs in a process of the cluster."""
-
-    def __init__(self, options: SegmentOptions, threads: int) -> None:
-        self._start_error: tuple[str, str] | None = None
-        try:
-            self._worker = SegmentWorker(options, threads)
-        except UsageError as error:  # its message says more than Ray's traceback
-            self._start_error = (error.message, error.hint)
-
-    def start_error(self) -> tuple[str, str] | None:
-        """The message and the hint if it cannot work; None if it can."""
-        return self._start_error
-
-    def run(self, job: Job) -> Row:
-        """The row of one job."""
-        return self._worker.run(job)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -58,25 +59,33 @@ class RayError(Exception):
     pass
 
 
-class Actor:
-    """A worker that runs its jobs in order, until one of them ends it."""
+class NodeDiedError(RayError):
+    pass
 
-    def __init__(self, *_):
-        self.alive = True
-        self.start_error = SimpleNamespace(remote=lambda: (self, None))
-        self.run = SimpleNamespace(remote=lambda job: (self, job))
+
+class WorkerCrashedError(RayError):
+    pass
 
 
 class FakeRay:
-    """Replaces Ray. The radiograph `deadly.png` always ends its worker."""
+    """Replaces Ray. `deadly.png` always ends the process of its task, `unlucky.png` has its node lost five times."""
 
-    exceptions = SimpleNamespace(RayError=RayError)
+    exceptions = SimpleNamespace(
+        RayError=RayError,
+        NodeDiedError=NodeDiedError,
+        WorkerCrashedError=WorkerCrashedError,
+        OutOfMemoryError=type("OutOfMemoryError", (RayError,), {}),
+    )
+    resources: ClassVar = {"CPU": 2.0}
+
+    def __init__(self):
+        self.lost_nodes = 0
 
     def init(self, *_, **__):
         pass
 
     def cluster_resources(self):
-        return {"CPU": 2.0}
+        return self.resources
 
     def shutdown(self):
         pass
@@ -85,35 +94,43 @@ class FakeRay:
         return value
 
     def remote(self, **_):
-        return lambda _: SimpleNamespace(remote=Actor)
+        return lambda _: SimpleNamespace(remote=lambda options, threads, jobs: jobs)
 
     def wait(self, references, timeout=None):
-        return references[:1], references[1:]
+        return references, []
 
-    def get(self, reference):
-        actor, job = reference
-        if job is None:
-            return None
-        actor.alive = actor.alive and job.source.name != "deadly.png"
-        if not actor.alive:
-            raise RayError
-        return Row(str(job.source), status=WRITTEN)
+    def get(self, jobs):
+        names = [job.source.name for job in jobs]
+        if "unlucky.png" in names and self.lost_nodes < 5:
+            self.lost_nodes += 1
+            raise NodeDiedError
+        if "deadly.png" in names:
+            raise WorkerCrashedError
+        return [Row(name, status=WRITTEN) for name in names]
 
 
 def jobs_named(names):
     return plan_jobs([(Path(name), Path(name)) for name in names], Path("out"))
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("resources", [{"CPU": 1.0}, {"CPU": 3.0}, {"GPU": 1.0}])
 @pytest.mark.parametrize("index", [0, 4, 9])
-def test_a_radiograph_that_ends_every_worker_fails_alone(monkeypatch, workers, index):
+def test_a_radiograph_that_ends_every_worker_fails_alone(monkeypatch, resources, index):
     monkeypatch.setattr(ray_engine, "_import_ray", FakeRay)
+    monkeypatch.setattr(FakeRay, "resources", resources)
+    engine = RayEngine(SegmentOptions(InferenceOptions("tiny"), Outputs(Path("out"))), None, None)
     names = [f"{number}.png" for number in range(10)]
     names[index] = "deadly.png"
-    rows = list(RayEngine(OPTIONS, workers, None).run(jobs_named(names)))
+    rows = list(engine.run(jobs_named(names)))
     assert [row.file for row in rows] == names
     assert [row.file for row in rows if row.status != WRITTEN] == ["deadly.png"]
     assert rows[index].reason == "deadly.png: 3 workers were lost while they were at it"
+
+
+def test_a_lost_node_does_not_count_against_its_radiograph(monkeypatch):
+    monkeypatch.setattr(ray_engine, "_import_ray", FakeRay)
+    rows = list(RayEngine(OPTIONS, 2, None).run(jobs_named(["a.png", "unlucky.png", "b.png"])))
+    assert [(row.file, row.status) for row in rows] == [(name, WRITTEN) for name in ("a.png", "unlucky.png", "b.png")]
 
 
 def test_only_a_few_jobs_are_started_in_advance(monkeypatch):
@@ -127,18 +144,36 @@ def test_only_a_few_jobs_are_started_in_advance(monkeypatch):
 
     rows = RayEngine(OPTIONS, 2, None).run(lazy_jobs())
     next(rows)
-    assert len(started) <= 4
+    assert len(started) <= 8
     assert len(list(rows)) == 99
 
 
 def test_a_lost_cluster_is_an_error_of_its_own(monkeypatch):
     class LostRay(FakeRay):
-        def wait(self, references, timeout=None):
-            if timeout is None:
-                raise ConnectionError("the head node does not answer")
-            return super().wait(references)
+        def get(self, jobs):
+            raise ConnectionError("the head node does not answer")
 
     monkeypatch.setattr(ray_engine, "_import_ray", LostRay)
     with pytest.raises(UsageError, match="the Ray cluster was lost: ConnectionError") as caught:
         list(RayEngine(OPTIONS, None, None).run(jobs_named(["a.png"])))
     assert "--skip-existing" in caught.value.hint
+
+
+def test_a_full_cluster_is_reported(monkeypatch):
+    class FullRay(FakeRay):
+        def wait(self, references, timeout=None):
+            return [], references
+
+    monkeypatch.setattr(ray_engine, "_import_ray", FullRay)
+    with pytest.raises(UsageError, match="has no room for a task"):
+        list(RayEngine(OPTIONS, None, None).run(jobs_named(["a.png"])))
+
+
+def test_a_task_without_weights_ends_the_batch(monkeypatch):
+    class PoorRay(FakeRay):
+        def get(self, jobs):
+            return "there are no weights at tiny", "Install lungmask on every machine."
+
+    monkeypatch.setattr(ray_engine, "_import_ray", PoorRay)
+    with pytest.raises(UsageError, match="no weights at tiny"):
+        list(RayEngine(OPTIONS, None, None).run(jobs_named(["a.png"])))
