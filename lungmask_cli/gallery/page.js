@@ -8,12 +8,12 @@ const cards = data.cards.map((raw) => ({
   values: raw.values.map((value) => (value === null ? null : Number(value))),
   text: [raw.name, raw.status, raw.note, raw.group].join("\n").toLowerCase(),
 }));
-const inOrderOfNames = rankByName();
+const cardsByName = rankByName();
 const [sort, order, group, status, filter] = ["sort", "order", "group", "status", "filter"].map(byId);
 const [grid, viewer, help, stage] = ["cards", "viewer", "help", "stage"].map(byId);
 
-const LEAST_CARD = 208, GAP = 14, WORDS_REM = data.showNotes ? 10.2 : 6.7;
-const UNREMARKABLE = ["scored", "good", "written"];
+const MIN_CARD = 208, GAP = 14, TEXT_REM = data.showNotes ? 10.2 : 6.7;
+const HIDDEN_STATUSES = ["scored", "good", "written"];
 const state = { shown: [], current: 0, width: 0, across: 1, card: 0, row: 1, mounted: new Map(), actual: false };
 
 // ---- Elements ----
@@ -48,20 +48,20 @@ function layersOf(source) {
 }
 
 function badge(card) {
-  const element = make("span", `badge cut${card.status === "failed" ? " failed" : ""}`, card.status);
+  const element = make("span", `badge ellipsis${card.status === "failed" ? " failed" : ""}`, card.status);
   element.title = card.note;
   return element;
 }
 
-function instead(card) {
-  const element = make("span", "instead");
+function placeholder(card) {
+  const element = make("span", "placeholder");
   element.append(make("span", "", card.note || "No picture"));
   return element;
 }
 
 // ---- Values ----
 
-function shownValue(card, index) {
+function formatValue(card, index) {
   const value = card.values[index];
   if (value === null) return "–";
   if (Number.isNaN(value)) return "undefined";
@@ -73,7 +73,7 @@ function isDefined(value) {
   return value !== null && !Number.isNaN(value);
 }
 
-// The larger the worse; without a direction the largest takes the place of the worst.
+// Larger is worse. Columns without a direction count the largest value as the worst.
 function badness(value, better) {
   if (better === "higher") return -value;
   return better === "zero" ? Math.abs(value) : value;
@@ -87,7 +87,7 @@ function median(numbers) {
 }
 
 function sortColumn() {
-  return Number(sort.value);  // -1 for the name
+  return Number(sort.value);  // -1: sorted by name
 }
 
 // ---- Order ----
@@ -99,17 +99,17 @@ function rankByName() {
   return ordered;
 }
 
-// Cards that failed are worse than those without a value, and these are worse than any value, also an infinite one.
-function trouble(card, index) {
+// Failed cards are worse than cards without a value, which are worse than any value, even an infinite one.
+function failureRank(card, index) {
   if (card.status === "failed") return 2;
   return isDefined(card.values[index]) ? 0 : 1;
 }
 
-function ordered(chosen) {
+function sortCards(chosen) {
   const index = sortColumn();
   const sign = order.value === "worst" ? -1 : 1;
   if (index < 0) return order.value === "best" ? chosen.reverse() : chosen;
-  const keyed = chosen.map((card) => [card, trouble(card, index), badness(card.values[index], columns[index].better)]);
+  const keyed = chosen.map((card) => [card, failureRank(card, index), badness(card.values[index], columns[index].better)]);
   if (order.value === "median") {
     const centre = median(keyed.filter((entry) => entry[1] === 0).map((entry) => entry[2]));
     for (const entry of keyed) entry[2] = Math.abs(entry[2] - centre);
@@ -121,39 +121,39 @@ function ordered(chosen) {
 // ---- Filter ----
 
 const COMPARISON = /^([\p{L}_][^\s<>=]*)(<=|>=|<|>|=)(.*)$/u;
-const COMPARE = {
+const OPERATORS = {
   "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a > b, ">=": (a, b) => a >= b,
   "=": (a, b) => a === b || (Number.isNaN(a) && Number.isNaN(b)),
 };
 
-// `hd95` also stands for `hd95_mm`.
-function columnsCalled(name) {
+// `hd95` also selects `hd95_mm`.
+function findColumns(name) {
   const exact = columns.findIndex((column) => column.name.toLowerCase() === name);
   if (exact >= 0) return [exact];
   return [...columns.keys()].filter((index) => columns[index].name.toLowerCase().startsWith(`${name}_`));
 }
 
-function numberIn(text) {
+function parseNumber(text) {
   if (["inf", "infinity", "∞"].includes(text)) return Infinity;
   if (["nan", "undefined"].includes(text)) return NaN;
   return text === "" || Number.isNaN(Number(text)) ? null : Number(text);
 }
 
-function comparison(term, [, name, sign, right]) {
-  const found = columnsCalled(name);
-  const number = numberIn(right);
-  if (!found.length) return `“${term}” is left out: there is no value ${name}, only ${columnNames()}`;
-  if (found.length > 1) return `“${term}” is left out: ${name} could be ${found.map((i) => columns[i].name).join(" or ")}`;
-  if (number === null) return `“${term}” is left out until a number follows ${sign}`;
-  return (card) => card.values[found[0]] !== null && COMPARE[sign](card.values[found[0]], number);
+function makeComparison(term, [, name, operator, right]) {
+  const found = findColumns(name);
+  const number = parseNumber(right);
+  if (!found.length) return `“${term}” is ignored: there is no value ${name}. Available: ${columnNames()}`;
+  if (found.length > 1) return `“${term}” is ignored: ${name} could be ${found.map((i) => columns[i].name).join(" or ")}`;
+  if (number === null) return `“${term}” is ignored until a number follows ${operator}`;
+  return (card) => card.values[found[0]] !== null && OPERATORS[operator](card.values[found[0]], number);
 }
 
-function parsed(text) {
+function parseFilter(text) {
   const terms = text.toLowerCase().replaceAll("≤", "<=").replaceAll("≥", ">=")
     .replace(/\s*(<=|>=|<|>|=)\s*/g, "$1").split(/\s+/).filter(Boolean);
   const tests = terms.map((term) => {
     const found = COMPARISON.exec(term);
-    return found ? comparison(term, found) : (card) => card.text.includes(term);
+    return found ? makeComparison(term, found) : (card) => card.text.includes(term);
   });
   return { tests: tests.filter((test) => typeof test !== "string"), problems: tests.filter((test) => typeof test === "string") };
 }
@@ -163,18 +163,18 @@ function columnNames() {
 }
 
 function update() {
-  const { tests, problems } = parsed(filter.value);
-  const chosen = inOrderOfNames.filter((card) => (!status.value || card.status === status.value)
+  const { tests, problems } = parseFilter(filter.value);
+  const chosen = cardsByName.filter((card) => (!status.value || card.status === status.value)
     && (!group.value || card.group === group.value) && tests.every((test) => test(card)));
-  state.shown = ordered(chosen);
+  state.shown = sortCards(chosen);
   state.current = 0;
   byId("count").textContent = `${state.shown.length} of ${cards.length} shown`;
   byId("problem").textContent = problems[0] || "";
   byId("problem").hidden = !problems.length;
-  byId("nothing").hidden = state.shown.length > 0;
+  byId("no-match").hidden = state.shown.length > 0;
   clear();
   layout();
-  if (gridTop() < 0) scrollBy({ top: gridTop() - headroom(), behavior: "instant" });
+  if (gridTop() < 0) scrollBy({ top: gridTop() - coveredHeight(), behavior: "instant" });
   render();
 }
 
@@ -188,18 +188,18 @@ function clear() {
 function layout() {
   const width = state.width = grid.clientWidth;
   const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-  state.across = Math.max(1, Math.floor((width + GAP) / (LEAST_CARD + GAP)));
+  state.across = Math.max(1, Math.floor((width + GAP) / (MIN_CARD + GAP)));
   state.card = Math.floor((width - GAP * (state.across - 1)) / state.across);
-  state.row = Math.round(state.card + WORDS_REM * rem) + GAP;
+  state.row = Math.round(state.card + TEXT_REM * rem) + GAP;
   grid.style.setProperty("--card", `${state.card}px`);
   grid.style.setProperty("--words", `${state.row - GAP - state.card}px`);
   grid.style.height = `${Math.max(0, Math.ceil(state.shown.length / state.across) * state.row - GAP)}px`;
-  for (const [place, item] of state.mounted) position(item, place);
+  for (const [cardIndex, item] of state.mounted) position(item, cardIndex);
 }
 
-function position(item, place) {
-  const column = place % state.across;
-  const row = (place - column) / state.across;
+function position(item, cardIndex) {
+  const column = cardIndex % state.across;
+  const row = (cardIndex - column) / state.across;
   item.style.transform = `translate(${column * (state.card + GAP)}px, ${row * state.row}px)`;
 }
 
@@ -207,8 +207,8 @@ function gridTop() {
   return grid.getBoundingClientRect().top;
 }
 
-// What the controls cover of the window, and a little air.
-function headroom() {
+// Height of the window that the controls cover, plus a margin.
+function coveredHeight() {
   const controls = byId("controls");
   return getComputedStyle(controls).position === "sticky" ? controls.offsetHeight + GAP : GAP;
 }
@@ -219,62 +219,62 @@ function render() {
   const top = -gridTop();
   const first = Math.max(0, Math.floor((top - margin) / state.row)) * state.across;
   const end = Math.min(state.shown.length, Math.ceil((top + innerHeight + margin) / state.row) * state.across);
-  for (const [place, item] of state.mounted) {
-    if ((place < first || place >= end) && place !== state.current) {
+  for (const [cardIndex, item] of state.mounted) {
+    if ((cardIndex < first || cardIndex >= end) && cardIndex !== state.current) {
       item.remove();
-      state.mounted.delete(place);
+      state.mounted.delete(cardIndex);
     }
   }
-  for (let place = first; place < end; place += 1) mount(place);
-  if (state.shown.length) mount(state.current);  // so that the Tab key finds it
+  for (let cardIndex = first; cardIndex < end; cardIndex += 1) mount(cardIndex);
+  if (state.shown.length) mount(state.current);  // so that the Tab key reaches it
 }
 
-function mount(place) {
-  if (state.mounted.has(place)) return;
+function mount(cardIndex) {
+  if (state.mounted.has(cardIndex)) return;
   const item = byId("card").content.firstElementChild.cloneNode(true);
-  fill(item, state.shown[place], place);
-  position(item, place);
-  state.mounted.set(place, item);
+  fill(item, state.shown[cardIndex], cardIndex);
+  position(item, cardIndex);
+  state.mounted.set(cardIndex, item);
   grid.append(item);
 }
 
-function fill(item, card, place) {
+function fill(item, card, cardIndex) {
   const lead = Math.max(0, sortColumn());
   const rest = [...columns.keys()].filter((index) => index !== lead).slice(0, 3);
   const button = item.firstElementChild;
   item.setAttribute("aria-setsize", state.shown.length);
-  item.setAttribute("aria-posinset", place + 1);
-  button.dataset.place = place;
+  item.setAttribute("aria-posinset", cardIndex + 1);
+  button.dataset.cardIndex = cardIndex;
   button.classList.toggle("doubtful", card.status === "doubtful");
-  button.tabIndex = place === state.current ? 0 : -1;
-  button.setAttribute("aria-label", spoken(card, lead));
+  button.tabIndex = cardIndex === state.current ? 0 : -1;
+  button.setAttribute("aria-label", ariaLabel(card, lead));
   const view = item.querySelector(".view");
-  view.append(...(card.picture === null ? [instead(card)] : layersOf(byId(`p${card.picture}`))));
-  if (card.group) view.append(make("span", "group cut", card.group));
+  view.append(...(card.picture === null ? [placeholder(card)] : layersOf(byId(`p${card.picture}`))));
+  if (card.group) view.append(make("span", "group ellipsis", card.group));
   const name = item.querySelector(".name");
   name.textContent = name.title = card.name;
-  if (!UNREMARKABLE.includes(card.status)) name.after(badge(card));
+  if (!HIDDEN_STATUSES.includes(card.status)) name.after(badge(card));
   else if (card.note && !data.showNotes) name.after(noteMark(card));
-  if (data.showNotes && card.picture !== null) item.querySelector(".words").append(why(card));
+  if (data.showNotes && card.picture !== null) item.querySelector(".words").append(cardNote(card));
   if (card.status === "failed" && card.values.every((value) => value === null)) return;
   fillValues(item, card, lead, rest);
 }
 
 function fillValues(item, card, lead, rest) {
   if (!columns.length) return;
-  item.querySelector(".lead b").textContent = shownValue(card, lead);
+  item.querySelector(".lead b").textContent = formatValue(card, lead);
   item.querySelector(".lead span").textContent = columns[lead].title;
   for (const index of rest) {
     const pair = make("span");
-    const short = columns[index].title.replace(/\s*\([^)]*\)$/, "");  // units have no room
-    pair.append(make("span", "cut", short), make("span", "cut", shownValue(card, index)));
-    pair.title = `${columns[index].title}: ${shownValue(card, index)}`;
+    const short = columns[index].title.replace(/\s*\([^)]*\)$/, "");  // there is no room for units
+    pair.append(make("span", "ellipsis", short), make("span", "ellipsis", formatValue(card, index)));
+    pair.title = `${columns[index].title}: ${formatValue(card, index)}`;
     item.querySelector(".rest").append(pair);
   }
 }
 
-function why(card) {
-  const note = make("span", "why", card.note);
+function cardNote(card) {
+  const note = make("span", "card-note", card.note);
   note.title = card.note;
   return note;
 }
@@ -285,13 +285,13 @@ function noteMark(card) {
   return mark;
 }
 
-function spoken(card, lead) {
-  const value = columns.length ? `, ${columns[lead].title} ${shownValue(card, lead)}` : "";
+function ariaLabel(card, lead) {
+  const value = columns.length ? `, ${columns[lead].title} ${formatValue(card, lead)}` : "";
   return `${card.name}, ${card.status}${value}${data.showNotes && card.note ? `, ${card.note}` : ""}`;
 }
 
-function moveTo(place) {
-  const target = Math.min(Math.max(place, 0), state.shown.length - 1);
+function moveTo(cardIndex) {
+  const target = Math.min(Math.max(cardIndex, 0), state.shown.length - 1);
   if (target < 0) return;
   const before = state.mounted.get(state.current);
   if (before) before.firstElementChild.tabIndex = -1;
@@ -303,9 +303,9 @@ function moveTo(place) {
   button.focus({ preventScroll: true });
 }
 
-function reveal(place) {
-  const top = gridTop() + Math.floor(place / state.across) * state.row;
-  const over = top - headroom();
+function reveal(cardIndex) {
+  const top = gridTop() + Math.floor(cardIndex / state.across) * state.row;
+  const over = top - coveredHeight();
   const under = top + state.row - innerHeight;
   if (over < 0) scrollBy({ top: over, behavior: "instant" });
   else if (under > 0) scrollBy({ top: Math.min(under, over), behavior: "instant" });
@@ -313,16 +313,16 @@ function reveal(place) {
 
 // ---- Large view ----
 
-function show(place) {
-  state.current = Math.min(Math.max(place, 0), state.shown.length - 1);
+function show(cardIndex) {
+  state.current = Math.min(Math.max(cardIndex, 0), state.shown.length - 1);
   const card = state.shown[state.current];
-  byId("place").textContent = `${state.current + 1} of ${state.shown.length}`;
+  byId("position").textContent = `${state.current + 1} of ${state.shown.length}`;
   byId("previous").disabled = state.current === 0;
   byId("next").disabled = state.current === state.shown.length - 1;
   byId("viewer-name").textContent = card.name;
   byId("facts").replaceChildren(...facts(card));
-  stage.setAttribute("aria-label", spoken(card, Math.max(0, sortColumn())));
-  stage.replaceChildren(card.picture === null ? instead(card) : largePicture(byId(`p${card.picture}`)));
+  stage.setAttribute("aria-label", ariaLabel(card, Math.max(0, sortColumn())));
+  stage.replaceChildren(card.picture === null ? placeholder(card) : largePicture(byId(`p${card.picture}`)));
   if (!viewer.open) viewer.showModal();
   fit();
 }
@@ -336,14 +336,14 @@ function largePicture(source) {
 
 function facts(card) {
   const parts = [];
-  if (!UNREMARKABLE.includes(card.status)) parts.push(badge(card));
+  if (!HIDDEN_STATUSES.includes(card.status)) parts.push(badge(card));
   if (card.group) parts.push(make("span", "", card.group));
   if (card.note) parts.push(make("p", `note${card.status === "failed" ? " failed" : ""}`, card.note));
   const table = make("table");
   columns.forEach((column, index) => {
     const row = table.insertRow();
     row.className = index === sortColumn() ? "sorted" : "";
-    row.append(make("th", "", column.title), make("td", "", shownValue(card, index)));
+    row.append(make("th", "", column.title), make("td", "", formatValue(card, index)));
     row.firstElementChild.scope = "row";
   });
   return [...parts, table];
@@ -359,13 +359,13 @@ function fit() {
   }
   const { width, height } = picture.dataset;
   const actual = 1 / devicePixelRatio;
-  const room = stage.getBoundingClientRect();  // without scroll bars, which may be there from before
+  const room = stage.getBoundingClientRect();  // the size without scroll bars, which may remain from the previous layout
   const fitting = Math.min(room.width / width, room.height / height);
   const scale = state.actual ? actual : fitting;
   picture.style.width = `${width * scale}px`;
   picture.style.height = `${height * scale}px`;
-  stage.classList.toggle("grows", (actual > fitting) !== state.actual);
-  stage.classList.toggle("shrinks", (actual > fitting) === state.actual);
+  stage.classList.toggle("can-enlarge", (actual > fitting) !== state.actual);
+  stage.classList.toggle("can-shrink", (actual > fitting) === state.actual);
 }
 
 function toggleActual() {
@@ -381,9 +381,9 @@ function toggleOverlay() {
 
 // ---- Keys ----
 
-const toFilter = () => { filter.focus(); filter.select(); };
-const toHelp = () => { if (!help.open) help.showModal(); };
-const PAGE_KEYS = { o: toggleOverlay, "/": toFilter, "?": toHelp };
+const focusFilter = () => { filter.focus(); filter.select(); };
+const openHelp = () => { if (!help.open) help.showModal(); };
+const PAGE_KEYS = { o: toggleOverlay, "/": focusFilter, "?": openHelp };
 const CARD_KEYS = {
   ArrowLeft: () => moveTo(state.current - 1),
   ArrowRight: () => moveTo(state.current + 1),
@@ -400,7 +400,7 @@ const VIEWER_KEYS = {
   ArrowRight: () => show(state.current + 1),
   Home: () => show(0),
   End: () => show(state.shown.length - 1),
-  o: toggleOverlay, z: toggleActual, "?": toHelp,
+  o: toggleOverlay, z: toggleActual, "?": openHelp,
 };
 const FILTER_KEYS = { Enter: () => moveTo(state.current) };
 
@@ -422,7 +422,7 @@ function onKey(event) {
 
 // ---- Start ----
 
-function nameOrders() {
+function fillOrders() {
   const previous = order.value || "worst";
   const better = sortColumn() < 0 ? null : columns[sortColumn()].better;
   const names = better === null ? { worst: "A to Z", best: "Z to A" }
@@ -432,9 +432,9 @@ function nameOrders() {
   order.value = previous in names ? previous : "worst";
 }
 
-function choices(select, all, field) {
+function fillSelect(select, all, field) {
   const counts = new Map();
-  for (const card of inOrderOfNames) if (card[field]) counts.set(card[field], (counts.get(card[field]) || 0) + 1);
+  for (const card of cardsByName) if (card[field]) counts.set(card[field], (counts.get(card[field]) || 0) + 1);
   const known = [...counts.keys()].sort();
   select.replaceChildren(option("", all), ...known.map((value) => option(value, `${value} (${counts.get(value)})`)));
   return known.length;
@@ -450,9 +450,9 @@ function fillControls() {
     byId("legend").append(item);
   }
   sort.replaceChildren(...columns.map((column, index) => option(index, column.title)), option(-1, "Name"));
-  nameOrders();
-  byId("group-label").hidden = !choices(group, "all", "group");
-  choices(status, "all", "status");
+  fillOrders();
+  byId("group-label").hidden = !fillSelect(group, "all", "group");
+  fillSelect(status, "all", "status");
   const example = columns.length ? `${columns[0].name}<0.95` : "";
   filter.placeholder = example ? `words, or ${example}` : "words";
   byId("example").textContent = example;
@@ -461,25 +461,25 @@ function fillControls() {
 
 function listen() {
   let waiting = false;
-  const later = () => {
+  const scheduleRender = () => {
     if (waiting) return;
     waiting = true;
     requestAnimationFrame(() => { waiting = false; render(); if (viewer.open) fit(); });
   };
-  addEventListener("scroll", later, { passive: true });
-  addEventListener("resize", later);
-  const sizes = new ResizeObserver(later);
+  addEventListener("scroll", scheduleRender, { passive: true });
+  addEventListener("resize", scheduleRender);
+  const sizes = new ResizeObserver(scheduleRender);
   sizes.observe(grid);
   sizes.observe(stage);
-  sort.addEventListener("change", () => { nameOrders(); update(); });
+  sort.addEventListener("change", () => { fillOrders(); update(); });
   for (const select of [order, group, status]) select.addEventListener("change", update);
   filter.addEventListener("input", update);
   grid.addEventListener("click", (event) => {
     const card = event.target.closest(".card");
-    if (card) show(Number(card.dataset.place));
+    if (card) show(Number(card.dataset.cardIndex));
   });
   for (const button of document.querySelectorAll(".overlay-toggle")) button.addEventListener("click", toggleOverlay);
-  byId("ask").addEventListener("click", toHelp);
+  byId("open-help").addEventListener("click", openHelp);
   listenInViewer();
   document.addEventListener("keydown", onKey);
 }

@@ -61,7 +61,7 @@ class Card:
 
 
 class GalleryWriter:
-    """Writes the page piece by piece. Pictures go to the file immediately, so memory does not grow with their number."""
+    """Writes the page piece by piece. Pictures go to the file at once, so memory does not grow with their number."""
 
     def __init__(self, file: BinaryIO, title: str) -> None:
         head, self._tail = _read_template().split(_PICTURES)
