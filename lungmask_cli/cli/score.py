@@ -1,7 +1,7 @@
 """`lungmask score`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -24,6 +24,10 @@ def _explain(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _option(text: str, panel: str, metavar: str | None = None, least: float | None = None) -> Any:
+    return typer.Option(help=text, rich_help_panel=panel, metavar=metavar, min=least)
+
+
 Predictions = Annotated[Path, typer.Argument(help="Folder of predicted masks.", metavar="PREDS")]
 Truth = Annotated[Path, typer.Argument(help="Folder of reference masks.", metavar="TRUTH")]
 Output = Annotated[
@@ -38,103 +42,57 @@ Output = Annotated[
 ]
 Summary = Annotated[
     list[Path] | None,
-    typer.Option(
-        help="Also write the summary: FILE.json, FILE.md or FILE.tex. May be repeated.",
-        metavar="FILE",
-        rich_help_panel=OUTPUT,
-    ),
+    _option("Also write the summary: FILE.json, FILE.md or FILE.tex. May be repeated.", OUTPUT, "FILE"),
 ]
-Gallery = Annotated[
-    Path | None,
-    typer.Option(
-        help="Also write an HTML page with a picture of every pair.", metavar="FILE.html", rich_help_panel=OUTPUT
-    ),
-]
+Gallery = Annotated[Path | None, _option("Also write an HTML page with a picture of every pair.", OUTPUT, "FILE.html")]
 Plots = Annotated[
     Path | None,
-    typer.Option(
-        help="Also plot the distribution of Dice, the areas (Bland-Altman), and Dice against area.",
-        metavar="DIR",
-        rich_help_panel=OUTPUT,
-    ),
+    _option("Also plot the distribution of Dice, the areas (Bland-Altman), and Dice against area.", OUTPUT, "DIR"),
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option(
-        help="Read masks as probabilities; lung is every pixel of at least this value, in (0, 1].",
-        rich_help_panel=_MASKS,
-    ),
+    _option("Read masks as probabilities; lung is every pixel of at least this value, in (0, 1].", _MASKS),
 ]
 Labels = Annotated[
     str | None,
-    typer.Option(
-        help="Read masks as labels, those of the right and the left lung. 1,2 is recognised without this option.",
-        metavar="RIGHT,LEFT",
-        rich_help_panel=_MASKS,
+    _option(
+        "Read masks as labels, those of the right and the left lung. 1,2 is recognised automatically.",
+        _MASKS,
+        "RIGHT,LEFT",
     ),
 ]
 Missing = Annotated[
     Literal["error", "zero"],
-    typer.Option(
-        help="A mask without a partner is a failure (error), or is compared with an empty mask (zero).",
-        rich_help_panel=_MASKS,
-    ),
+    _option("A mask without a partner is a failure (error), or is compared with an empty mask (zero).", _MASKS),
 ]
 Compare = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder of a second method's masks of the same images, for a paired comparison.",
-        metavar="DIR",
-        rich_help_panel=_METRICS,
-    ),
+    _option("Folder of a second method's masks of the same images, for a paired comparison.", _METRICS, "DIR"),
 ]
-Metrics = Annotated[
-    str | None,
-    typer.Option(help="Compute only these metrics, such as dice,hd95. Default: all.", rich_help_panel=_METRICS),
-]
+Metrics = Annotated[str | None, _option("Compute only these metrics, such as dice,hd95. Default: all.", _METRICS)]
 Tolerance = Annotated[
     float,
-    typer.Option(
-        help="Tolerance of the normalised surface distance in mm, or in pixels if the spacing is unknown.",
-        min=0,
-        rich_help_panel=_METRICS,
+    _option(
+        "Tolerance of the normalised surface distance in mm, or in pixels if the spacing is unknown.", _METRICS, least=0
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0, rich_help_panel=_METRICS)]
-Explain = Annotated[
-    bool, typer.Option("--explain", callback=_explain, is_eager=True, help="Explain all metrics and exit.")
-]
+Seed = Annotated[int, _option("Random seed of the bootstrap.", _METRICS, least=0)]
 Images = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder of the radiographs, for the gallery and for the pixel spacing of DICOM files.",
-        metavar="DIR",
-        rich_help_panel=_IMAGES,
-    ),
+    _option("Folder of the radiographs, for the gallery and for the pixel spacing of DICOM files.", _IMAGES, "DIR"),
 ]
 Manifest = Annotated[
     Path | None,
-    typer.Option(
-        help="CSV file with one row per radiograph: patient, spacing, groups. Default: that of a prepared data set.",
-        metavar="FILE.csv",
-        rich_help_panel=_IMAGES,
-    ),
+    _option("CSV file of patients, spacings and groups. Default: that of a prepared data set.", _IMAGES, "FILE.csv"),
 ]
-By = Annotated[
-    str | None,
-    typer.Option(help="Also summarize by this column of the manifest.", metavar="COLUMN", rich_help_panel=_IMAGES),
-]
+By = Annotated[str | None, _option("Also summarize by this column of the manifest.", _IMAGES, "COLUMN")]
 Patient = Annotated[
     str | None,
-    typer.Option(
-        help="Column of the manifest that names the patient. Default: patient or patient_id.",
-        metavar="COLUMN",
-        rich_help_panel=_IMAGES,
-    ),
+    _option("Column of the manifest that names the patient. Default: patient or patient_id.", _IMAGES, "COLUMN"),
 ]
-Spacing = Annotated[
-    str | None,
-    typer.Option(help="Pixel spacing of all masks in mm: one number, or ROW,COLUMN.", rich_help_panel=_IMAGES),
+Spacing = Annotated[str | None, _option("Pixel spacing of all masks in mm: one number, or ROW,COLUMN.", _IMAGES)]
+Explain = Annotated[
+    bool, typer.Option("--explain", callback=_explain, is_eager=True, help="Explain all metrics and exit.")
 ]
 
 

@@ -91,7 +91,7 @@ class GalleryWriter:
             "summary": printable(summary),
             "showNotes": show_notes,
             "legend": [[colour, printable(text)] for colour, text in legend],
-            "columns": [_column_data(column) for column in columns],
+            "columns": [_printable_fields(column) for column in columns],
             "cards": [_card_data(card, columns) for card in cards],
         }
         text = json.dumps(data, allow_nan=False, separators=(",", ":")).translate(_UNSAFE)
@@ -120,24 +120,13 @@ def _read_template() -> str:
     return page.replace(_STYLE, style).replace(_SCRIPT, script)
 
 
-def _column_data(column: Column) -> dict[str, object]:
-    return {
-        "name": printable(column.name),
-        "title": printable(column.title),
-        "better": column.better,
-        "decimals": column.decimals,
-    }
+def _printable_fields(item: Column | Card) -> dict[str, Any]:
+    return {name: printable(value) if isinstance(value, str) else value for name, value in vars(item).items()}
 
 
 def _card_data(card: Card, columns: Sequence[Column]) -> dict[str, Any]:
-    return {
-        "name": printable(card.name),
-        "status": printable(card.status),
-        "note": printable(card.note),
-        "group": printable(card.group),
-        "values": [_to_json(card.values[column.name]) if column.name in card.values else None for column in columns],
-        "picture": card.picture,
-    }
+    values = [_to_json(card.values[column.name]) if column.name in card.values else None for column in columns]
+    return _printable_fields(card) | {"values": values}
 
 
 def _to_json(value: float) -> float | str:

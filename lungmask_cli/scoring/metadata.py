@@ -42,16 +42,6 @@ class Metadata:
         known = (make_spacing(row.get(rows), row.get(columns), "manifest") for rows, columns in _SPACING_COLUMNS)
         return next(filter(None, known), None)
 
-    def patient_column(self, name: str | None) -> str | None:
-        """The column `name`, or by default `patient` or `patient_id`, if there is one.
-
-        Raises:
-            UsageError: there is no column `name`.
-        """
-        if name is not None:
-            return self.column(name)
-        return next((column for column in self.columns if column.lower() in _PATIENT_COLUMNS), None)
-
     def column(self, name: str) -> str:
         """The name of a column that exists.
 
@@ -96,7 +86,8 @@ def group(keys: Iterable[str], metadata: Metadata | None, by: str | None, patien
     """
     if metadata is None:
         return UNGROUPED
-    patient_column = metadata.patient_column(patient)
+    default = next((column for column in metadata.columns if column.lower() in _PATIENT_COLUMNS), None)
+    patient_column = default if patient is None else metadata.column(patient)
     group_column = metadata.column(by) if by else None
     rows = {key: metadata.row(key) for key in keys}
     patients = {key: row[patient_column] for key, row in rows.items() if patient_column and row and row[patient_column]}

@@ -11,14 +11,9 @@ from typing import Literal
 from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
 
-Better = Literal["higher", "lower", "zero", ""]
-HIGHER: Better = "higher"
-LOWER: Better = "lower"
-ZERO: Better = "zero"  # the nearest to zero
-NEITHER: Better = ""
-_RATIO, _LENGTH, _AREA, _COUNT = "ratio", "length", "area", "count"
-_UNITS = {_LENGTH: ("mm", "px"), _AREA: ("cm2", "px")}
-_DECIMALS = {_RATIO: 4, _LENGTH: 2, _AREA: 1, _COUNT: 1}
+Better = Literal["higher", "lower", "zero", ""]  # zero: nearest to zero; empty: no direction
+_UNITS = {"length": ("mm", "px"), "area": ("cm2", "px")}
+_DECIMALS = {"ratio": 4, "length": 2, "area": 1, "count": 1}
 _LINE_LENGTH = 107
 _STRUCTURES = {LUNGS: ("", ""), RIGHT: ("right_", "Right lung "), LEFT: ("left_", "Left lung ")}
 
@@ -29,7 +24,7 @@ class Metric:
 
     name: str
     title: str
-    kind: str
+    kind: Literal["ratio", "length", "area", "count"]
     better: Better
     definition: str
 
@@ -38,64 +33,48 @@ class Metric:
         return _UNITS[self.kind][0 if known else 1] if self.kind in _UNITS else ""
 
 
-METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric("dice", "Dice", _RATIO, HIGHER, "2 |X and Y| / (|X| + |Y|)."),
-        Metric("iou", "IoU", _RATIO, HIGHER, "Intersection over union, the Jaccard index: |X and Y| / |X or Y|."),
-        Metric("sensitivity", "Sensitivity", _RATIO, HIGHER, "Recall: |X and Y| / |Y|. Undefined if Y is empty."),
-        Metric(
-            "precision",
-            "Precision",
-            _RATIO,
-            HIGHER,
-            "Positive predictive value: |X and Y| / |X|. Undefined if X is empty.",
-        ),
-        Metric(
-            "hd95",
-            "HD95",
-            _LENGTH,
-            LOWER,
-            "The larger of two 95th percentiles: that of the distances from the boundary pixels of X to the boundary "
-            "of Y, and that from Y to X. Percentiles are interpolated linearly.",
-        ),
-        Metric("hd", "HD", _LENGTH, LOWER, "Hausdorff distance: the largest of all these distances."),
-        Metric("assd", "ASSD", _LENGTH, LOWER, "Average symmetric surface distance: the mean of all these distances."),
-        Metric(
-            "nsd",
-            "NSD",
-            _RATIO,
-            HIGHER,
-            "Normalised surface distance, or surface Dice: the share of the boundary pixels of both masks whose "
-            "distance to the other boundary is at most the tolerance. 0 if one mask is empty.",
-        ),
-        Metric(
-            "area_difference", "Area difference", _AREA, ZERO, "|X| - |Y|: above 0 if the predicted area is too large."
-        ),
-        Metric(
-            "over_segmented",
-            "Over-segmented",
-            _AREA,
-            LOWER,
-            "|X without Y|: predicted as lung, but not in the reference mask.",
-        ),
-        Metric(
-            "under_segmented",
-            "Under-segmented",
-            _AREA,
-            LOWER,
-            "|Y without X|: in the reference mask, but not predicted as lung.",
-        ),
-        Metric("area_drawn", "Predicted area", _AREA, NEITHER, "|X|."),
-        Metric("area_truth", "Reference area", _AREA, NEITHER, "|Y|."),
-        Metric(
-            "components_drawn", "Predicted components", _COUNT, NEITHER, "The number of 8-connected components of X."
-        ),
-        Metric(
-            "components_truth", "Reference components", _COUNT, NEITHER, "The number of 8-connected components of Y."
-        ),
-    )
-}
+_METRICS = (
+    Metric("dice", "Dice", "ratio", "higher", "2 |X and Y| / (|X| + |Y|)."),
+    Metric("iou", "IoU", "ratio", "higher", "Intersection over union, the Jaccard index: |X and Y| / |X or Y|."),
+    Metric("sensitivity", "Sensitivity", "ratio", "higher", "Recall: |X and Y| / |Y|. Undefined if Y is empty."),
+    Metric(
+        "precision",
+        "Precision",
+        "ratio",
+        "higher",
+        "Positive predictive value: |X and Y| / |X|. Undefined if X is empty.",
+    ),
+    Metric(
+        "hd95",
+        "HD95",
+        "length",
+        "lower",
+        "The larger of two 95th percentiles: that of the distances from the boundary pixels of X to the boundary of "
+        "Y, and that from Y to X. Percentiles are interpolated linearly.",
+    ),
+    Metric("hd", "HD", "length", "lower", "Hausdorff distance: the largest of all these distances."),
+    Metric("assd", "ASSD", "length", "lower", "Average symmetric surface distance: the mean of all these distances."),
+    Metric(
+        "nsd",
+        "NSD",
+        "ratio",
+        "higher",
+        "Normalised surface distance, or surface Dice: the share of the boundary pixels of both masks whose distance "
+        "to the other boundary is at most the tolerance. 0 if one mask is empty.",
+    ),
+    Metric(
+        "area_difference", "Area difference", "area", "zero", "|X| - |Y|: above 0 if the predicted area is too large."
+    ),
+    Metric("over_segmented", "Over-segmented", "area", "lower", "|X without Y|: predicted, but not in the reference."),
+    Metric(
+        "under_segmented", "Under-segmented", "area", "lower", "|Y without X|: in the reference, but not predicted."
+    ),
+    Metric("area_drawn", "Predicted area", "area", "", "|X|."),
+    Metric("area_truth", "Reference area", "area", "", "|Y|."),
+    Metric("components_drawn", "Predicted components", "count", "", "The number of 8-connected components of X."),
+    Metric("components_truth", "Reference components", "count", "", "The number of 8-connected components of Y."),
+)
+METRICS = {metric.name: metric for metric in _METRICS}
 # The metrics of short tables and comparisons.
 HEADLINES = ("dice", "hd95", "assd", "nsd")
 SURFACE = frozenset({"hd95", "hd", "assd", "nsd"})
@@ -132,7 +111,7 @@ class MetricColumn:
 
     @property
     def better(self) -> Better:
-        """Which values are good: `HIGHER`, `LOWER`, `ZERO` or `NEITHER`."""
+        """The direction of good values."""
         return METRICS[self.metric].better
 
     @property
@@ -142,7 +121,7 @@ class MetricColumn:
 
     def badness(self, value: float) -> float:
         """A number that is larger for worse values."""
-        return {HIGHER: -value, LOWER: value, ZERO: abs(value), NEITHER: 0.0}[self.better]
+        return {"higher": -value, "lower": value, "zero": abs(value), "": 0.0}[self.better]
 
 
 def sort_columns(columns: Iterable[MetricColumn]) -> list[MetricColumn]:
@@ -212,7 +191,7 @@ def explanation() -> str:
 
 
 def _definitions() -> Iterator[str]:
-    better = {HIGHER: " Higher is better.", LOWER: " Lower is better.", ZERO: " Zero is best.", NEITHER: ""}
+    better = {"higher": " Higher is better.", "lower": " Lower is better.", "zero": " Zero is best.", "": ""}
     for metric in METRICS.values():
         unit = f" [{' or '.join(_UNITS[metric.kind])}]" if metric.kind in _UNITS else ""
         text = f"{metric.name}{unit}: {metric.definition}{better[metric.better]}"

@@ -78,20 +78,16 @@ def _collect(scores: Sequence[Score]) -> _PlotData:
     return _PlotData(dice, predicted, truth, unit, len(defined) - len(rows))
 
 
-def _make_axes(figure: Figure, title: str, horizontal: str, vertical: str) -> Axes:
+def _make_axes(title: str, horizontal: str, vertical: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.set(title=title, xlabel=horizontal, ylabel=vertical)
     axes.grid(alpha=0.3)
-    return axes
-
-
-def _new_figure() -> Figure:
-    return Figure(figsize=(6, 4.5), layout="constrained")
+    return figure, axes
 
 
 def _distribution(data: _PlotData) -> Figure:
-    figure = _new_figure()
-    axes = _make_axes(figure, f"Dice, {data.note}", "Dice", "images")
+    figure, axes = _make_axes(f"Dice, {data.note}", "Dice", "images")
     axes.hist(data.dice, bins=min(50, max(10, len(data.dice) // 4)))
     for value, label, style in (
         (float(data.dice.mean()), "mean", "--"),
@@ -104,10 +100,9 @@ def _distribution(data: _PlotData) -> Figure:
 
 def _bland_altman(data: _PlotData) -> Figure:
     """Source: Bland and Altman 1986 (Lancet 327:307)."""
-    figure = _new_figure()
     means, differences = (data.predicted + data.truth) / 2, data.predicted - data.truth
-    axes = _make_axes(
-        figure, f"Areas, {data.note}", f"mean of both areas ({data.unit})", f"predicted minus reference ({data.unit})"
+    figure, axes = _make_axes(
+        f"Areas, {data.note}", f"mean of both areas ({data.unit})", f"predicted minus reference ({data.unit})"
     )
     axes.scatter(means, differences, s=12, alpha=0.7)
     mean = float(np.mean(differences))
@@ -119,7 +114,6 @@ def _bland_altman(data: _PlotData) -> Figure:
 
 
 def _by_area(data: _PlotData) -> Figure:
-    figure = _new_figure()
-    axes = _make_axes(figure, f"Dice by area, {data.note}", f"area of the reference mask ({data.unit})", "Dice")
+    figure, axes = _make_axes(f"Dice by area, {data.note}", f"area of the reference mask ({data.unit})", "Dice")
     axes.scatter(data.truth, data.dice, s=12, alpha=0.7)
     return figure

@@ -207,23 +207,11 @@ def to_latex(results: Results) -> str:
     """The tables for LaTeX with the package booktabs, without the table of the worst cases."""
     parts = ["% \\usepackage{booktabs}\n"]
     for table in list(make_tables(results))[:-1]:
-        lines = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in (table.header, *table.rows)]
-        columns = "l" + "r" * (len(table.header) - 1)
-        parts.append(
-            "\n".join(
-                [
-                    f"% {printable(table.title)}",
-                    rf"\begin{{tabular}}{{{columns}}}",
-                    r"\toprule",
-                    lines[0],
-                    r"\midrule",
-                    *lines[1:],
-                    r"\bottomrule",
-                    r"\end{tabular}",
-                    "",
-                ]
-            )
-        )
+        header, *rows = (" & ".join(map(_latex, row)) + r" \\" for row in (table.header, *table.rows))
+        begin = rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}"
+        title = f"% {printable(table.title)}"
+        lines = (title, begin, r"\toprule", header, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}", "")
+        parts.append("\n".join(lines))
     return "\n".join(parts)
 
 

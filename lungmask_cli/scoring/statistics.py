@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
-from lungmask_cli.scoring.metric_definitions import NEITHER, MetricColumn, sort_columns
+from lungmask_cli.scoring.metric_definitions import MetricColumn, sort_columns
 from lungmask_cli.scoring.scores import EMPTY, FAILED, SCORED, Score
 
 _RESAMPLES = 9999
@@ -129,7 +129,7 @@ def _statistic(column: MetricColumn, values: Floats, keys: Sequence[str], interv
         median=_quantile(known, 0.5),
         quartiles=(_quantile(known, 0.25), _quantile(known, 0.75)),
         interval=interval,
-        worst=() if column.better == NEITHER else tuple(worst),
+        worst=tuple(worst) if column.better else (),
     )
 
 
@@ -227,7 +227,7 @@ def compare_methods(
     columns = [
         column
         for column in sort_columns(column for score in (*scores, *others) for column in score.values)
-        if column.better != NEITHER
+        if column.better
     ]
     by_key = {score.key: score for score in others}
     pairs = [(score, by_key[score.key]) for score in scores if score.key in by_key]

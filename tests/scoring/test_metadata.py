@@ -2,7 +2,7 @@ import pytest
 
 from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.radiograph import Spacing
-from lungmask_cli.scoring.metadata import read_metadata
+from lungmask_cli.scoring.metadata import group, read_metadata
 
 
 def write(folder, text):
@@ -39,10 +39,10 @@ def test_the_spacings_of_a_prepared_set_apply_to_its_square_images(tmp_path):
 
 def test_the_patient_column_has_a_default_and_can_be_chosen(tmp_path):
     metadata = read_metadata(write(tmp_path, "id,Patient_ID,person\na,1,2\n"))
-    assert metadata.patient_column(None) == "Patient_ID"
-    assert metadata.patient_column("person") == "person"
+    assert group([], metadata, None, None).patient_column == "Patient_ID"
+    assert group([], metadata, None, "person").patient_column == "person"
     with pytest.raises(UsageError, match="has no column sex") as caught:
-        metadata.patient_column("sex")
+        group([], metadata, None, "sex")
     assert "Patient_ID" in caught.value.hint
 
 
