@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from lungmask_cli.formats.png import GREY_PNG
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
@@ -84,6 +83,8 @@ def draw_lungs(image: FloatImage | None, right: Mask, left: Mask, side: int) -> 
         left: (H, W) bool.
         side: maximum length of the longer side in pixels; larger pictures are reduced, smaller ones are not enlarged.
     """
+    from scipy import ndimage
+
     height, width = reduced_shape(right.shape, side)
     classes = np.maximum(right.view(np.uint8), left.view(np.uint8) * np.uint8(_LEFT))
     colours = (RIGHT_LUNG, LEFT_LUNG)

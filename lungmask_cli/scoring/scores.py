@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from scipy import ndimage
 
 from lungmask_cli.errors import ImageError
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask, Mask, Spacing
@@ -127,4 +126,6 @@ class _StructurePair:
 
 
 def _count_components(mask: Mask) -> int:
+    from scipy import ndimage
+
     return int(ndimage.label(mask, structure=np.ones((3, 3)))[1])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtrit
 
 from lungmask_cli.scoring.metric_definitions import MetricColumn, sort_columns
 from lungmask_cli.scoring.scores import EMPTY, FAILED, SCORED, Score
@@ -204,6 +203,8 @@ def _means(weights: Floats, sums: Floats, sizes: Floats) -> Floats:
 
 def _bca(resampled: Floats, sums: Floats, sizes: Floats) -> tuple[float, float]:
     """The limits, from the means of all resamples and from the sums and sizes of the units that have values."""
+    from scipy.special import ndtr, ndtri, stdtrit
+
     resampled = resampled[~np.isnan(resampled)]
     count, mean = len(sums), sums.sum() / sizes.sum()
     left_one_out = (sums.sum() - sums) / (sizes.sum() - sizes)
@@ -277,7 +278,7 @@ def _mean(values: Floats) -> float:
 
 def _wilcoxon(differences: Floats, units: NDArray[np.intp]) -> float:
     """Wilcoxon's signed-rank test of the units' mean differences, two-sided, zeros left out; NaN if all are 0."""
-    from scipy.stats import wilcoxon  # late, because it takes long to load and only comparisons need it
+    from scipy.stats import wilcoxon
 
     means = np.array([_mean(differences[units == unit]) for unit in np.unique(units)])
     means = means[~np.isnan(means) & (means != 0)]

@@ -1,11 +1,13 @@
-"""The boundaries of masks, and distances to them."""
+"""The boundaries of masks, and distances to them.
+
+SciPy is loaded late, here as elsewhere in scoring: it takes long, and Dice alone does not need it.
+"""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from lungmask_cli.imaging.radiograph import Mask
 
@@ -60,6 +62,8 @@ def surface_distances(predicted: Mask, truth: Mask, spacing: tuple[float, float]
 
     Only boundary pixels are compared, in a k-d tree. This is exact, and far faster than a distance map of the image.
     """
+    from scipy.spatial import cKDTree
+
     one, other = boundary(predicted) * spacing, boundary(truth) * spacing
     if not (len(one) and len(other)):
         return SurfaceDistances(np.full(len(one), np.inf), np.full(len(other), np.inf))
@@ -80,6 +84,8 @@ def assign_to_lungs(
     nearest_right, nearest_left = mask & right, mask & left
     outside = np.argwhere(mask & ~(right | left))
     if len(outside):
+        from scipy.spatial import cKDTree
+
         to_right, to_left = (cKDTree(boundary(lung) * spacing).query(outside * spacing)[0] for lung in (right, left))
         is_right = to_right <= to_left
         nearest_right[tuple(outside[is_right].T)] = True
