@@ -311,8 +311,8 @@ def boundary_image(mask: Mask) -> Mask:
 
 def nearest(points: NDArray[np.intp], others: NDArray[np.intp], spacing: Spacing) -> Floats:
     """The distance of each point to the nearest of the others, computed from integer steps."""
-    found = cKDTree(others * spacing).query(points * spacing)[1]
-    return np.sqrt((((points - others[found]) * spacing) ** 2).sum(axis=1))
+    index = cKDTree(others * spacing).query(points * spacing)[1]
+    return np.sqrt((((points - others[index]) * spacing) ** 2).sum(axis=1))
 
 
 def region_hd(pair: Pair) -> float:
@@ -373,18 +373,18 @@ def weighted_percentile(distances: Floats, lengths: Floats, share: float) -> flo
     return float(distances[min(position, len(distances) - 1)])
 
 
-def outcomes(pair: Pair, libraries: Sequence[str]) -> list[Outcome]:
+def compare_pair(pair: Pair, libraries: Sequence[str]) -> list[Outcome]:
     """Every row for one pair."""
     warnings.simplefilter("ignore")
     logging.disable()
     ours = our_values(pair)
-    found = []
+    outcomes = []
     for compared in (by_score_masks, *(LIBRARIES[name] for name in libraries)):
         for row, theirs, own in compared(pair, ours):
             value = attempt(theirs)
             if row.tolerance is None or not pair.case or row.definition == "same":
-                found.append(Outcome(row, pair.real, pair.case, value, math.nan if value is None else float(own())))
-    return found
+                outcomes.append(Outcome(row, pair.real, pair.case, value, math.nan if value is None else float(own())))
+    return outcomes
 
 
 def attempt(value: Value) -> float | None:
@@ -454,11 +454,11 @@ def installed() -> dict[str, str]:
 def agreement(rows: dict[Row, list[Outcome]]) -> list[dict[str, object]]:
     """The metrics that must agree: the number of pairs compared and the largest differences."""
     table = []
-    for row, found in rows.items():
+    for row, outcomes in rows.items():
         if row.tolerance is None:
             continue
-        compared = [outcome for outcome in found if outcome.comparable]
-        missing = sum(not (outcome.comparable or outcome.case) for outcome in found)
+        compared = [outcome for outcome in outcomes if outcome.comparable]
+        missing = sum(not (outcome.comparable or outcome.case) for outcome in outcomes)
         absolute = max((outcome.absolute for outcome in compared), default=math.nan)
         relative = max((outcome.relative for outcome in compared), default=math.nan)
         measure = "absolute" if row.metric in ABSOLUTE else "relative"
@@ -483,10 +483,12 @@ def agreement(rows: dict[Row, list[Outcome]]) -> list[dict[str, object]]:
 def deviations(rows: dict[Row, list[Outcome]]) -> list[dict[str, object]]:
     """The metrics defined differently: the differences on the real pairs and on the random ones."""
     table = []
-    for row, found in rows.items():
+    for row, outcomes in rows.items():
         if row.tolerance is not None:
             continue
-        real, other = ([o for o in found if o.comparable and not o.case and o.real == kind] for kind in (True, False))
+        real, other = (
+            [o for o in outcomes if o.comparable and not o.case and o.real == kind] for kind in (True, False)
+        )
         differences = [outcome.theirs - outcome.ours for outcome in real]
         table.append(
             {
@@ -508,12 +510,12 @@ def deviations(rows: dict[Row, list[Outcome]]) -> list[dict[str, object]]:
 def conventions(rows: dict[Row, list[Outcome]]) -> list[dict[str, str]]:
     """The values that each library returns for empty masks."""
     table = []
-    for row, found in rows.items():
+    for row, outcomes in rows.items():
         if row.metric == "boundary" or not (row.definition == "same" or row.tolerance is None):
             continue
         cells = {}
         for case in ("both empty", "predicted empty", "truth empty"):
-            values = [outcome.theirs for outcome in found if outcome.case == case]
+            values = [outcome.theirs for outcome in outcomes if outcome.case == case]
             cells[case] = "; ".join(sorted({format_value(value) for value in values})) or "-"
         table.append({"library": row.library, "metric": row.metric, "definition": row.definition, **cells})
     return table
@@ -569,8 +571,8 @@ def main() -> int:
     ]
     rows: dict[Row, list[Outcome]] = defaultdict(list)
     with ProcessPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        for found in pool.map(partial(outcomes, libraries=tuple(versions)), pairs, chunksize=8):
-            for outcome in found:
+        for outcomes in pool.map(partial(compare_pair, libraries=tuple(versions)), pairs, chunksize=8):
+            for outcome in outcomes:
                 rows[outcome.row].append(outcome)
     real = sum(pair.real for pair in pairs)
     report = {

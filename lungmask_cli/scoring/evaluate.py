@@ -124,7 +124,7 @@ def evaluate_all(
     outcomes: dict[str, Outcome] = {}
     side = picture_side(len(cases)) if take_picture else None
     results = _evaluate_unordered(cases, partial(evaluate, options=options, side=side), options.jobs)
-    for _ in progress(cases):  # one step per case, in whatever order they finish
+    for _ in progress(cases):  # one step per case, in any order
         outcome = next(results)
         if outcome.picture and take_picture:
             take_picture(outcome.score.key, outcome.picture)

@@ -1,4 +1,4 @@
-"""What `lungmask score` is asked to do."""
+"""The options of `lungmask score`."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -119,8 +119,8 @@ def _normalize_name(name: str) -> str:
 def _suffix(path: Path) -> str:
     """The suffix of a mask file in its own case; empty for other files."""
     name = path.name.lower()
-    known = next((suffix for suffix in (".nii.gz", path.suffix.lower()) if name.endswith(suffix) and suffix), "")
-    return path.name[-len(known) :] if known in MASK_SUFFIXES and len(name) > len(known) else ""
+    suffix = ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
+    return path.name[-len(suffix) :] if suffix in MASK_SUFFIXES and len(name) > len(suffix) else ""
 
 
 def _remove_radiographs(masks: list[tuple[str, str, Path]]) -> Iterator[tuple[str, str, Path]]:

@@ -100,23 +100,23 @@ def _to_json_value(value: Any) -> Any:
 
 def make_tables(results: Results) -> Iterator[Table]:
     """All tables of a summary."""
-    yield _statistics(results.summary)
+    yield _statistics_table(results.summary)
     if results.groups:
-        yield _groups(results.groups)
+        yield _groups_table(results.groups)
     if results.comparison:
-        yield _comparison(results.comparison)
-    yield _worst(results.summary)
+        yield _comparison_table(results.comparison)
+    yield _worst_table(results.summary)
 
 
-def _statistics(summary: Summary) -> Table:
-    shown = {
+def _statistics_table(summary: Summary) -> Table:
+    columns = {
         column: value
         for column, value in summary.statistics.items()
         if column.structure == LUNGS or column.metric in HEADLINES
     }
-    extra = tuple(name for name in ("infinite", "undefined") if any(getattr(value, name) for value in shown.values()))
+    extra = tuple(name for name in ("infinite", "undefined") if any(getattr(value, name) for value in columns.values()))
     rows = []
-    for column, value in shown.items():
+    for column, value in columns.items():
         extras = tuple(str(getattr(value, name)) for name in extra)
         rows.append((column.title, str(value.count), *extras, *_cells(column, value)))
     header = ("", "n", *extra, "mean", "SD", "median", "quartiles", "95 % CI")
@@ -128,7 +128,7 @@ def _cells(column: MetricColumn, value: Statistic) -> tuple[str, ...]:
     return (*single, _format_range(value.quartiles, column.decimals), _format_range(value.interval, column.decimals))
 
 
-def _groups(groups: Sequence[Summary]) -> Table:
+def _groups_table(groups: Sequence[Summary]) -> Table:
     rows = []
     for summary in groups:
         for column, value in summary.statistics.items():
@@ -138,7 +138,7 @@ def _groups(groups: Sequence[Summary]) -> Table:
     return Table("By group", ("", "n", "failed", "mean", "SD", "median", "quartiles", "95 % CI"), tuple(rows))
 
 
-def _comparison(comparison: Mapping[MetricColumn, Comparison]) -> Table:
+def _comparison_table(comparison: Mapping[MetricColumn, Comparison]) -> Table:
     rows = []
     for column, value in comparison.items():
         if column.structure != LUNGS and column.metric not in HEADLINES:
@@ -158,7 +158,7 @@ def _comparison(comparison: Mapping[MetricColumn, Comparison]) -> Table:
     return Table("Paired comparison with the other method", header, tuple(rows))
 
 
-def _worst(summary: Summary) -> Table:
+def _worst_table(summary: Summary) -> Table:
     rows = [
         (
             column.title,
