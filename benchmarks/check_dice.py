@@ -1,4 +1,4 @@
-"""Dice once more, in ten lines that share nothing with the tool: python check_dice.py PREDS TRUTH dice.csv"""
+"""Recomputes Dice in ten lines that share no code with the tool: python check_dice.py PREDS TRUTH dice.csv"""
 
 import csv
 import sys

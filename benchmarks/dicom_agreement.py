@@ -1,12 +1,12 @@
-"""How far the pixels of DICOM files lie from two other readings: pydicom's own chain, and DCMTK's `dcmj2pnm`.
+"""Compares the pixels of DICOM files with two other readers: pydicom's own pipeline, and DCMTK's `dcmj2pnm`.
 
     python benchmarks/dicom_agreement.py FILE_OR_FOLDER ...
 
-JPEG 2000 and JPEG-LS, which `dcmj2pnm` cannot decode, are decompressed by GDCM before it.
+JPEG 2000 and JPEG-LS, which `dcmj2pnm` cannot decode, are first decompressed by GDCM.
 
-Each reading is stretched from its least to its largest value to [0, 1]; printed is the largest and the mean absolute
-difference of any pixel. Files that the tool refuses are listed with the reason. Without `dcmj2pnm` (Debian: dcmtk) the
-second column is empty.
+Each result is scaled from its minimum and maximum to [0, 1]. The largest and the mean absolute difference of the pixels
+are printed. Files that the tool refuses are listed with the reason. Without `dcmj2pnm` (Debian: dcmtk), the second
+column is empty.
 """
 
 import shutil
@@ -29,28 +29,28 @@ from lungmask_cli.formats.radiographs import read_radiograph
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
-def stretched(pixels: NDArray) -> NDArray:
+def scale(pixels: NDArray) -> NDArray:
     pixels = pixels.astype(float)
     return (pixels - pixels.min()) / max(np.ptp(pixels), 1e-9)
 
 
-def by_pydicom(path: Path) -> NDArray:
+def read_with_pydicom(path: Path) -> NDArray:
     dataset = pydicom.dcmread(path)
     pixels = dataset.pixel_array
     if pixels.ndim == 3:
-        return stretched(pixels @ LUMINANCE)
-    shown = stretched(apply_voi_lut(apply_modality_lut(pixels, dataset), dataset))
-    return 1 - shown if dataset.PhotometricInterpretation == "MONOCHROME1" else shown
+        return scale(pixels @ LUMINANCE)
+    displayed = scale(apply_voi_lut(apply_modality_lut(pixels, dataset), dataset))
+    return 1 - displayed if dataset.PhotometricInterpretation == "MONOCHROME1" else displayed
 
 
-def by_dcmtk(path: Path) -> NDArray:
+def read_with_dcmtk(path: Path) -> NDArray:
     dataset = pydicom.dcmread(path, stop_before_pixels=True)
     choice = ["+Wl", "1"] if "VOILUTSequence" in dataset else ["+Wi", "1"] if "WindowCenter" in dataset else ["+Wm"]
     with tempfile.TemporaryDirectory() as folder:
         plain, picture = Path(folder, "plain.dcm"), Path(folder, "picture.png")
         for source in (path, plain):
             if source == plain:
-                decompress_by_gdcm(path, plain)
+                decompress_with_gdcm(path, plain)
             done = subprocess.run(
                 ["dcmj2pnm", "-O", *choice, "+on2", source, picture], capture_output=True, check=False
             )
@@ -58,10 +58,10 @@ def by_dcmtk(path: Path) -> NDArray:
                 break
         with Image.open(picture) as opened:
             pixels = np.asarray(opened)
-    return stretched(pixels @ LUMINANCE if pixels.ndim == 3 else pixels)
+    return scale(pixels @ LUMINANCE if pixels.ndim == 3 else pixels)
 
 
-def decompress_by_gdcm(path: Path, plain: Path) -> None:
+def decompress_with_gdcm(path: Path, plain: Path) -> None:
     import gdcm
 
     reader = gdcm.ImageReader()
@@ -78,11 +78,11 @@ def decompress_by_gdcm(path: Path, plain: Path) -> None:
     assert writer.Write(), path
 
 
-def difference(one: NDArray, other: NDArray | None) -> str:
+def format_difference(one: NDArray, other: NDArray | None) -> str:
     if other is None:
         return f"{'-':>9} {'-':>9}"
-    apart = np.abs(one - other)
-    return f"{apart.max():9.6f} {apart.mean():9.6f}"
+    differences = np.abs(one - other)
+    return f"{differences.max():9.6f} {differences.mean():9.6f}"
 
 
 def main() -> None:
@@ -91,13 +91,12 @@ def main() -> None:
     print(f"{'file':44} {'pydicom':>9} {'mean':>9} {'DCMTK':>9} {'mean':>9}")
     for path, _ in find_images(map(Path, sys.argv[1:])):
         try:
-            ours = stretched(read_radiograph(path).pixels)
+            ours = scale(read_radiograph(path).pixels)
         except ImageError as error:
             print(f"{path.name:44} {error.message.removeprefix(f'{path}: ')}")
             continue
-        print(
-            f"{path.name:44} {difference(ours, by_pydicom(path))} {difference(ours, by_dcmtk(path) if dcmtk else None)}"
-        )
+        others = read_with_pydicom(path), read_with_dcmtk(path) if dcmtk else None
+        print(f"{path.name:44} {' '.join(format_difference(ours, other) for other in others)}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/gallery.py [--images 2000] [--side 512] [--pairs IMAGES PREDS TRUTH]
 
-Without --pairs the pictures are drawn; with it they are made of the files of the same name in the three folders. Needs
+Without --pairs the cases are synthetic; with it they are read from files of the same name in the three folders. Needs
 Selenium, Chromium and chromedriver. Prints JSON.
 """
 
@@ -27,7 +27,7 @@ Case = tuple[str, NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32]]
 SCROLL_SECONDS = 8
 COLUMNS = [Column("dice", "Dice", "higher", 4), Column("area_percent", "Area difference (%)", "zero", 1)]
 
-# Time until the page has drawn what it was asked for.
+# Time until the page has rendered the change.
 TIMED = """
 const [id, value, event, done] = arguments;
 const control = document.getElementById(id);
@@ -37,7 +37,7 @@ control.dispatchEvent(new Event(event));
 const ran = performance.now() - start;
 requestAnimationFrame(() => requestAnimationFrame(() => done([ran, performance.now() - start])));
 """
-# The whole page in so many seconds, and the time between frames meanwhile.
+# Scrolls through the whole page in the given time and records the time between frames.
 SCROLL = """
 const [seconds, done] = arguments;
 const long = [];
@@ -59,7 +59,7 @@ requestAnimationFrame(step);
 
 
 def synthetic_cases(count: int, side: int) -> Iterator[Case]:
-    """Noisy bodies with two lungs; no two are alike, so that the browser cannot reuse a decoded picture."""
+    """Noisy bodies with two lungs, all different, so that the browser cannot reuse a decoded picture."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j]
     noise = rng.normal(0, 0.02, (side, side))
@@ -67,9 +67,9 @@ def synthetic_cases(count: int, side: int) -> Iterator[Case]:
     for number in range(count):
         tall, broad = rng.uniform(0.26, 0.34), rng.uniform(0.12, 0.16)
         truth = (((y - 0.5) / tall) ** 2 + ((np.abs(x - 0.5) - 0.21) / broad) ** 2) < 1
-        drawn = np.roll(truth, (rng.integers(-9, 10), rng.integers(-5, 6)), axis=(0, 1))
+        predicted = np.roll(truth, (rng.integers(-9, 10), rng.integers(-5, 6)), axis=(0, 1))
         image = 0.1 + 0.6 * body - 0.35 * truth + np.roll(noise, number * 7919)
-        yield f"case-{number:05d}", drawn, truth, np.clip(image, 0, 1).astype(np.float32)
+        yield f"case-{number:05d}", predicted, truth, np.clip(image, 0, 1).astype(np.float32)
 
 
 def real_cases(images: Path, preds: Path, truth: Path, count: int) -> Iterator[Case]:
@@ -82,11 +82,11 @@ def real_cases(images: Path, preds: Path, truth: Path, count: int) -> Iterator[C
 def write_gallery(path: Path, cases: Iterator[Case], side: int) -> int:
     cards = []
     with open_gallery(path, "Benchmark") as gallery:
-        for name, drawn, truth, image in cases:
-            both = int(drawn.sum()) + int(truth.sum())
-            dice = 2 * int((drawn & truth).sum()) / both if both else float("nan")
-            area = 100 * (int(drawn.sum()) / max(int(truth.sum()), 1) - 1)
-            number = gallery.add_picture(draw_errors(drawn, truth, image, side))
+        for name, predicted, truth, image in cases:
+            both = int(predicted.sum()) + int(truth.sum())
+            dice = 2 * int((predicted & truth).sum()) / both if both else float("nan")
+            area = 100 * (int(predicted.sum()) / max(int(truth.sum()), 1) - 1)
+            number = gallery.add_picture(draw_errors(predicted, truth, image, side))
             cards.append(Card(name, "scored", "", "", {"dice": dice, "area_percent": area}, number))
         gallery.finish(COLUMNS, cards, [(OVER, "over"), (UNDER, "under")], f"{len(cards)} scored")
     return len(cards)

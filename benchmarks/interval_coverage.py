@@ -3,8 +3,8 @@
     python benchmarks/interval_coverage.py [DICE.csv ...] [--studies 1000] [--images 40] [--seed 0]
 
 Studies of 40 images each are simulated: from a normal and three skewed distributions, from ten patients with four
-images each, and from the Dice of each table of `lungmask score` that is given, drawn with replacement. Each study gets
-an interval; the true mean is known. The mean width of the intervals stands beside.
+images each, and from the Dice in each given table of `lungmask score`, drawn with replacement. An interval is computed
+for each study and compared with the known true mean. The mean width of the intervals is also printed.
 """
 
 import argparse
@@ -23,7 +23,7 @@ Draw = Callable[[tuple[int, int]], Floats]
 
 
 def populations(random: np.random.Generator, tables: list[Path]) -> dict[str, tuple[Draw, float]]:
-    """What is drawn from, by name, with its true mean."""
+    """The simulated distributions by name, each with its true mean."""
     known: dict[str, tuple[Draw, float]] = {
         "normal, SD 0.01": (lambda shape: random.normal(0.97, 0.01, shape), 0.97),
         "beta(60, 2), skewness -1.3": (lambda shape: random.beta(60, 2, shape), 60 / 62),

@@ -1,12 +1,12 @@
-"""`lungmask score` beside MONAI, surface-distance and bare decoding, on masks of 2048 x 2048.
+"""Compares the speed of `lungmask score` with MONAI, surface-distance and bare decoding, on masks of 2048 x 2048.
 
     pip install monai surface-distance
     python benchmarks/score_speed.py PREDS TRUTH [--pairs 100] [--rounds 3]
 
-PREDS and TRUTH are folders of masks such as `lungmask score` compares; the first hundred pairs are enlarged to 2048 x
-2048 first, smoothly. Dice, HD95 and ASSD of masks that are decoded already are timed first, in one process, pair by
-pair in turn; then the way from files to scores, in one process and as the whole command, with its start-up and a
-process for each core.
+PREDS and TRUTH are folders of masks as for `lungmask score`. The first hundred pairs are enlarged to 2048 x 2048 by
+bilinear interpolation. First, Dice, HD95 and ASSD of decoded masks are timed in one process; the libraries take turns
+on every pair. Then the time from files to scores is measured, in one process and as the complete command, including its
+start-up and one process per core.
 """
 
 import argparse
@@ -26,30 +26,34 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lungmask_cli.formats.masks import DEFAULT_MASKS
 from lungmask_cli.imaging.radiograph import LungMask, Mask
-from lungmask_cli.scoring.compare import Measure, score_masks
-from lungmask_cli.scoring.evaluate import PREDICTED, TRUTH, Case, Evaluation, evaluate_all
-from lungmask_cli.scoring.pairing import find_masks, pair_masks, read_files
+from lungmask_cli.scoring.evaluate import Case, evaluate_all
+from lungmask_cli.scoring.options import ScoreOptions
+from lungmask_cli.scoring.pairing import PREDICTED, TRUTH, MaskPair, find_masks, pair_masks, read_mask_files
+from lungmask_cli.scoring.scores import score_masks
 
 SIDE = 2048
-SURFACES = ("dice", "hd95", "assd")
+METRICS = ("dice", "hd95", "assd")
 
 
-def lay_out(preds: Path, truth: Path, folder: Path, count: int) -> list[tuple[Path, Path]]:
-    """The first pairs, enlarged, as 8-bit PNG files with Pillow's own settings."""
-    pairs = [pair for pair in pair_masks(find_masks(preds), find_masks(truth)) if pair.drawn and pair.truth][:count]
-    laid = []
-    for pair in pairs:
+def prepare_pairs(preds: Path, truth: Path, folder: Path, count: int) -> list[tuple[Path, Path]]:
+    """The first pairs, enlarged, as 8-bit PNG files with the default settings of Pillow."""
+    written = []
+    for pair in complete_pairs(preds, truth)[:count]:
         paths = []
-        for name, files in (("preds", pair.drawn), ("truth", pair.truth)):
-            mask = Image.fromarray(read_files(files).lungs.astype(np.uint8) * np.uint8(255))
+        for name, files in pair.files.items():
+            mask = Image.fromarray(read_mask_files(files).lungs.astype(np.uint8) * np.uint8(255))
             large = np.asarray(mask.resize((SIDE, SIDE), Image.Resampling.BILINEAR)) > 127
             paths.append(folder / name / f"{pair.key.replace('/', '-')}.png")
             paths[-1].parent.mkdir(exist_ok=True)
             Image.fromarray(large.astype(np.uint8) * np.uint8(255)).save(paths[-1])
-        laid.append((paths[0], paths[1]))
-    return laid
+        written.append((paths[0], paths[1]))
+    return written
+
+
+def complete_pairs(preds: Path, truth: Path) -> list[MaskPair]:
+    pairs = pair_masks({PREDICTED: find_masks(preds), TRUTH: find_masks(truth)})
+    return [pair for pair in pairs if all(pair.files.values())]
 
 
 def decode(path: Path) -> NDArray[np.uint8]:
@@ -63,10 +67,9 @@ def bare_decoding(pairs: list[tuple[Path, Path]]) -> None:
 
 
 def lungmask(pairs: list[tuple[Path, Path]], metrics: tuple[str, ...]) -> None:
-    folders = {PREDICTED: pairs[0][0].parent, TRUTH: pairs[0][1].parent}
-    cases = [Case(pair) for pair in pair_masks(*map(find_masks, folders.values()))]
-    how = Evaluation(Measure(metrics), dict.fromkeys(folders, DEFAULT_MASKS), folders)
-    outcomes = evaluate_all(cases, how, jobs=1)
+    options = ScoreOptions(pairs[0][0].parent, pairs[0][1].parent, metrics=metrics)
+    cases = [Case(pair) for pair in complete_pairs(options.predicted, options.truth)]
+    outcomes = evaluate_all(cases, options)
     assert all(len(outcome.score.values) == len(metrics) for outcome in outcomes)
 
 
@@ -76,66 +79,66 @@ def command(pairs: list[tuple[Path, Path]], metrics: tuple[str, ...]) -> None:
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
 
 
-def lungmask_metrics(drawn: Mask, truth: Mask) -> float:
-    values = score_masks("", LungMask(drawn), LungMask(truth), Measure(SURFACES)).values
+def lungmask_metrics(predicted: Mask, truth: Mask) -> float:
+    values = score_masks("", LungMask(predicted), LungMask(truth), metrics=METRICS).values
     return next(iter(values.values()))
 
 
-def monai(drawn: Mask, truth: Mask) -> float:
+def monai(predicted: Mask, truth: Mask) -> float:
     import torch
     from monai.metrics import compute_average_surface_distance, compute_dice, compute_hausdorff_distance
 
-    one, other = (torch.from_numpy(mask)[None, None] for mask in (drawn, truth))
+    one, other = (torch.from_numpy(mask)[None, None] for mask in (predicted, truth))
     compute_hausdorff_distance(one, other, include_background=True, percentile=95)
     compute_average_surface_distance(one, other, include_background=True, symmetric=True)
     return float(compute_dice(one, other))
 
 
-def surface_distance(drawn: Mask, truth: Mask) -> float:
+def surface_distance(predicted: Mask, truth: Mask) -> float:
     import surface_distance as library
 
-    distances = library.compute_surface_distances(truth, drawn, spacing_mm=(1.0, 1.0))
+    distances = library.compute_surface_distances(truth, predicted, spacing_mm=(1.0, 1.0))
     library.compute_robust_hausdorff(distances, 95)
     library.compute_average_surface_distance(distances)
-    return float(library.compute_dice_coefficient(truth, drawn))
+    return float(library.compute_dice_coefficient(truth, predicted))
 
 
 LIBRARIES = {"lungmask": lungmask_metrics, "MONAI": monai, "surface-distance": surface_distance}
 
 
-def on_decoded(pairs: list[tuple[Path, Path]]) -> dict[str, float]:
-    """Seconds of each library for all pairs, without decoding; they take turns on every pair."""
-    taken = dict.fromkeys(LIBRARIES, 0.0)
+def time_metrics(pairs: list[tuple[Path, Path]]) -> dict[str, float]:
+    """Seconds of each library for all decoded pairs; the libraries take turns on every pair."""
+    seconds = dict.fromkeys(LIBRARIES, 0.0)
     for number, pair in enumerate([pairs[0], *pairs]):
-        drawn, truth = (decode(path) > 127 for path in pair)
+        predicted, truth = (decode(path) > 127 for path in pair)
         dices = []
         for name, library in LIBRARIES.items():
             started = time.perf_counter()
-            dices.append(library(drawn, truth))
-            if number:  # the first time, libraries are loaded
-                taken[name] += time.perf_counter() - started
+            dices.append(library(predicted, truth))
+            if number:  # the first pass loads the libraries
+                seconds[name] += time.perf_counter() - started
         if not np.allclose(dices, dices[0]):
             sys.exit(f"the libraries do not compute the same Dice: {dices}")
-    return taken
+    return seconds
 
 
-def with_files(pairs: list[tuple[Path, Path]], rounds: int) -> dict[str, float]:
-    """Median seconds of each way from files to scores, in turn."""
+def time_from_files(pairs: list[tuple[Path, Path]], rounds: int) -> dict[str, float]:
+    """Median seconds from files to scores for each method, taking turns."""
     calls: dict[str, Callable[[], object]] = {
         "bare decoding": partial(bare_decoding, pairs),
         "lungmask, one process, Dice": partial(lungmask, pairs, ("dice",)),
-        "lungmask, one process, Dice + HD95 + ASSD": partial(lungmask, pairs, SURFACES),
+        "lungmask, one process, Dice + HD95 + ASSD": partial(lungmask, pairs, METRICS),
         "lungmask score, Dice": partial(command, pairs, ("dice",)),
-        "lungmask score, Dice + HD95 + ASSD": partial(command, pairs, SURFACES),
+        "lungmask score, Dice + HD95 + ASSD": partial(command, pairs, METRICS),
     }
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for place in range(rounds + 1):
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(rounds + 1):
         for name, call in calls.items():
             started = time.perf_counter()
             call()
-            if place:  # the first round brings files and libraries into memory
-                taken[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in taken.items()}
+            if number:  # the first round loads files and libraries into memory
+                seconds[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 def main() -> None:
@@ -146,8 +149,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        pairs = lay_out(options.preds, options.truth, Path(folder), options.pairs)
-        metrics, files = on_decoded(pairs), with_files(pairs, options.rounds)
+        pairs = prepare_pairs(options.preds, options.truth, Path(folder), options.pairs)
+        metrics, files = time_metrics(pairs), time_from_files(pairs, options.rounds)
     bare, whole = files["bare decoding"], files["lungmask score, Dice + HD95 + ASSD"]
     ratios = {
         f"{name}: metrics, of lungmask's": metrics[name] / metrics["lungmask"] for name in ("MONAI", "surface-distance")

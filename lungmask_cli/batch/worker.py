@@ -19,7 +19,7 @@ from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.radiograph import Mask, format_size
 from lungmask_cli.inference.segmenter import Segmentation, Segmenter
 from lungmask_cli.scoring.overlap import overlap
-from lungmask_cli.scoring.pairing import read_files
+from lungmask_cli.scoring.pairing import read_mask_files
 
 # How many images a GPU predicts as one batch, and how many threads read and write for it.
 GPU_THREADS = 16
@@ -92,7 +92,7 @@ class SegmentWorker:
         if paths is None:
             return None, f"no Dice: {truth_files.folder} has no mask of this name"
         try:
-            truth = read_files(paths).lungs
+            truth = read_mask_files(paths).lungs
         except ImageError as error:
             return None, "no Dice: its hand-made mask is broken" if hidden else f"no Dice: {error.message}"
         if truth.shape != mask.shape:

@@ -1,128 +1,98 @@
 """`lungmask score`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lungmask_cli.cli.options import Jobs, MaxPixels
-from lungmask_cli.cli.score_run import Asked, Files, Folders, compare_folders
+from lungmask_cli.cli.options import OUTPUT, Jobs, MaxPixels
 from lungmask_cli.config import MAX_PIXELS
+from lungmask_cli.errors import UsageError
 from lungmask_cli.processes import available_cores
 
-_FILES, _MASKS, _MEASURED, _IMAGES = "What is written", "What masks mean", "What is measured", "What is known of images"
+if TYPE_CHECKING:
+    from lungmask_cli.imaging.radiograph import Spacing as PixelSpacing
+
+_MASKS, _METRICS, _IMAGES = "Masks", "Metrics", "Images"
 
 
 def _explain(wanted: bool) -> None:
     if wanted:
-        from lungmask_cli.scoring.definitions import explanation
+        from lungmask_cli.scoring.metric_definitions import explanation
 
         typer.echo(explanation())
         raise typer.Exit
 
 
-Predictions = Annotated[Path, typer.Argument(help="Folder of drawn masks.", metavar="PREDS")]
-Truth = Annotated[Path, typer.Argument(help="Folder of hand-made masks.", metavar="TRUTH")]
+def _option(text: str, panel: str, metavar: str | None = None, least: float | None = None) -> Any:
+    return typer.Option(help=text, rich_help_panel=panel, metavar=metavar, min=least)
+
+
+Predictions = Annotated[Path, typer.Argument(help="Folder of predicted masks.", metavar="PREDS")]
+Truth = Annotated[Path, typer.Argument(help="Folder of reference masks.", metavar="TRUTH")]
 Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
-        help="The CSV file; without it the CSV goes to standard output.",
+        help="CSV file of all scores. Without it, the CSV is printed on standard output.",
         metavar="FILE.csv",
-        rich_help_panel=_FILES,
+        rich_help_panel=OUTPUT,
     ),
 ]
 Summary = Annotated[
     list[Path] | None,
-    typer.Option(
-        help="Also write the summary: FILE.json, FILE.md or FILE.tex. May be repeated.",
-        metavar="FILE",
-        rich_help_panel=_FILES,
-    ),
+    _option("Also write the summary: FILE.json, FILE.md or FILE.tex. May be repeated.", OUTPUT, "FILE"),
 ]
-Gallery = Annotated[
-    Path | None,
-    typer.Option(
-        help="Also write one HTML page with a picture of every pair.", metavar="FILE.html", rich_help_panel=_FILES
-    ),
-]
+Gallery = Annotated[Path | None, _option("Also write an HTML page with a picture of every pair.", OUTPUT, "FILE.html")]
 Plots = Annotated[
     Path | None,
-    typer.Option(
-        help="Also draw the Dice distribution, Bland-Altman of areas, Dice against area.",
-        metavar="DIR",
-        rich_help_panel=_FILES,
-    ),
-]
-Compare = Annotated[
-    Path | None,
-    typer.Option(
-        help="Another method's masks of the same images: paired differences.", metavar="DIR", rich_help_panel=_MEASURED
-    ),
-]
-Images = Annotated[
-    Path | None,
-    typer.Option(
-        help="The radiographs, for the gallery and for DICOM's pixel spacing.", metavar="DIR", rich_help_panel=_IMAGES
-    ),
-]
-Manifest = Annotated[
-    Path | None,
-    typer.Option(
-        help="CSV with a row for each radiograph: patient, spacing, groups. Default: that of a prepared set.",
-        metavar="FILE.csv",
-        rich_help_panel=_IMAGES,
-    ),
-]
-By = Annotated[
-    str | None,
-    typer.Option(help="Also summarize by this column of the manifest.", metavar="COLUMN", rich_help_panel=_IMAGES),
-]
-Patient = Annotated[
-    str | None,
-    typer.Option(
-        help="The manifest's column that names the patient. Default: patient or patient_id.",
-        metavar="COLUMN",
-        rich_help_panel=_IMAGES,
-    ),
-]
-Metrics = Annotated[
-    str | None, typer.Option(help="Only these, such as dice,hd95. Default: all.", rich_help_panel=_MEASURED)
-]
-Tolerance = Annotated[
-    float,
-    typer.Option(
-        help="Of the normalised surface distance, in mm, or in pixels without spacing.",
-        min=0,
-        rich_help_panel=_MEASURED,
-    ),
-]
-Spacing = Annotated[
-    str | None,
-    typer.Option(help="Pixel spacing of all masks in mm: one number, or ROW,COLUMN.", rich_help_panel=_IMAGES),
+    _option("Also plot the distribution of Dice, the areas (Bland-Altman), and Dice against area.", OUTPUT, "DIR"),
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option(help="Masks are probabilities; lung is what is at least this, in (0, 1].", rich_help_panel=_MASKS),
+    _option("Read masks as probabilities; lung is every pixel of at least this value, in (0, 1].", _MASKS),
 ]
 Labels = Annotated[
     str | None,
-    typer.Option(
-        help="Masks are labels: those of the right and the left lung. 1,2 is known without it.",
-        metavar="RIGHT,LEFT",
-        rich_help_panel=_MASKS,
+    _option(
+        "Read masks as labels, those of the right and the left lung. 1,2 is recognised automatically.",
+        _MASKS,
+        "RIGHT,LEFT",
     ),
 ]
 Missing = Annotated[
-    str,
-    typer.Option(
-        help="error, or zero: a mask without partner is compared with an empty one.", rich_help_panel=_MEASURED
+    Literal["error", "zero"],
+    _option("A mask without a partner is a failure (error), or is compared with an empty mask (zero).", _MASKS),
+]
+Compare = Annotated[
+    Path | None,
+    _option("Folder of a second method's masks of the same images, for a paired comparison.", _METRICS, "DIR"),
+]
+Metrics = Annotated[str | None, _option("Compute only these metrics, such as dice,hd95. Default: all.", _METRICS)]
+Tolerance = Annotated[
+    float,
+    _option(
+        "Tolerance of the normalised surface distance in mm, or in pixels if the spacing is unknown.", _METRICS, least=0
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Of the bootstrap.", min=0, rich_help_panel=_MEASURED)]
+Seed = Annotated[int, _option("Random seed of the bootstrap.", _METRICS, least=0)]
+Images = Annotated[
+    Path | None,
+    _option("Folder of the radiographs, for the gallery and for the pixel spacing of DICOM files.", _IMAGES, "DIR"),
+]
+Manifest = Annotated[
+    Path | None,
+    _option("CSV file of patients, spacings and groups. Default: that of a prepared data set.", _IMAGES, "FILE.csv"),
+]
+By = Annotated[str | None, _option("Also summarize by this column of the manifest.", _IMAGES, "COLUMN")]
+Patient = Annotated[
+    str | None,
+    _option("Column of the manifest that names the patient. Default: patient or patient_id.", _IMAGES, "COLUMN"),
+]
+Spacing = Annotated[str | None, _option("Pixel spacing of all masks in mm: one number, or ROW,COLUMN.", _IMAGES)]
 Explain = Annotated[
-    bool, typer.Option("--explain", callback=_explain, is_eager=True, help="Say what every number means, and stop.")
+    bool, typer.Option("--explain", callback=_explain, is_eager=True, help="Explain all metrics and exit.")
 ]
 
 
@@ -149,16 +119,79 @@ def score(
     jobs: Jobs = None,
     explain: Explain = False,
 ) -> None:
-    """Compare two folders of masks: overlap, distances and areas of each pair, with intervals and the worst cases.
+    """Compare two folders of masks: overlap, surface distances and areas, with confidence intervals and worst cases.
 
-    PREDS and TRUTH hold PNG, TIFF, GIF and other pictures, DICOM SEG or NIfTI, paired by stem; endings such as _mask do
-    not count. A lung may have a folder of its own: left_lung/ and right_lung/. Lung is what is at least half of a
-    file's largest number; 0, 1 and 2 are labels.
+    PREDS and TRUTH contain PNG, TIFF, GIF and other pictures, DICOM SEG or NIfTI. Masks are paired by stem; endings
+    such as _mask are ignored. Each lung may have its own folder: left_lung/ and right_lung/. Lung is every value of at
+    least half of the largest value in the file; 0, 1 and 2 are labels.
 
-    A missing partner, another size or a broken file is a failure: counted, listed, and the exit code is 1. All others
-    are scored.
+    A missing partner, a different size or a broken file is a failure: it is counted and listed, all other pairs are
+    scored, and the exit code is 1.
     """
-    folders = Folders(predictions, truth, compare, images, manifest)
-    asked = Asked(metrics, tolerance, spacing, threshold, labels, missing, by, patient, seed)
-    files = Files(output, summary or [], gallery, plots)
-    compare_folders(folders, asked, files, jobs or available_cores(), max_pixels)
+    from lungmask_cli.cli.score_run import run_score
+    from lungmask_cli.formats.masks import MaskOptions
+    from lungmask_cli.scoring.options import ScoreOptions
+
+    options = ScoreOptions(
+        predicted=predictions,
+        truth=truth,
+        other=compare,
+        images=images,
+        manifest=manifest,
+        by=by,
+        patient=patient,
+        spacing=_parse_spacing(spacing),
+        masks=MaskOptions(_check_threshold(threshold), _parse_labels(labels), max_pixels),
+        metrics=_parse_metrics(metrics, for_plots=plots is not None),
+        tolerance=tolerance,
+        missing=missing,
+        seed=seed,
+        table=output,
+        summaries=tuple(summary or ()),
+        gallery=gallery,
+        plots=plots,
+        jobs=jobs or available_cores(),
+    )
+    run_score(options)
+
+
+def _parse_metrics(names: str | None, for_plots: bool) -> tuple[str, ...]:
+    """The requested metrics, and those that plots need."""
+    from lungmask_cli.scoring.metric_definitions import METRICS, PLOTTED, parse_metrics
+
+    requested = {*parse_metrics(names), *(PLOTTED if for_plots else ())}
+    return tuple(name for name in METRICS if name in requested)
+
+
+def _check_threshold(value: float | None) -> float | None:
+    if value is not None and not 0 < value <= 1:
+        raise UsageError(f"--threshold {value:g}: is not above 0 and at most 1", "Give a probability, such as 0.5.")
+    return value
+
+
+def _parse_labels(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    try:
+        right, left = (int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--labels {text}: is not two whole numbers", "Give RIGHT,LEFT, such as 1,2.") from None
+    if right == left:
+        raise UsageError(f"--labels {text}: both labels are the same", "Give each lung a label, or omit --labels.")
+    return right, left
+
+
+def _parse_spacing(text: str | None) -> "PixelSpacing | None":
+    if text is None:
+        return None
+    from lungmask_cli.imaging.radiograph import make_spacing
+
+    try:
+        numbers = [float(part) for part in text.split(",")]
+        row_mm, column_mm = numbers * 2 if len(numbers) == 1 else numbers
+    except ValueError:
+        raise UsageError(f"--spacing {text}: is neither one number nor two", "Give mm, such as 0.35.") from None
+    spacing = make_spacing(row_mm, column_mm, "--spacing")
+    if spacing is None:
+        raise UsageError(f"--spacing {text}: is not above 0", "Give mm, such as 0.35.")
+    return spacing

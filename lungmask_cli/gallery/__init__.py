@@ -1,1 +1,1 @@
-"""A page of pictures with values, in one HTML file, to look through many masks by eye."""
+"""A page of pictures with values, in one HTML file, for the visual inspection of many masks."""

@@ -1,4 +1,4 @@
-"""The page itself: pictures and values in one HTML file that opens from disk and loads nothing else."""
+"""Writes the page: pictures and values in one HTML file that opens from disk and loads nothing else."""
 
 import html
 import json
@@ -16,7 +16,7 @@ from lungmask_cli.gallery.picture import Picture
 from lungmask_cli.text import printable
 
 Legend = Sequence[tuple[tuple[int, int, int], str]]
-_HERE, _TITLE = "<!--pictures-->", "{{title}}"
+_TITLE, _STYLE, _SCRIPT, _PICTURES = "{{title}}", "{{style}}\n", "{{script}}\n", "<!--pictures-->"
 # JSON inside HTML: nothing in it may end the script element or begin a comment.
 _UNSAFE = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
@@ -26,10 +26,10 @@ class Column:
     """A value that cards have.
 
     Args:
-        name: as in a table and in the page's filter, such as `hd95_mm`.
-        title: for reading, such as `HD95 (mm)`.
-        better: which values are best; `zero` means the nearest to 0, and empty that there is no better and worse.
-        decimals: digits shown after the point.
+        name: identifier as in a table and in the page's filter, such as `hd95_mm`.
+        title: label for readers, such as `HD95 (mm)`.
+        better: which values are best; `zero` means those nearest to 0, and empty means that none is better.
+        decimals: number of decimals shown.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Card:
     """One case on the page.
 
     Args:
-        name: what the case is called.
-        status: a word; cards that are `failed` are shown before all others when the worst come first. It is shown
-            on the card unless it is `scored`, `good` or `written`, which say that there is nothing to say.
+        name: name of the case.
+        status: one word. `failed` cards come before all others in the order "worst first". The card shows the status
+            unless it is `scored`, `good` or `written`.
         note: a reason or warning, or empty.
-        group: a part of the set that can be chosen by itself, or empty.
-        values: column name to value, which may be infinite or nan; columns may be missing.
+        group: the subset to which the case belongs, which can be selected on the page, or empty.
+        values: value by column name; may be infinite or nan, and columns may be missing.
         picture: the number that `add_picture` returned, or None.
     """
 
@@ -61,11 +61,10 @@ class Card:
 
 
 class GalleryWriter:
-    """Writes the page piece by piece; pictures go to the file at once, so that memory does not grow with them."""
+    """Writes the page piece by piece. Pictures go to the file at once, so memory does not grow with their number."""
 
     def __init__(self, file: BinaryIO, title: str) -> None:
-        template = resources.files("lungmask_cli.gallery").joinpath("page.html").read_text(encoding="utf-8")
-        head, self._tail = template.split(_HERE)
+        head, self._tail = _read_template().split(_PICTURES)
         self._file = file
         self._pictures = 0
         self.finished = False
@@ -75,7 +74,7 @@ class GalleryWriter:
         """Write a picture and return its number."""
         number = self._pictures
         self._pictures += 1
-        # As text within a script element the browser decodes nothing until the page asks for it.
+        # As text in a script element, the picture is not decoded by the browser until the page asks for it.
         start = f'<script type="text/plain" id="p{number}" data-width="{picture.width}" data-height="{picture.height}">'
         backdrop = b64encode(picture.backdrop or b"")
         self._file.write(b"%s%s,%s</script>\n" % (start.encode(), backdrop, b64encode(picture.overlay)))
@@ -84,15 +83,15 @@ class GalleryWriter:
     def finish(
         self, columns: Sequence[Column], cards: Sequence[Card], legend: Legend, summary: str, show_notes: bool = False
     ) -> None:
-        """Write what the page shows: the cards with their values in `columns`, a legend, and a line that sums up.
+        """Write the cards with their values in `columns`, the legend, and the summary line.
 
-        `show_notes` gives each card some lines for its note, which is otherwise seen in the large view alone.
+        `show_notes` shows the note on each card; otherwise it is shown only in the large view.
         """
         data = {
             "summary": printable(summary),
             "showNotes": show_notes,
             "legend": [[colour, printable(text)] for colour, text in legend],
-            "columns": [_column_data(column) for column in columns],
+            "columns": [_printable_fields(column) for column in columns],
             "cards": [_card_data(card, columns) for card in cards],
         }
         text = json.dumps(data, allow_nan=False, separators=(",", ":")).translate(_UNSAFE)
@@ -102,7 +101,7 @@ class GalleryWriter:
 
 @contextmanager
 def open_gallery(path: Path, title: str) -> Iterator[GalleryWriter]:
-    """A writer for a page at `path`, which appears whole when the block succeeds, or else not at all.
+    """A writer for a page at `path`. The complete page appears when the block succeeds; otherwise nothing does.
 
     Raises:
         RuntimeError: the block ended without `finish`.
@@ -114,28 +113,24 @@ def open_gallery(path: Path, title: str) -> Iterator[GalleryWriter]:
             raise RuntimeError("the page has pictures but no cards: finish was not called")
 
 
-def _column_data(column: Column) -> dict[str, object]:
-    return {
-        "name": printable(column.name),
-        "title": printable(column.title),
-        "better": column.better,
-        "decimals": column.decimals,
-    }
+def _read_template() -> str:
+    """The HTML with its CSS and JavaScript, which lie in files of their own."""
+    folder = resources.files("lungmask_cli.gallery")
+    page, style, script = (folder.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
+    return page.replace(_STYLE, style).replace(_SCRIPT, script)
+
+
+def _printable_fields(item: Column | Card) -> dict[str, Any]:
+    return {name: printable(value) if isinstance(value, str) else value for name, value in vars(item).items()}
 
 
 def _card_data(card: Card, columns: Sequence[Column]) -> dict[str, Any]:
-    return {
-        "name": printable(card.name),
-        "status": printable(card.status),
-        "note": printable(card.note),
-        "group": printable(card.group),
-        "values": [_number(card.values[column.name]) if column.name in card.values else None for column in columns],
-        "picture": card.picture,
-    }
+    values = [_to_json(card.values[column.name]) if column.name in card.values else None for column in columns]
+    return _printable_fields(card) | {"values": values}
 
 
-def _number(value: float) -> float | str:
-    """The value, or where JSON has no number for it, the word that JavaScript's `Number` understands."""
+def _to_json(value: float) -> float | str:
+    """The value as a JSON number, or as a word that JavaScript's `Number` understands where JSON has no number."""
     number = float(value)
     if math.isnan(number):
         return "NaN"

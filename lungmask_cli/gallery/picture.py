@@ -1,4 +1,4 @@
-"""Small pictures of masks, and of where two of them differ, as bytes that browsers show."""
+"""Small pictures of masks, and of the differences between two masks, encoded for browsers."""
 
 import io
 import itertools
@@ -15,23 +15,23 @@ from lungmask_cli.imaging.radiograph import FloatImage, Mask
 
 Colour = tuple[int, int, int]
 
-# Orange and blue stay apart in every common kind of colour blindness.
+# Orange and blue can be distinguished in every common form of colour blindness.
 OVER = (230, 120, 0)
 UNDER = (60, 160, 255)
-# Brighter than those of errors: lines, not areas, and of another meaning.
+# Brighter than the colours of errors, because these are lines, not areas, and have another meaning.
 RIGHT_LUNG = (255, 176, 0)
 LEFT_LUNG = (64, 200, 255)
 _OUTLINE = (235, 235, 235)
 _FILL = (128, 128, 128)
 
-# A block of pixels takes the largest class within it, so that an error of one pixel is never lost.
-_NOTHING, _AGREED, _MISSED, _ADDED = range(4)
-_LEFT = 2  # and the right lung is 1, as bool is
-_ERROR_ALPHA = 165  # anatomy shows beneath, and the colours are still plain to see
+# When a picture is reduced, each block of pixels takes its largest class, so that an error of one pixel is never lost.
+_BACKGROUND, _AGREEMENT, _UNDER_SEGMENTED, _OVER_SEGMENTED = range(4)
+_LEFT = 2  # the right lung is 1, the value of True
+_ERROR_ALPHA = 165  # the anatomy shows through, and the colours remain clearly visible
 _OUTLINE_ALPHA = 200
 _LUNG_ALPHA = 235
-# Of the longer side, for each pixel that contours are wide: about one on the screen where the picture is a card.
-_SIDE_PER_LINE = 256
+# Pixels of the longer side per pixel of contour width: contours are about one pixel wide on a card.
+_SIDE_PER_CONTOUR_PIXEL = 256
 _JPEG_QUALITY = 72
 
 
@@ -40,10 +40,10 @@ class Picture:
     """A picture in two layers.
 
     Args:
-        width: shown width in pixels.
-        height: shown height in pixels.
+        width: displayed width in pixels.
+        height: displayed height in pixels.
         overlay: PNG with transparency.
-        backdrop: greyscale JPEG that lies beneath; None where no radiograph is known.
+        backdrop: greyscale JPEG beneath the overlay; None without a radiograph.
     """
 
     width: int
@@ -52,37 +52,37 @@ class Picture:
     backdrop: bytes | None
 
 
-def draw_errors(drawn: Mask, truth: Mask, image: FloatImage | None, side: int) -> Picture:
-    """Over-segmentation in `OVER`, under-segmentation in `UNDER`, at most `side` pixels on the longer side.
+def draw_errors(predicted: Mask, truth: Mask, image: FloatImage | None, side: int) -> Picture:
+    """Over-segmentation in `OVER` and under-segmentation in `UNDER`.
 
-    On a radiograph, what both masks hold is only outlined; without one it is filled with grey.
+    On a radiograph, the area in which both masks agree is only outlined; without a radiograph it is filled with grey.
 
     Args:
-        drawn: (H, W) bool, the mask to judge.
-        truth: (H, W) bool.
+        predicted: (H, W) bool.
+        truth: (H, W) bool, the reference mask.
         image: (H, W) float32 in [0, 1], or None.
-        side: larger pictures are reduced to it, smaller ones stay as they are.
+        side: maximum length of the longer side in pixels; larger pictures are reduced, smaller ones are not enlarged.
     """
     height, width = reduced_shape(truth.shape, side)
-    classes = _reduced(_classes(drawn, truth), height, width)
+    classes = _reduce(_classify(predicted, truth), height, width)
     if image is None:
-        return Picture(width, height, _png(classes, (_FILL, UNDER, OVER), (255, 255, 255)), None)
-    classes[_inner(classes)] = _NOTHING
-    overlay = _png(classes, (_OUTLINE, UNDER, OVER), (_OUTLINE_ALPHA, _ERROR_ALPHA, _ERROR_ALPHA))
-    return Picture(width, height, overlay, _jpeg(image, height, width))
+        return Picture(width, height, _encode_png(classes, (_FILL, UNDER, OVER), (255, 255, 255)), None)
+    classes[_inside_agreement(classes)] = _BACKGROUND
+    overlay = _encode_png(classes, (_OUTLINE, UNDER, OVER), (_OUTLINE_ALPHA, _ERROR_ALPHA, _ERROR_ALPHA))
+    return Picture(width, height, overlay, _encode_jpeg(image, height, width))
 
 
 def draw_lungs(image: FloatImage | None, right: Mask, left: Mask, side: int) -> Picture:
-    """The contours of both lungs in `RIGHT_LUNG` and `LEFT_LUNG`, at most `side` pixels on the longer side.
+    """The contours of both lungs in `RIGHT_LUNG` and `LEFT_LUNG`.
 
-    Contours are found in the masks at their own size and no part of them is lost when they are reduced. Without a
-    radiograph the lungs are filled.
+    Contours are computed at the size of the masks, and no part of them is lost when the picture is reduced. Without a
+    radiograph, the lungs are filled.
 
     Args:
-        image: (h, w) float32 in [0, 1] of the same field as the masks, at any size; or None.
+        image: (h, w) float32 in [0, 1], the same field of view as the masks at any size; or None.
         right: (H, W) bool, the patient's right lung.
         left: (H, W) bool.
-        side: larger pictures are reduced to it, smaller ones stay as they are.
+        side: maximum length of the longer side in pixels; larger pictures are reduced, smaller ones are not enlarged.
     """
     from scipy import ndimage
 
@@ -90,41 +90,41 @@ def draw_lungs(image: FloatImage | None, right: Mask, left: Mask, side: int) -> 
     classes = np.maximum(right.view(np.uint8), left.view(np.uint8) * np.uint8(_LEFT))
     colours = (RIGHT_LUNG, LEFT_LUNG)
     if image is None:
-        return Picture(width, height, _png(_reduced(classes, height, width), colours, (255, 255)), None)
-    lines = _reduced(_contours(classes), height, width)
-    thick = ndimage.maximum_filter(lines, max(1, round(max(height, width) / _SIDE_PER_LINE)))
-    overlay = _png(thick, colours, (_LUNG_ALPHA, _LUNG_ALPHA))
-    return Picture(width, height, overlay, _jpeg(image, height, width))
+        return Picture(width, height, _encode_png(_reduce(classes, height, width), colours, (255, 255)), None)
+    lines = _reduce(_contours(classes), height, width)
+    thick = ndimage.maximum_filter(lines, max(1, round(max(height, width) / _SIDE_PER_CONTOUR_PIXEL)))
+    overlay = _encode_png(thick, colours, (_LUNG_ALPHA, _LUNG_ALPHA))
+    return Picture(width, height, overlay, _encode_jpeg(image, height, width))
 
 
 def reduced_shape(shape: tuple[int, ...], side: int) -> tuple[int, int]:
-    """Height and width of the picture of (H, W) masks that has at most `side` pixels on the longer side."""
+    """Height and width of (H, W) masks after reduction to at most `side` pixels on the longer side."""
     scale = min(1.0, side / max(shape))
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def _classes(drawn: Mask, truth: Mask) -> NDArray[np.uint8]:
+def _classify(predicted: Mask, truth: Mask) -> NDArray[np.uint8]:
     """Agreement, under- and over-segmentation as 1, 2 and 3."""
-    # Written as bits: truth alone is 2 and drawn alone 3, both together are 3 ^ 2 = 1.
-    return (drawn.view(np.uint8) * np.uint8(_ADDED)) ^ (truth.view(np.uint8) * np.uint8(_MISSED))
+    # In bits: truth alone is 2, predicted alone is 3, and both together are 3 ^ 2 = 1.
+    return (predicted.view(np.uint8) * np.uint8(_OVER_SEGMENTED)) ^ (truth.view(np.uint8) * np.uint8(_UNDER_SEGMENTED))
 
 
-def _reduced(classes: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+def _reduce(classes: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """The largest class of each block."""
-    # Along rows NumPy reduces whole rows at once; columns are made rows for it.
+    # NumPy reduces whole rows at once, so columns are transposed into rows.
     rows = np.maximum.reduceat(classes, _block_starts(classes.shape[0], height), axis=0)
-    turned = np.ascontiguousarray(rows.T)
-    return np.ascontiguousarray(np.maximum.reduceat(turned, _block_starts(turned.shape[0], width), axis=0).T)
+    transposed = np.ascontiguousarray(rows.T)
+    return np.ascontiguousarray(np.maximum.reduceat(transposed, _block_starts(transposed.shape[0], width), axis=0).T)
 
 
 def _block_starts(size: int, blocks: int) -> NDArray[np.intp]:
     return np.arange(blocks, dtype=np.intp) * size // blocks
 
 
-def _inner(classes: NDArray[np.uint8]) -> Mask:
-    """Agreement that lies within the truth, away from its outline."""
-    agreed = classes == _AGREED
-    return erode(agreed | (classes == _MISSED)) & agreed
+def _inside_agreement(classes: NDArray[np.uint8]) -> Mask:
+    """The pixels of agreement (H, W) that are not on the boundary of the reference mask."""
+    agreement = classes == _AGREEMENT
+    return erode(agreement | (classes == _UNDER_SEGMENTED)) & agreement
 
 
 def _contours(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -133,11 +133,11 @@ def _contours(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     around = np.pad(classes, 1)
     inner = (around[:-2, 1:-1] == classes) & (around[2:, 1:-1] == classes)
     inner &= (around[1:-1, :-2] == classes) & (around[1:-1, 2:] == classes)
-    return np.where(inner, np.uint8(_NOTHING), classes)
+    return np.where(inner, np.uint8(_BACKGROUND), classes)
 
 
-def _png(classes: NDArray[np.uint8], colours: Sequence[Colour], alphas: Sequence[int]) -> bytes:
-    """The classes from 1 on in colours with so much opacity of 255; 0 is transparent."""
+def _encode_png(classes: NDArray[np.uint8], colours: Sequence[Colour], alphas: Sequence[int]) -> bytes:
+    """The classes from 1 on in their colours and opacities (0 to 255); class 0 is transparent."""
     picture = Image.fromarray(classes).convert("P")
     picture.putpalette((0, 0, 0, *itertools.chain.from_iterable(colours)))
     file = io.BytesIO()
@@ -145,7 +145,7 @@ def _png(classes: NDArray[np.uint8], colours: Sequence[Colour], alphas: Sequence
     return file.getvalue()
 
 
-def _jpeg(image: FloatImage, height: int, width: int) -> bytes:
+def _encode_jpeg(image: FloatImage, height: int, width: int) -> bytes:
     picture = Image.fromarray((np.clip(image, 0, 1) * np.float32(255)).astype(np.uint8))
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BOX)

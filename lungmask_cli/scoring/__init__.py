@@ -1,1 +1,1 @@
-"""Comparing masks with NumPy alone; knows no Keras."""
+"""Compares predicted masks with reference masks: metrics, statistics, tables and plots. Knows no Keras."""

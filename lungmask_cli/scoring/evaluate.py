@@ -1,235 +1,272 @@
-"""Many pairs of masks: read, compared and drawn, in several processes."""
+"""Evaluates many pairs of masks: read, scored and drawn, in several processes."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lungmask_cli.errors import ImageError
+from lungmask_cli.formats.find import find_images
 from lungmask_cli.formats.masks import MaskOptions
-from lungmask_cli.formats.radiographs import read_radiograph, read_spacing
+from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES, read_radiograph, read_spacing
+from lungmask_cli.gallery.picture import Picture, draw_errors
 from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.radiograph import DEFAULT_LABELS, LungMask, Spacing, format_size
-from lungmask_cli.scoring.compare import Measure, Score, failure, score_masks
-from lungmask_cli.scoring.pairing import Files, MaskPair, read_files
+from lungmask_cli.processes import map_in_processes
+from lungmask_cli.scoring.metadata import Metadata
+from lungmask_cli.scoring.options import ScoreOptions
+from lungmask_cli.scoring.pairing import OTHER, PREDICTED, TRUTH, Files, MaskPair, Role, read_mask_files
+from lungmask_cli.scoring.scores import Score, failed_score, score_masks
 
-if TYPE_CHECKING:
-    from lungmask_cli.gallery.picture import Picture
+_TIMED_CASES = 4
+_MIN_SECONDS = 1.0  # processes take about half of it to start
+# Pictures of many images are smaller, so that a browser can hold the page.
+_SIDES = ((200, 1024), (600, 768))
+_SMALLEST_SIDE = 512
 
-_SAMPLE = 4
-_WORTH_SECONDS = 1.0  # processes need about half of it to start
-PREDICTED, TRUTH, OTHER = "drawn", "truth", "other"
+_ReadMask = LungMask | ImageError | None  # the mask, why it cannot be read, or None if there is no file
+_ReadMasks = Mapping[Role, _ReadMask]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A pair of masks, and what is known about it from elsewhere.
+    """A pair of masks with its radiograph and metadata.
 
     Args:
-        pair: the files.
-        image: the radiograph itself, if it is at hand.
-        given: the pixel spacing that overrules the one in files.
-        manifest: the pixel spacing for files that give none.
-        manifest_side: the side of the square masks in pixels that `manifest` holds for; None where it holds for all.
+        pair: the mask files.
+        image: the radiograph, if available.
+        listed_spacing: pixel spacing from the manifest, for masks whose files have none.
+        listed_side: `listed_spacing` is valid only for square masks of this side in pixels; None if for all masks.
     """
 
     pair: MaskPair
     image: Path | None = None
-    given: Spacing | None = None
-    manifest: Spacing | None = None
-    manifest_side: int | None = None
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How all cases are evaluated.
-
-    Args:
-        measure: what is measured.
-        masks: what the numbers in the files mean, for `PREDICTED`, `TRUTH` and `OTHER`.
-        folders: where the masks are, for messages about those that are not there.
-        picture_side: the longer side of the pictures in pixels; None for no pictures.
-    """
-
-    measure: Measure
-    masks: dict[str, MaskOptions]
-    folders: dict[str, Path]
-    picture_side: int | None = None
+    listed_spacing: Spacing | None = None
+    listed_side: int | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one case: `other` is the second method's score; `note` says why there is no backdrop.
+    """The result for one case.
 
-    `labelled` and `maybe_labelled` name the folders whose file was, or could be, one of labels.
+    Args:
+        score: of the predicted mask.
+        other: the score of the second method.
+        picture: of the errors, if pictures are drawn.
+        note: why the picture has no backdrop, or empty.
+        labelled: roles whose file contains labels.
+        maybe_labelled: roles whose file may contain labels.
     """
 
-    case: Case
     score: Score
     other: Score | None = None
-    picture: "Picture | None" = None
+    picture: Picture | None = None
     note: str = ""
-    labelled: frozenset[str] = frozenset()
-    maybe_labelled: frozenset[str] = frozenset()
+    labelled: frozenset[Role] = frozenset()
+    maybe_labelled: frozenset[Role] = frozenset()
+
+
+def make_cases(pairs: Sequence[MaskPair], images: Path | None, metadata: Metadata | None) -> list[Case]:
+    """Each pair with its radiograph from the folder `images`, found by its stem, and its listed pixel spacing.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    paths = _index_by_name(images) if images else {}
+    return [
+        Case(
+            pair,
+            paths.get(pair.key) or paths.get(pair.key.rsplit("/", 1)[-1]),
+            metadata.spacing(pair.key) if metadata else None,
+            metadata.side if metadata else None,
+        )
+        for pair in pairs
+    ]
+
+
+def _index_by_name(folder: Path) -> dict[str, Path]:
+    """The radiographs by path without suffix, and by stem; if several share a stem, the first one."""
+    paths: dict[str, Path] = {}
+    for path, relative in find_images([folder]):
+        bare = relative.with_suffix("") if relative.suffix.lower() in IMAGE_SUFFIXES else relative
+        paths.setdefault(bare.as_posix(), path)
+        paths.setdefault(bare.name, path)
+    return paths
+
+
+def picture_side(count: int) -> int:
+    """The longer side in pixels of the pictures in a gallery of `count` images."""
+    return next((side for limit, side in _SIDES if count <= limit), _SMALLEST_SIDE)
 
 
 def evaluate_all(
     cases: Sequence[Case],
-    how: Evaluation,
-    jobs: int,
+    options: ScoreOptions,
     progress: Callable[[Iterable[Case]], Iterable[Case]] = iter,
-    take_picture: Callable[[Outcome], None] = lambda _: None,
+    take_picture: Callable[[str, Picture], None] | None = None,
 ) -> list[Outcome]:
-    """All outcomes, in the order of the cases.
+    """All outcomes, in the order of the cases, without their pictures.
 
-    Where some files of a folder hold the labels 1 and 2, its files of nothing but 0 and 1 are taken for labels too.
+    If some files of a folder contain the labels 1 and 2, its files of only 0 and 1 are read as labels, too.
 
     Args:
         cases: the pairs.
-        how: what is done with each.
-        jobs: how many processes may work at it.
-        progress: wraps the cases, to be told how far it is.
-        take_picture: is handed each outcome that has a picture, as soon as it is there; the list is without them.
+        options: how they are evaluated.
+        progress: wraps the cases to show the progress.
+        take_picture: receives the key and the picture of each case as soon as it is drawn; None for no pictures.
 
     Raises:
         UsageError: a process was killed.
     """
-    found: dict[str, Outcome] = {}
-    results = _outcomes(cases, how, jobs)
-    for _ in progress(cases):  # as many steps as cases, whichever is finished first
+    outcomes: dict[str, Outcome] = {}
+    side = picture_side(len(cases)) if take_picture else None
+    results = _evaluate_unordered(cases, partial(evaluate, options=options, side=side), options.jobs)
+    for _ in progress(cases):  # one step per case, in any order
         outcome = next(results)
-        if outcome.picture:
-            take_picture(outcome)
-        found[outcome.case.pair.key] = replace(outcome, picture=None)
+        if outcome.picture and take_picture:
+            take_picture(outcome.score.key, outcome.picture)
+        outcomes[outcome.score.key] = replace(outcome, picture=None)
     next(results, None)  # lets the processes end by themselves
-    labelled = frozenset[str]().union(*(outcome.labelled for outcome in found.values()))
-    again = [outcome.case for outcome in found.values() if outcome.maybe_labelled & labelled]
-    masks = {name: replace(how.masks[name], labels=DEFAULT_LABELS) for name in labelled}
-    certain = replace(how, masks=how.masks | masks, picture_side=None)
-    for outcome in _outcomes(again, certain, jobs):
-        found[outcome.case.pair.key] = replace(outcome, note=found[outcome.case.pair.key].note)
-    return [found[case.pair.key] for case in cases]
+    labelled = frozenset[Role]().union(*(outcome.labelled for outcome in outcomes.values()))
+    unclear = [case for case in cases if outcomes[case.pair.key].maybe_labelled & labelled]
+    for outcome in _evaluate_unordered(unclear, partial(evaluate, options=options, labelled=labelled), options.jobs):
+        outcomes[outcome.score.key] = replace(outcome, note=outcomes[outcome.score.key].note)
+    return [outcomes[case.pair.key] for case in cases]
 
 
-def _outcomes(cases: Sequence[Case], how: Evaluation, jobs: int) -> Iterator[Outcome]:
-    """In any order; processes are started only for what would take longer than that."""
+def _evaluate_unordered(cases: Sequence[Case], function: Callable[[Case], Outcome], jobs: int) -> Iterator[Outcome]:
+    """The outcomes in any order; processes are started only if the cases take longer than starting them."""
     seconds = []
-    for case in cases[:_SAMPLE]:
+    for case in cases[:_TIMED_CASES]:
         started = time.perf_counter()
-        yield evaluate(case, how)
+        yield function(case)
         seconds.append(time.perf_counter() - started)
-    rest = cases[_SAMPLE:]
-    if jobs > 1 and rest and min(seconds) * len(rest) > _WORTH_SECONDS:
-        from lungmask_cli.processes import map_in_processes
-
-        yield from map_in_processes(partial(evaluate, how=how), rest, jobs)
+    remaining = cases[_TIMED_CASES:]
+    if jobs > 1 and remaining and min(seconds) * len(remaining) > _MIN_SECONDS:
+        yield from map_in_processes(function, remaining, jobs)
     else:
-        yield from (evaluate(case, how) for case in rest)
+        yield from map(function, remaining)
 
 
-def evaluate(case: Case, how: Evaluation) -> Outcome:
-    """Read, compare and draw one case; whatever is wrong with it becomes the reason of its score."""
-    pair = case.pair
-    files = {PREDICTED: pair.drawn, TRUTH: pair.truth}
-    if pair.other is not None:
-        files[OTHER] = pair.other
-    read = {name: _read(name, found, how) for name, found in files.items()}
-    truth = read[TRUTH]
-    score = _score(case, read[PREDICTED], truth, PREDICTED, how)
-    other = _score(case, read[OTHER], truth, OTHER, how) if OTHER in read else None
-    masks = {name: mask for name, mask in read.items() if isinstance(mask, LungMask)}
-    picture, note = _picture(case, read[PREDICTED], truth, score, how)
+def evaluate(
+    case: Case, options: ScoreOptions, labelled: frozenset[Role] = frozenset(), side: int | None = None
+) -> Outcome:
+    """Read, score and draw one case; any error becomes the reason of its score.
+
+    Args:
+        case: the pair.
+        options: how it is evaluated.
+        labelled: roles whose files are read as the labels 1 and 2.
+        side: longer side of the picture in pixels; None for no picture.
+    """
+    labels = replace(options.masks, labels=DEFAULT_LABELS)
+    masks = {
+        role: _read(files, labels if role in labelled else options.masks) for role, files in case.pair.files.items()
+    }
+    score = _score(case, masks, PREDICTED, options)
+    other = _score(case, masks, OTHER, options) if OTHER in masks else None
+    picture, note = _draw(case, masks, options, side) if side and score.shape else (None, "")
+    readable = {role: mask for role, mask in masks.items() if isinstance(mask, LungMask)}
     return Outcome(
-        case,
         score,
         other,
         picture,
         note,
-        frozenset(name for name, mask in masks.items() if mask.labelled),
-        frozenset(name for name, mask in masks.items() if mask.maybe_labelled),
+        frozenset(role for role, mask in readable.items() if mask.labelled),
+        frozenset(role for role, mask in readable.items() if mask.maybe_labelled),
     )
 
 
-def _read(name: str, files: Files, how: Evaluation) -> LungMask | ImageError | None:
-    """The mask; what is wrong with it; None where there is no file and that counts as an empty one."""
+def _read(files: Files, options: MaskOptions) -> _ReadMask:
     try:
-        if files:
-            return read_files(files, how.masks[name])
+        return read_mask_files(files, options) if files else None
     except ImageError as error:
         return error
-    return None if how.measure.missing_is_empty else ImageError("")
 
 
-def _score(
-    case: Case, drawn: LungMask | ImageError | None, truth: LungMask | ImageError | None, name: str, how: Evaluation
-) -> Score:
+def _score(case: Case, masks: _ReadMasks, role: Role, options: ScoreOptions) -> Score:
+    """The score of the mask in this role."""
     key = case.pair.key
-    files = {PREDICTED: case.pair.drawn, TRUTH: case.pair.truth, OTHER: case.pair.other or {}}
-    for place, mask, partner in ((name, drawn, TRUTH), (TRUTH, truth, name)):
-        if isinstance(mask, ImageError):
-            if files[place]:
-                return failure(key, mask)
-            return failure(key, _alone(files[partner], how.folders[place], key))
-    pair = _both(drawn, truth)
-    if pair is None:  # a third mask has no partner at all
-        return failure(key, _alone({}, how.folders[TRUTH], key))
-    if pair[0].shape != pair[1].shape:
-        paths = " and ".join(str(_first(files[place])) for place in (name, TRUTH))
-        sizes = " and ".join(f"{format_size(mask.lungs)}" for mask in pair)
-        return failure(key, ImageError(f"{paths} differ in size: {sizes} pixels", "Scale the masks, not the scores."))
-    return score_masks(key, *pair, how.measure, _spacing(case, *pair))
+    try:
+        predicted, truth = _match(case, masks, role, options)
+    except ImageError as error:
+        return failed_score(key, error)
+    return score_masks(
+        key, predicted, truth, _spacing(case, predicted, truth, options), options.metrics, options.tolerance
+    )
 
 
-def _alone(files: Files, folder: Path, key: str) -> ImageError:
-    who = str(_first(files)) if files else key
-    return ImageError(f"{who}: has no partner in {folder}", "Give it one, or count it as Dice 0 with --missing zero.")
+def _match(case: Case, masks: _ReadMasks, role: Role, options: ScoreOptions) -> tuple[LungMask, LungMask]:
+    """The mask in this role and its reference mask, with an empty mask for a missing one.
+
+    Raises:
+        ImageError: they cannot be compared.
+    """
+    files = case.pair.files
+    predicted = _check(case, masks, role, TRUTH, options)
+    truth = _check(case, masks, TRUTH, role, options)
+    if predicted is not None:
+        matched = predicted, truth or _empty_like(predicted)
+    elif truth is not None:
+        matched = _empty_like(truth), truth
+    else:  # there is a mask in a third folder only
+        raise _no_partner(case.pair.key, options.folders[TRUTH])
+    if matched[0].shape != matched[1].shape:
+        paths = " and ".join(str(_first(files[own])) for own in (role, TRUTH))
+        sizes = " and ".join(format_size(mask.lungs) for mask in matched)
+        raise ImageError(f"{paths} differ in size: {sizes} pixels", "Both masks need the size of the radiograph.")
+    return matched
+
+
+def _check(case: Case, masks: _ReadMasks, role: Role, partner: Role, options: ScoreOptions) -> LungMask | None:
+    """The mask in this role; None if it is missing and missing masks count as empty."""
+    mask = masks[role]
+    if isinstance(mask, ImageError):
+        raise mask
+    if mask is None and options.missing == "error":
+        files = case.pair.files[partner]
+        raise _no_partner(str(_first(files)) if files else case.pair.key, options.folders[role])
+    return mask
+
+
+def _no_partner(name: str, folder: Path) -> ImageError:
+    hint = "Add the missing mask, or count it as Dice 0 with --missing zero."
+    return ImageError(f"{name}: has no partner in {folder}", hint)
 
 
 def _first(files: Files) -> Path:
     return next(iter(files.values()))
 
 
-def _both(drawn: LungMask | ImageError | None, truth: LungMask | ImageError | None) -> tuple[LungMask, LungMask] | None:
-    """The two masks, an empty one in the place of a missing one; None where both are missing."""
-    if isinstance(drawn, LungMask):
-        return drawn, truth if isinstance(truth, LungMask) else _empty_like(drawn)
-    return (_empty_like(truth), truth) if isinstance(truth, LungMask) else None
-
-
 def _empty_like(mask: LungMask) -> LungMask:
-    nothing = np.zeros(mask.shape, bool)
-    return LungMask(nothing, *(() if mask.right is None else (nothing, nothing)))
+    empty = np.zeros(mask.shape, bool)
+    return LungMask(empty) if mask.right is None else LungMask(empty, empty, empty)
 
 
-def _spacing(case: Case, drawn: LungMask, truth: LungMask) -> Spacing | None:
-    """The pixel spacing from the most reliable source that gives it."""
-    fits = case.manifest_side is None or truth.shape == (case.manifest_side, case.manifest_side)
-    spacing = case.given or truth.spacing or drawn.spacing or (case.manifest if fits else None)
+def _spacing(case: Case, predicted: LungMask, truth: LungMask, options: ScoreOptions) -> Spacing | None:
+    """The pixel spacing from the most reliable source."""
+    is_listed = case.listed_side is None or truth.shape == (case.listed_side, case.listed_side)
+    listed = case.listed_spacing if is_listed else None
+    spacing = options.spacing or truth.spacing or predicted.spacing or listed
     if spacing or case.image is None:
         return spacing
     try:
         shape, spacing = read_spacing(case.image)
-    except ImageError:  # the pair can be compared without
+    except ImageError:  # the pair is scored in pixels
         return None
     return spacing if shape == truth.shape else None
 
 
-def _picture(
-    case: Case, drawn: LungMask | ImageError | None, truth: LungMask | ImageError | None, score: Score, how: Evaluation
-) -> "tuple[Picture | None, str]":
-    pair = None if isinstance(drawn, ImageError) or isinstance(truth, ImageError) else _both(drawn, truth)
-    if how.picture_side is None or score.shape is None or pair is None:
-        return None, ""
-    from lungmask_cli.gallery.picture import draw_errors
-
+def _draw(case: Case, masks: _ReadMasks, options: ScoreOptions, side: int) -> tuple[Picture, str]:
+    """The picture of the errors, and why it has no backdrop, or an empty text."""
+    predicted, truth = _match(case, masks, PREDICTED, options)
     image, note = None, ""
     if case.image is not None:
         try:
-            image = normalize(read_radiograph(case.image, how.masks[TRUTH].max_pixels), score.shape)
+            image = normalize(read_radiograph(case.image, options.masks.max_pixels), truth.shape)
         except ImageError as error:
             note = error.message
-    return draw_errors(pair[0].lungs, pair[1].lungs, image, how.picture_side), note
+    return draw_errors(predicted.lungs, truth.lungs, image, side), note

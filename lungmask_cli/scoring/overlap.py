@@ -1,4 +1,4 @@
-"""How far two masks cover each other."""
+"""The overlap of two masks, and the ratios computed from it."""
 
 import math
 from dataclasses import dataclass
@@ -12,55 +12,56 @@ from lungmask_cli.imaging.radiograph import Mask
 class Overlap:
     """Areas in pixels, and the ratios that follow from them, in [0, 1].
 
-    With both masks empty all ratios are NaN, that is undefined; with one empty `dice` and `iou` are 0. `sensitivity`
-    is undefined without truth, `precision` without anything drawn. Source: the paper, equation 2; Metrics Reloaded
-    (s41592-023-02151-z).
+    If both masks are empty, all ratios are NaN, that is undefined; if one is empty, `dice` and `iou` are 0.
+    `sensitivity` is undefined if the reference mask is empty, `precision` if the predicted mask is empty. Source: the
+    paper, equation 2; Metrics Reloaded (s41592-023-02151-z).
     """
 
-    drawn: int
+    predicted: int
     truth: int
-    common: int
+    intersection: int
 
     @property
     def dice(self) -> float:
         """2 |X and Y| / (|X| + |Y|)."""
-        return _ratio(2 * self.common, self.drawn + self.truth)
+        return _ratio(2 * self.intersection, self.predicted + self.truth)
 
     @property
     def iou(self) -> float:
         """Intersection over union, |X and Y| / |X or Y|."""
-        return _ratio(self.common, self.drawn + self.truth - self.common)
+        return _ratio(self.intersection, self.predicted + self.truth - self.intersection)
 
     @property
     def sensitivity(self) -> float:
         """|X and Y| / |Y|."""
-        return _ratio(self.common, self.truth)
+        return _ratio(self.intersection, self.truth)
 
     @property
     def precision(self) -> float:
         """|X and Y| / |X|."""
-        return _ratio(self.common, self.drawn)
+        return _ratio(self.intersection, self.predicted)
 
     @property
     def over_segmented(self) -> int:
-        """What was drawn and is no lung, in pixels."""
-        return self.drawn - self.common
+        """Pixels that are predicted as lung but are not in the reference mask."""
+        return self.predicted - self.intersection
 
     @property
     def under_segmented(self) -> int:
-        """Lung that was not drawn, in pixels."""
-        return self.truth - self.common
+        """Pixels of the reference mask that are not predicted as lung."""
+        return self.truth - self.intersection
 
 
-def overlap(drawn: Mask, truth: Mask) -> Overlap:
-    """The areas of two masks (H, W) and of what they have in common.
+def overlap(predicted: Mask, truth: Mask) -> Overlap:
+    """The areas of two masks (H, W) and of their intersection.
 
     Raises:
         ValueError: the shapes differ.
     """
-    if drawn.shape != truth.shape:
-        raise ValueError(f"masks of shapes {drawn.shape} and {truth.shape} cannot be compared")
-    return Overlap(int(np.count_nonzero(drawn)), int(np.count_nonzero(truth)), int(np.count_nonzero(drawn & truth)))
+    if predicted.shape != truth.shape:
+        raise ValueError(f"masks of shapes {predicted.shape} and {truth.shape} cannot be compared")
+    areas = (int(np.count_nonzero(mask)) for mask in (predicted, truth, predicted & truth))
+    return Overlap(*areas)
 
 
 def _ratio(part: int, whole: int) -> float:

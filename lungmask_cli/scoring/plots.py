@@ -1,4 +1,4 @@
-"""Three plots of a comparison: how Dice is distributed, and how areas agree."""
+"""Three plots of a comparison: the distribution of Dice, a Bland-Altman plot of areas, and Dice against area."""
 
 import math
 from collections import Counter
@@ -13,20 +13,19 @@ from numpy.typing import NDArray
 
 from lungmask_cli.errors import UsageError
 from lungmask_cli.files import atomic_write
-from lungmask_cli.scoring.compare import Score
-from lungmask_cli.scoring.definitions import Column
+from lungmask_cli.scoring.metric_definitions import MetricColumn
+from lungmask_cli.scoring.scores import Score
 
-PLOTTED = ("dice", "area_drawn", "area_truth")
-_LIMITS = 1.96  # standard deviations that hold 95 % of normal differences
+_LIMITS = 1.96  # standard deviations that contain 95 % of normal differences
 _SUFFIXES = (".png", ".svg")
 
 
 @dataclass(frozen=True)
-class _Plotted:
-    """Dice and areas of the pairs (N,) whose areas are in `unit`, and how many others there are."""
+class _PlotData:
+    """Dice and areas (N,) of the pairs whose areas are in `unit`, and the number of pairs in another unit."""
 
     dice: NDArray[np.float64]
-    drawn: NDArray[np.float64]
+    predicted: NDArray[np.float64]
     truth: NDArray[np.float64]
     unit: str
     left_out: int
@@ -40,20 +39,20 @@ class _Plotted:
 def draw_plots(scores: Sequence[Score], folder: Path) -> list[Path]:
     """Draw `dice_distribution`, `bland_altman` and `dice_by_area`, each as PNG and SVG.
 
-    Pairs without Dice are left out. Where the pixel spacing of some images is unknown, only those of the more frequent
-    unit are shown.
+    Pairs without Dice are left out. If the pixel spacing of some images is unknown, only the images with the more
+    frequent unit are shown.
 
     Returns:
-        The files that were written.
+        The files written.
 
     Raises:
         UsageError: no pair has a Dice.
     """
-    plotted = _plotted(scores)
+    data = _collect(scores)
     figures = {
-        "dice_distribution": _distribution(plotted),
-        "bland_altman": _bland_altman(plotted),
-        "dice_by_area": _by_area(plotted),
+        "dice_distribution": _distribution(data),
+        "bland_altman": _bland_altman(data),
+        "dice_by_area": _by_area(data),
     }
     paths = [folder / f"{name}{suffix}" for name in figures for suffix in _SUFFIXES]
     for path in paths:
@@ -62,50 +61,48 @@ def draw_plots(scores: Sequence[Score], folder: Path) -> list[Path]:
     return paths
 
 
-def _plotted(scores: Sequence[Score]) -> _Plotted:
+def _collect(scores: Sequence[Score]) -> _PlotData:
     units = Counter(
-        column.unit for score in scores for column in score.values if column == Column("area_truth", unit=column.unit)
+        column.unit
+        for score in scores
+        for column in score.values
+        if column == MetricColumn("area_truth", unit=column.unit)
     )
-    found = [score for score in scores if not math.isnan(score.values.get(Column("dice"), math.nan))]
-    if not found:
+    defined = [score for score in scores if not math.isnan(score.values.get(MetricColumn("dice"), math.nan))]
+    if not defined:
         raise UsageError("there is nothing to plot: no pair has a Dice", "See the reasons in the CSV file.")
     unit = units.most_common(1)[0][0]
-    columns = [Column("dice"), Column("area_drawn", unit=unit), Column("area_truth", unit=unit)]
-    rows = [[score.values[column] for column in columns] for score in found if columns[1] in score.values]
-    dice, drawn, truth = np.array(rows).T
-    return _Plotted(dice, drawn, truth, unit, len(found) - len(rows))
+    columns = [MetricColumn("dice"), MetricColumn("area_drawn", unit=unit), MetricColumn("area_truth", unit=unit)]
+    rows = [[score.values[column] for column in columns] for score in defined if columns[1] in score.values]
+    dice, predicted, truth = np.array(rows).T
+    return _PlotData(dice, predicted, truth, unit, len(defined) - len(rows))
 
 
-def _axes_of(figure: Figure, title: str, horizontal: str, vertical: str) -> Axes:
+def _make_axes(title: str, horizontal: str, vertical: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.set(title=title, xlabel=horizontal, ylabel=vertical)
     axes.grid(alpha=0.3)
-    return axes
+    return figure, axes
 
 
-def _new_figure() -> Figure:
-    return Figure(figsize=(6, 4.5), layout="constrained")
-
-
-def _distribution(plotted: _Plotted) -> Figure:
-    figure = _new_figure()
-    axes = _axes_of(figure, f"Dice, {plotted.note}", "Dice", "images")
-    axes.hist(plotted.dice, bins=min(50, max(10, len(plotted.dice) // 4)))
+def _distribution(data: _PlotData) -> Figure:
+    figure, axes = _make_axes(f"Dice, {data.note}", "Dice", "images")
+    axes.hist(data.dice, bins=min(50, max(10, len(data.dice) // 4)))
     for value, label, style in (
-        (float(plotted.dice.mean()), "mean", "--"),
-        (float(np.median(plotted.dice)), "median", "-"),
+        (float(data.dice.mean()), "mean", "--"),
+        (float(np.median(data.dice)), "median", "-"),
     ):
         axes.axvline(value, color="black", linestyle=style, label=f"{label} {value:.4f}")
     axes.legend()
     return figure
 
 
-def _bland_altman(plotted: _Plotted) -> Figure:
+def _bland_altman(data: _PlotData) -> Figure:
     """Source: Bland and Altman 1986 (Lancet 327:307)."""
-    figure = _new_figure()
-    means, differences = (plotted.drawn + plotted.truth) / 2, plotted.drawn - plotted.truth
-    axes = _axes_of(
-        figure, f"Areas, {plotted.note}", f"mean of both areas ({plotted.unit})", f"drawn minus truth ({plotted.unit})"
+    means, differences = (data.predicted + data.truth) / 2, data.predicted - data.truth
+    figure, axes = _make_axes(
+        f"Areas, {data.note}", f"mean of both areas ({data.unit})", f"predicted minus reference ({data.unit})"
     )
     axes.scatter(means, differences, s=12, alpha=0.7)
     mean = float(np.mean(differences))
@@ -116,8 +113,7 @@ def _bland_altman(plotted: _Plotted) -> Figure:
     return figure
 
 
-def _by_area(plotted: _Plotted) -> Figure:
-    figure = _new_figure()
-    axes = _axes_of(figure, f"Dice by area, {plotted.note}", f"area of the hand-made mask ({plotted.unit})", "Dice")
-    axes.scatter(plotted.truth, plotted.dice, s=12, alpha=0.7)
+def _by_area(data: _PlotData) -> Figure:
+    figure, axes = _make_axes(f"Dice by area, {data.note}", f"area of the reference mask ({data.unit})", "Dice")
+    axes.scatter(data.truth, data.dice, s=12, alpha=0.7)
     return figure

@@ -1,4 +1,4 @@
-"""Means with intervals, worst cases, and paired comparisons."""
+"""Means with confidence intervals, worst cases, and paired comparisons."""
 
 import math
 from collections import Counter
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lungmask_cli.scoring.compare import EMPTY, FAILED, SCORED, Score
-from lungmask_cli.scoring.definitions import NEITHER, Column, in_order
+from lungmask_cli.scoring.metric_definitions import MetricColumn, sort_columns
+from lungmask_cli.scoring.scores import EMPTY, FAILED, SCORED, Score
 
 _RESAMPLES = 9999
-_LEAST_UNITS = 5
+_MIN_UNITS = 5
 _LEVEL = 0.95
-_CHUNK = 2_000_000  # random numbers at a time
+_CHUNK = 2_000_000  # random numbers in memory at a time
 _WORST = 5
 
 Floats = NDArray[np.float64]
@@ -22,18 +22,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Statistic:
-    """One column over all its defined values.
+    """The statistics of one column over all its defined values.
 
     Args:
-        count: how many values there are, infinite ones among them.
-        undefined: how many are NaN.
-        infinite: how many are infinite.
-        mean: of all values; infinite if one is.
-        sd: standard deviation with n - 1; NaN if a value is infinite or there is one only.
+        count: number of values, including infinite ones.
+        undefined: number of NaN.
+        infinite: number of infinite values.
+        mean: of all values; infinite if one of them is.
+        sd: standard deviation with n - 1; NaN if a value is infinite or there is only one.
         median: middle value.
         quartiles: first and third, interpolated linearly.
-        interval: 95 % bootstrap interval of the mean; NaN where there is none.
-        worst: up to five keys with their values, worst first; empty where no value is better than another.
+        interval: 95 % bootstrap interval of the mean; NaN if there is none.
+        worst: up to five keys with their values, worst first; empty for columns without a direction.
     """
 
     count: int
@@ -49,11 +49,11 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Summary:
-    """All scores of one group: how many have each status, and the statistics of each column."""
+    """All scores of one group: the number of scores by status, and the statistics of each column."""
 
     group: str
     counts: Mapping[str, int]
-    statistics: Mapping[Column, Statistic]
+    statistics: Mapping[MetricColumn, Statistic]
 
     @property
     def counted(self) -> str:
@@ -66,14 +66,14 @@ class Comparison:
     """Two methods on the same images, for one column.
 
     Args:
-        count: images that both have a value for; both infinite is a difference of 0.
-        left_out: images with a value for one of them only, or undefined.
+        count: images with a value of both methods; if both are infinite, the difference is 0.
+        left_out: images with a value of only one method.
         mean: of the first method.
         other_mean: of the second.
-        difference: the mean of first minus second.
-        interval: its 95 % bootstrap interval; NaN where there is none.
-        better: how many images the first method is better on, and the second.
-        p_value: of Wilcoxon's signed-rank test over the patients; NaN where all differences are 0.
+        difference: mean of the first minus the second.
+        interval: 95 % bootstrap interval of the difference; NaN if there is none.
+        better: number of images on which the first method is better, and on which the second is.
+        p_value: of Wilcoxon's signed-rank test over the patients; NaN if all differences are 0.
     """
 
     count: int
@@ -90,35 +90,35 @@ def summarize(scores: Sequence[Score], patients: Mapping[str, str], seed: int, g
     """The summary of all scores.
 
     Args:
-        scores: the outcomes of all pairs.
-        patients: the patient of each key; keys that are not there are patients of their own.
-        seed: of the bootstrap.
-        group: what the scores have in common.
+        scores: of all pairs.
+        patients: the patient of each key; a key without a patient is a patient of its own.
+        seed: random seed of the bootstrap.
+        group: name of the group.
     """
     counts = Counter(score.status for score in scores)
-    columns = in_order(column for score in scores for column in score.values)
-    units = _units([score.key for score in scores], patients)
+    columns = sort_columns(column for score in scores for column in score.values)
+    units = _number_units([score.key for score in scores], patients)
     values = np.array([[score.values.get(column, math.nan) for column in columns] for score in scores])
     intervals = bootstrap_intervals(values, units, seed) if columns else []
     keys = [score.key for score in scores]
     statistics = {}
-    for place, column in enumerate(columns):
-        there = np.array([column in score.values for score in scores])
+    for index, column in enumerate(columns):
+        scored = np.array([column in score.values for score in scores])
         statistics[column] = _statistic(
-            column, values[there, place], [*np.array(keys, object)[there]], intervals[place]
+            column, values[scored, index], [*np.array(keys, object)[scored]], intervals[index]
         )
     return Summary(group, {status: counts[status] for status in (SCORED, EMPTY, FAILED)}, statistics)
 
 
-def _statistic(column: Column, values: Floats, keys: Sequence[str], interval: tuple[float, float]) -> Statistic:
+def _statistic(column: MetricColumn, values: Floats, keys: Sequence[str], interval: tuple[float, float]) -> Statistic:
     undefined = int(np.isnan(values).sum())
     named = [(key, float(value)) for key, value in zip(keys, values, strict=True) if not math.isnan(value)]
     known = values[~np.isnan(values)]
     infinite = int(np.isinf(known).sum())
     worst = sorted(named, key=lambda item: (-column.badness(item[1]), item[0]))[:_WORST]
     if not known.size:
-        nothing = math.nan
-        return Statistic(0, undefined, 0, nothing, nothing, nothing, (nothing, nothing), interval, ())
+        nan = math.nan
+        return Statistic(0, undefined, 0, nan, nan, nan, (nan, nan), interval, ())
     return Statistic(
         count=len(known),
         undefined=undefined,
@@ -128,49 +128,49 @@ def _statistic(column: Column, values: Floats, keys: Sequence[str], interval: tu
         median=_quantile(known, 0.5),
         quartiles=(_quantile(known, 0.25), _quantile(known, 0.75)),
         interval=interval,
-        worst=() if column.better == NEITHER else tuple(worst),
+        worst=tuple(worst) if column.better else (),
     )
 
 
 def _quantile(values: Floats, share: float) -> float:
-    """Interpolated linearly; between a number and infinity it is infinite, where NumPy's would not be a number."""
+    """Linear interpolation; between a number and infinity the result is infinite, while NumPy's would be NaN."""
     ordered = np.sort(values)
-    place = share * (len(ordered) - 1)
-    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
-    return float(low if low == high else low + (high - low) * (place - math.floor(place)))
+    position = share * (len(ordered) - 1)
+    low, high = ordered[math.floor(position)], ordered[math.ceil(position)]
+    return float(low if low == high else low + (high - low) * (position - math.floor(position)))
 
 
-def _units(keys: Iterable[str], patients: Mapping[str, str]) -> NDArray[np.intp]:
-    """A number for each key, the same for those of one patient."""
-    # Two texts, so that a patient cannot have the name of an image.
+def _number_units(keys: Iterable[str], patients: Mapping[str, str]) -> NDArray[np.intp]:
+    """A number for each key; keys of one patient have the same number."""
+    # Pairs, so that a patient and an image of the same name stay different.
     names = [("patient", patients[key]) if key in patients else ("image", key) for key in keys]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return np.array([numbers[name] for name in names], np.intp)
 
 
 def bootstrap_intervals(values: Floats, units: NDArray[np.intp], seed: int) -> list[tuple[float, float]]:
-    """The 95 % interval of the mean of each column of `values` (N, C), NaN being left out.
+    """The 95 % interval of the mean of each column of `values` (N, C), with NaN left out.
 
-    Bias-corrected and accelerated bootstrap (BCa), because the distribution of Dice is skewed, with levels that are
-    widened as those of the t distribution are, because plain percentiles are too narrow at the sizes of test sets.
-    Whole units are drawn with replacement. Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap,
-    section 14.3; Hesterberg 2015 (American Statistician 69:371), section 5.3, for the levels.
+    Bias-corrected and accelerated bootstrap (BCa), because the distribution of Dice is skewed. The levels are widened
+    like those of the t distribution, because plain percentiles give intervals that are too narrow for test sets of the
+    usual size. Whole units are drawn with replacement. Source: Efron and Tibshirani 1993, An Introduction to the
+    Bootstrap, section 14.3; Hesterberg 2015 (American Statistician 69:371), section 5.3, for the levels.
 
     Args:
         values: one row per image.
-        units: (N,) the number of the unit, from 0, that each row belongs to.
-        seed: of the drawing.
+        units: (N,) the number of the unit of each row, from 0.
+        seed: random seed.
 
     Returns:
-        For each column the limits; NaN with fewer than five units or with infinite values.
+        The limits for each column; NaN if there are fewer than five units or infinite values.
     """
     count = int(units.max()) + 1 if len(units) else 0
     intervals = [(math.nan, math.nan)] * values.shape[1]
     usable = [
-        place
-        for place in range(values.shape[1])
-        if np.count_nonzero(np.bincount(units[~np.isnan(values[:, place])])) >= _LEAST_UNITS
-        and not np.isinf(values[:, place]).any()
+        index
+        for index in range(values.shape[1])
+        if np.count_nonzero(np.bincount(units[~np.isnan(values[:, index])])) >= _MIN_UNITS
+        and not np.isinf(values[:, index]).any()
     ]
     if not usable:
         return intervals
@@ -179,30 +179,30 @@ def bootstrap_intervals(values: Floats, units: NDArray[np.intp], seed: int) -> l
     np.add.at(sizes, units, known)
     np.add.at(sums, units, np.where(known, values[:, usable], 0.0))
     resampled = np.concatenate([_means(weights, sums, sizes) for weights in _resamples(count, seed)])
-    for column, place in enumerate(usable):
-        there = sizes[:, column] > 0
-        intervals[place] = _bca(resampled[:, column], sums[there, column], sizes[there, column])
+    for column, index in enumerate(usable):
+        defined = sizes[:, column] > 0
+        intervals[index] = _bca(resampled[:, column], sums[defined, column], sizes[defined, column])
     return intervals
 
 
 def _resamples(count: int, seed: int) -> Iterator[Floats]:
-    """How often each of `count` units is drawn in each resample, (B, count) at a time."""
+    """How often each of `count` units is drawn in each resample, in chunks (B, count)."""
     random = np.random.default_rng(seed)
-    at_once = max(1, _CHUNK // count)
-    for start in range(0, _RESAMPLES, at_once):
-        rows = min(at_once, _RESAMPLES - start)
+    chunk = max(1, _CHUNK // count)
+    for start in range(0, _RESAMPLES, chunk):
+        rows = min(chunk, _RESAMPLES - start)
         drawn = random.integers(0, count, (rows, count)) + count * np.arange(rows)[:, None]
         yield np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(float)
 
 
 def _means(weights: Floats, sums: Floats, sizes: Floats) -> Floats:
-    """The means (B, C) of units drawn `weights` (B, M) times; NaN where none with a value was drawn."""
+    """The means (B, C) of units drawn `weights` (B, M) times; NaN if no unit with a value was drawn."""
     total = weights @ sizes
     return np.divide(weights @ sums, total, out=np.full_like(total, np.nan), where=total > 0)
 
 
 def _bca(resampled: Floats, sums: Floats, sizes: Floats) -> tuple[float, float]:
-    """The limits from the means of all resamples, and from the sums and sizes of the units that have values."""
+    """The limits, from the means of all resamples and from the sums and sizes of the units that have values."""
     from scipy.special import ndtr, ndtri, stdtrit
 
     resampled = resampled[~np.isnan(resampled)]
@@ -210,7 +210,7 @@ def _bca(resampled: Floats, sums: Floats, sizes: Floats) -> tuple[float, float]:
     left_one_out = (sums.sum() - sums) / (sizes.sum() - sizes)
     influence = left_one_out.mean() - left_one_out
     spread = (influence**2).sum()
-    if spread <= (1e-12 * abs(mean)) ** 2:  # all values are alike
+    if spread <= (1e-12 * abs(mean)) ** 2:  # all values are equal
         return float(mean), float(mean)
     acceleration = (influence**3).sum() / (6 * spread**1.5)
     below = (np.count_nonzero(resampled < mean) + np.count_nonzero(resampled == mean) / 2) / len(resampled)
@@ -221,45 +221,45 @@ def _bca(resampled: Floats, sums: Floats, sizes: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def compare(
+def compare_methods(
     scores: Sequence[Score], others: Sequence[Score], patients: Mapping[str, str], seed: int
-) -> dict[Column, Comparison]:
-    """The first method's scores against the second's, image by image, for each column that has better values."""
+) -> dict[MetricColumn, Comparison]:
+    """The paired comparison of two methods for each column that has a direction."""
     columns = [
         column
-        for column in in_order(column for score in (*scores, *others) for column in score.values)
-        if column.better != NEITHER
+        for column in sort_columns(column for score in (*scores, *others) for column in score.values)
+        if column.better
     ]
     by_key = {score.key: score for score in others}
     pairs = [(score, by_key[score.key]) for score in scores if score.key in by_key]
-    units = _units([score.key for score, _ in pairs], patients)
+    units = _number_units([score.key for score, _ in pairs], patients)
     values = np.array(
         [[[score.values.get(column, math.nan) for column in columns] for score in pair] for pair in pairs]
     ).reshape(len(pairs), 2, len(columns))
     differences = _differences(values[:, 0], values[:, 1])
     intervals = bootstrap_intervals(differences, units, seed)
     return {
-        column: _comparison(column, values[:, :, place], differences[:, place], units, intervals[place])
-        for place, column in enumerate(columns)
+        column: _comparison(column, values[:, :, index], differences[:, index], units, intervals[index])
+        for index, column in enumerate(columns)
     }
 
 
 def _differences(first: Floats, second: Floats) -> Floats:
-    """First minus second; two infinite distances do not differ."""
+    """First minus second; the difference of two infinite distances is 0."""
     with np.errstate(invalid="ignore"):
         return np.where(first == second, 0.0, first - second)
 
 
 def _comparison(
-    column: Column, values: Floats, differences: Floats, units: NDArray[np.intp], interval: tuple[float, float]
+    column: MetricColumn, values: Floats, differences: Floats, units: NDArray[np.intp], interval: tuple[float, float]
 ) -> Comparison:
     known = ~np.isnan(differences)
     pairs = values[known]
     badness = np.array([[column.badness(value) for value in pair] for pair in pairs]).reshape(-1, 2)
-    one_is_known = ~np.isnan(values).all(axis=1)
+    known_by_one = ~np.isnan(values).all(axis=1)
     return Comparison(
         count=int(known.sum()),
-        left_out=int((one_is_known & ~known).sum()),
+        left_out=int((known_by_one & ~known).sum()),
         mean=_mean(pairs[:, 0]),
         other_mean=_mean(pairs[:, 1]),
         difference=_mean(differences[known]),

@@ -1,4 +1,7 @@
-"""How far the boundaries of two masks are from each other."""
+"""The boundaries of masks, and distances to them.
+
+SciPy is loaded late, here as elsewhere in scoring: it takes long, and Dice alone does not need it.
+"""
 
 import math
 from dataclasses import dataclass
@@ -15,59 +18,80 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """The distance of each boundary pixel of one mask to the nearest of the other's, both ways.
+    """The distance of each boundary pixel of one mask to the nearest boundary pixel of the other, in both directions.
 
-    An empty side means that a mask is empty: with both empty everything is NaN, with one empty distances are infinite
-    and the share within a tolerance is 0.
+    An empty array means that the mask is empty. If both are empty, all values are NaN; if one is empty, distances are
+    infinite and the share within a tolerance is 0.
     """
 
-    from_drawn: NDArray[np.float64]
+    from_predicted: NDArray[np.float64]
     from_truth: NDArray[np.float64]
 
     @property
     def hd(self) -> float:
         """Hausdorff distance: the largest of all distances."""
-        return self._missing() or float(max(self.from_drawn.max(), self.from_truth.max()))
+        return self._if_empty() or float(max(self.from_predicted.max(), self.from_truth.max()))
 
     @property
     def hd95(self) -> float:
-        """The larger of the 95th percentiles of either way."""
-        return self._missing() or float(
-            max(np.percentile(self.from_drawn, _PERCENTILE), np.percentile(self.from_truth, _PERCENTILE))
+        """The larger of the 95th percentiles of the two directions."""
+        return self._if_empty() or float(
+            max(np.percentile(self.from_predicted, _PERCENTILE), np.percentile(self.from_truth, _PERCENTILE))
         )
 
     @property
     def assd(self) -> float:
         """Average symmetric surface distance: the mean of all distances."""
-        total = self.from_drawn.sum() + self.from_truth.sum()
-        return self._missing() or float(total / (self.from_drawn.size + self.from_truth.size))
+        total = self.from_predicted.sum() + self.from_truth.sum()
+        return self._if_empty() or float(total / (self.from_predicted.size + self.from_truth.size))
 
-    def within(self, tolerance: float) -> float:
-        """Normalised surface distance: the share of all boundary pixels that are no farther than the tolerance."""
-        tolerance *= 1 + _ROUNDING  # what is exactly at the tolerance is within it, wherever in the image it lies
-        near = np.count_nonzero(self.from_drawn <= tolerance) + np.count_nonzero(self.from_truth <= tolerance)
-        count = self.from_drawn.size + self.from_truth.size
+    def nsd(self, tolerance: float) -> float:
+        """Normalised surface distance: the share of all boundary pixels whose distance is at most the tolerance."""
+        tolerance *= 1 + _ROUNDING  # a distance equal to the tolerance is within it, wherever it is in the image
+        near = np.count_nonzero(self.from_predicted <= tolerance) + np.count_nonzero(self.from_truth <= tolerance)
+        count = self.from_predicted.size + self.from_truth.size
         return near / count if count else math.nan
 
-    def _missing(self) -> float:
-        """NaN with both masks empty, infinite with one, else 0."""
-        empty = (self.from_drawn.size == 0) + (self.from_truth.size == 0)
+    def _if_empty(self) -> float:
+        """NaN if both masks are empty, infinite if one is, otherwise 0."""
+        empty = (self.from_predicted.size == 0) + (self.from_truth.size == 0)
         return (0.0, math.inf, math.nan)[empty]
 
 
-def surface_distances(drawn: Mask, truth: Mask, spacing: tuple[float, float] = (1.0, 1.0)) -> SurfaceDistances:
-    """Distances between the boundaries of two masks (H, W); `spacing` is that of rows and of columns.
+def surface_distances(predicted: Mask, truth: Mask, spacing: tuple[float, float] = (1.0, 1.0)) -> SurfaceDistances:
+    """The distances between the boundaries of two masks (H, W); `spacing` is that of rows and of columns.
 
-    Only the pixels of the boundaries take part, in a k-d tree, which is exact and far faster than a distance map of the
-    image.
+    Only boundary pixels are compared, in a k-d tree. This is exact, and far faster than a distance map of the image.
     """
     from scipy.spatial import cKDTree
 
-    one, other = boundary(drawn) * spacing, boundary(truth) * spacing
+    one, other = boundary(predicted) * spacing, boundary(truth) * spacing
     if not (len(one) and len(other)):
         return SurfaceDistances(np.full(len(one), np.inf), np.full(len(other), np.inf))
     trees = [cKDTree(points, balanced_tree=False, compact_nodes=False) for points in (one, other)]
     return SurfaceDistances(trees[1].query(one)[0], trees[0].query(other)[0])
+
+
+def assign_to_lungs(
+    mask: Mask, right: Mask, left: Mask, spacing: tuple[float, float] = (1.0, 1.0)
+) -> tuple[Mask, Mask]:
+    """The pixels of `mask` that are nearest to the lung `right`, and those nearest to `left`; all masks (H, W).
+
+    Pixels inside both lungs are in both results. If one lung is empty, all pixels are assigned to the other.
+    """
+    if not right.any() or not left.any():
+        nothing = np.zeros_like(mask)
+        return (mask, nothing) if right.any() or not left.any() else (nothing, mask)
+    nearest_right, nearest_left = mask & right, mask & left
+    outside = np.argwhere(mask & ~(right | left))
+    if len(outside):
+        from scipy.spatial import cKDTree
+
+        to_right, to_left = (cKDTree(boundary(lung) * spacing).query(outside * spacing)[0] for lung in (right, left))
+        is_right = to_right <= to_left
+        nearest_right[tuple(outside[is_right].T)] = True
+        nearest_left[tuple(outside[~is_right].T)] = True
+    return nearest_right, nearest_left
 
 
 def boundary(mask: Mask) -> NDArray[np.intp]:

@@ -1,4 +1,4 @@
-"""`lungmask score` in a subprocess, as a stranger types it."""
+"""`lungmask score` in a subprocess."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ def rows_of(path):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> Path:
-    """Six radiographs with hand-made masks of each lung, one method that draws a bit too much, and a worse one."""
+    """Six radiographs with reference masks of each lung, a good method, and a worse one."""
     folder = tmp_path_factory.mktemp("score")
     for number in range(6):
         phantom, name = draw_phantom(96, 96, seed=number), f"p{number}.png"
@@ -31,7 +31,7 @@ def folders(tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_table_goes_to_standard_output_and_what_fails_is_named(lungmask, tmp_path):
+def test_the_table_goes_to_standard_output_and_failures_to_standard_error(lungmask, tmp_path):
     square = np.zeros((8, 8), bool)
     square[2:6, 2:6] = True
     for name in ("same", "size"):
@@ -49,7 +49,7 @@ def test_the_table_goes_to_standard_output_and_what_fails_is_named(lungmask, tmp
     assert done.stderr.count("--missing zero") == 1
 
 
-def test_missing_masks_count_as_zero_when_asked_to(lungmask, tmp_path):
+def test_missing_masks_can_count_as_zero(lungmask, tmp_path):
     for name in "ab":
         save_mask(tmp_path / "truth" / f"{name}.png", np.ones((4, 4), bool))
     save_mask(tmp_path / "preds" / "a.png", np.ones((4, 4), bool))
@@ -59,7 +59,7 @@ def test_missing_masks_count_as_zero_when_asked_to(lungmask, tmp_path):
     assert (rows["a"]["dice"], rows["b"]["dice"], rows["b"]["hd95_px"]) == ("1", "0", "inf")
 
 
-def test_everything_at_once(lungmask, folders, tmp_path):
+def test_all_outputs_together(lungmask, folders, tmp_path):
     done = lungmask(
         "score", folders / "good", folders / "truth", "-o", tmp_path / "o.csv",
         "--compare", folders / "bad", "--images", folders / "images",
@@ -98,7 +98,7 @@ def test_the_same_command_gives_the_same_bytes(lungmask, folders, tmp_path):
         assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
 
 
-def test_a_prepared_set_brings_its_manifest(lungmask, plain_set, tmp_path):
+def test_the_manifest_of_a_prepared_set_is_found(lungmask, plain_set, tmp_path):
     assert lungmask("preprocess", plain_set, "-o", tmp_path / "set", "--size", 64).returncode == 0
     masks = tmp_path / "set" / "masks"
     done = lungmask("score", masks, masks, "-o", tmp_path / "o.csv", "--by", "split")
@@ -107,7 +107,7 @@ def test_a_prepared_set_brings_its_manifest(lungmask, plain_set, tmp_path):
     assert {row["split"] for row in rows_of(tmp_path / "o.csv").values()} == {"train", "val", "test"}
 
 
-def test_a_failure_of_the_second_method_is_one_too(lungmask, folders, tmp_path):
+def test_failures_of_the_second_method_count(lungmask, folders, tmp_path):
     save_mask(tmp_path / "few" / "p0.png", np.ones((96, 96), bool))
     done = lungmask("score", folders / "good", folders / "truth", "--compare", tmp_path / "few", "-o", tmp_path / "o")
     assert done.returncode == 1
@@ -115,7 +115,7 @@ def test_a_failure_of_the_second_method_is_one_too(lungmask, folders, tmp_path):
     assert "6 scored, 0 empty, 0 failed" in done.stderr
 
 
-def test_nothing_to_plot_is_no_reason_to_lose_the_scores(lungmask, tmp_path):
+def test_without_anything_to_plot_the_scores_are_still_written(lungmask, tmp_path):
     for name in ("preds", "truth"):
         save_mask(tmp_path / name / "a.png", np.zeros((4, 4), bool))
     done = lungmask("score", tmp_path / "preds", tmp_path / "truth", "--plots", tmp_path / "plots")
@@ -136,10 +136,10 @@ def test_explain_needs_no_folders(lungmask):
         (["--metrics", "dise"], "no metric is called dise"),
         (["--threshold", "1.5"], "--threshold 1.5"),
         (["--labels", "1"], "--labels 1"),
-        (["--labels", "2,2"], "are the same"),
+        (["--labels", "2,2"], "both labels are the same"),
         (["--spacing", "0.3,x"], "--spacing 0.3,x"),
         (["--spacing", "-1"], "is not above 0"),
-        (["--missing", "skip"], "--missing skip"),
+        (["--missing", "skip"], "'skip' is not one of"),
         (["--summary", "s.xlsx"], "s.xlsx: is in no known format"),
         (["--by", "sex"], "no manifest with a column sex"),
         (["--manifest", "FACTS", "--by", "age"], "has no column age"),
@@ -148,7 +148,7 @@ def test_explain_needs_no_folders(lungmask):
         (["--gallery", "TRUTH"], "TRUTH"),
     ],
 )
-def test_wrong_usage_is_said_before_anything_is_scored(lungmask, folders, arguments, message):
+def test_usage_errors_are_reported_before_anything_is_scored(lungmask, folders, arguments, message):
     known = {"FACTS": folders / "facts.csv", "TRUTH": folders / "truth"}
     given = [known.get(argument, argument) for argument in arguments]
     done = lungmask("score", folders / "good", folders / "truth", *given)

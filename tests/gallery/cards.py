@@ -1,4 +1,4 @@
-"""A small gallery with known values, for the tests."""
+"""Small galleries with known values, for the tests."""
 
 import math
 from pathlib import Path
@@ -30,8 +30,8 @@ VALUES = {
 
 def tiny_picture(seed: int = 0, with_image: bool = True) -> Picture:
     rng = np.random.default_rng(seed)
-    truth, drawn = rng.random((2, 24, 16)) < 0.5
-    return draw_errors(drawn, truth, rng.random((24, 16)).astype(np.float32) if with_image else None, 24)
+    truth, predicted = rng.random((2, 24, 16)) < 0.5
+    return draw_errors(predicted, truth, rng.random((24, 16)).astype(np.float32) if with_image else None, 24)
 
 
 def write_small_page(path: Path) -> Path:
@@ -70,7 +70,7 @@ LONG = "the left lung is a third of the right one; the network is unsure along m
 
 
 def write_lungs_page(path: Path) -> Path:
-    """Two good masks, one of them with a warning; two doubtful ones; and one that failed. Names say the quality."""
+    """Two good masks, one with a warning; two doubtful masks; and one failure. The names contain the quality score."""
     rows = [
         lungs_row("good95", 0.95, 400),
         lungs_row("good97", 0.97, 600, warnings=("bones were dark",)),

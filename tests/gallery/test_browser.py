@@ -1,4 +1,4 @@
-"""The page as someone uses it, in headless Chromium."""
+"""The page in use, in headless Chromium."""
 
 import shutil
 
@@ -41,7 +41,7 @@ def large(tmp_path_factory):
 
 @pytest.fixture
 def page(driver, small):
-    """The small page, fresh; the test fails if the browser complains about anything."""
+    """The small page, freshly loaded; the test fails if the browser logs anything."""
     driver.get(small)
     yield driver
     assert driver.get_log("browser") == []
@@ -54,7 +54,7 @@ def batch(tmp_path_factory):
 
 @pytest.fixture
 def lungs(driver, batch):
-    """The page of a batch without truth, in the same way."""
+    """The page of a batch without reference masks, likewise."""
     driver.get(batch)
     yield driver
     assert driver.get_log("browser") == []
@@ -128,7 +128,7 @@ def test_failures_and_then_the_worst_come_first(page):
         ("Name", "Z to A", ["blank", *BY_NAME[::-1], HOSTILE]),
     ],
 )
-def test_cards_can_be_put_in_another_order(page, column, order, expected):
+def test_cards_can_be_sorted(page, column, order, expected):
     choose(page, "sort", column)
     choose(page, "order", order)
     assert names(page) == expected
@@ -171,17 +171,19 @@ def test_hostile_text_is_only_text(page):
         ("nowhere", []),
     ],
 )
-def test_the_filter_finds_words_and_compares_values(page, text, expected):
+def test_the_filter_matches_words_and_compares_values(page, text, expected):
     assert search(page, text) == expected
     assert text_of(page, "count") == f"{len(expected)} of 6 shown"
     assert text_of(page, "problem") == ""
-    assert is_seen(page, "#nothing") is not bool(expected)
+    assert is_seen(page, "#no-match") is not bool(expected)
 
 
-@pytest.mark.parametrize(("text", "said"), [("size>3", "no value size"), ("dice<", "number"), ("dice=high", "number")])
-def test_a_term_that_makes_no_sense_is_said_and_left_out(page, text, said):
+@pytest.mark.parametrize(
+    ("text", "message"), [("size>3", "no value size"), ("dice<", "number"), ("dice=high", "number")]
+)
+def test_an_invalid_term_is_reported_and_ignored(page, text, message):
     assert search(page, f"a1 {text}") == ["a1", "a10"]
-    assert said in text_of(page, "problem")
+    assert message in text_of(page, "problem")
 
 
 def test_group_and_status_can_be_chosen(page):
@@ -192,10 +194,10 @@ def test_group_and_status_can_be_chosen(page):
     assert names(page) == [HOSTILE]
 
 
-def test_a_click_opens_the_large_view_with_all_that_is_known(page):
+def test_a_click_opens_the_large_view_with_all_values(page):
     card(page, "a3").click()
     assert opened(page) == "a3"
-    assert text_of(page, "place") == "4 of 6"
+    assert text_of(page, "position") == "4 of 6"
     facts = text_of(page, "facts").split("\n")
     assert facts == ["south", "resized", "Dice 0.9500", "HD95 (mm) 5.0", "Bias (%) 3.0", "Area 30"]
     layers = page.find_elements(By.CSS_SELECTOR, "#stage img")
@@ -204,7 +206,7 @@ def test_a_click_opens_the_large_view_with_all_that_is_known(page):
     assert layers[0].rect["height"] == page.execute_script("return innerHeight")
 
 
-def test_the_large_view_follows_the_keys_and_gives_the_focus_back(page):
+def test_the_large_view_follows_the_keys_and_returns_the_focus(page):
     card(page, "a3").click()
     seen = []
     for key in (Keys.RIGHT, Keys.RIGHT, Keys.RIGHT, Keys.LEFT, Keys.HOME, Keys.LEFT, Keys.END):
@@ -216,7 +218,7 @@ def test_the_large_view_follows_the_keys_and_gives_the_focus_back(page):
     WebDriverWait(page, 5).until(lambda _: focused(page) == "a2")
 
 
-def test_one_pixel_of_the_picture_becomes_one_of_the_screen(page):
+def test_actual_size_shows_one_picture_pixel_per_screen_pixel(page):
     card(page, "a3").click()
     width = "return document.querySelector('#stage .layers').getBoundingClientRect().width * devicePixelRatio"
     fitting = page.execute_script(width)
@@ -268,7 +270,7 @@ def test_help_opens_and_closes(page):
     assert not is_seen(page, "#help")
 
 
-def test_the_page_asks_the_network_for_nothing(page):
+def test_the_page_makes_no_network_request(page):
     card(page, "a1").click()
     loaded = page.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert [name for name in loaded if not name.startswith("data:")] == []
@@ -296,9 +298,11 @@ def test_thousands_of_cards_keep_few_pictures_in_the_document(driver, large):
 
 
 def reasons(driver) -> dict[str, str]:
-    """What is to be read on each card of its reason, by the card's name."""
+    """The reason that each card shows, by the name of the card."""
     return {
-        found.find_element(By.CSS_SELECTOR, ".name").text: found.find_element(By.CSS_SELECTOR, ".why, .instead").text
+        found.find_element(By.CSS_SELECTOR, ".name").text: found.find_element(
+            By.CSS_SELECTOR, ".card-note, .placeholder"
+        ).text
         for found in driver.find_elements(By.CSS_SELECTOR, ".card")
     }
 
@@ -311,7 +315,7 @@ def test_in_a_batch_failures_and_then_the_doubtful_masks_come_first(lungs):
     assert sorted(badges) == ["doubtful", "doubtful", "failed"]
 
 
-def test_in_a_batch_the_doubtful_masks_can_be_looked_at_alone(lungs):
+def test_in_a_batch_the_doubtful_masks_can_be_selected(lungs):
     choose(lungs, "status", "doubtful (2)")
     assert names(lungs) == ["doubtful70.png", "doubtful80.png"]
     assert search(lungs, "only found") == ["doubtful70.png"]
@@ -338,7 +342,7 @@ def test_in_a_batch_long_reasons_are_cut_where_the_card_ends(lungs, width):
         lungs.set_window_size(width, height)
         lungs.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
         long = card(lungs, "doubtful80.png")
-        why = long.find_element(By.CSS_SELECTOR, ".why").rect
+        why = long.find_element(By.CSS_SELECTOR, ".card-note").rect
         assert why["height"] > 30  # two lines and more
         assert why["y"] + why["height"] < long.rect["y"] + long.rect["height"]
         assert lungs.execute_script("return document.documentElement.scrollWidth <= innerWidth")
@@ -354,6 +358,6 @@ def test_in_a_batch_cards_can_be_sorted_by_area(lungs):
     assert card(lungs, "doubtful80.png").find_element(By.CSS_SELECTOR, ".lead").text == "300.0\nLung area (cm²)"
 
 
-def test_cards_of_scores_have_their_notes_in_the_large_view_alone(page):
-    assert page.find_elements(By.CSS_SELECTOR, ".why") == []
+def test_cards_of_scores_show_their_notes_in_the_large_view_only(page):
+    assert page.find_elements(By.CSS_SELECTOR, ".card-note") == []
     assert card(page, "a3").find_element(By.CSS_SELECTOR, ".badge").text == "note"

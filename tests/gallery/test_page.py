@@ -60,7 +60,7 @@ def test_the_page_holds_each_picture_as_text_with_its_size(tmp_path):
     assert sizes == [("3", "2"), ("5", "4")]
 
 
-def test_values_lie_in_the_order_of_the_columns_and_survive_without_a_number_in_json(tmp_path):
+def test_values_are_in_column_order_and_non_finite_ones_are_words(tmp_path):
     columns = [Column(name, name, "", 1) for name in ("a", "b", "c", "d", "e")]
     values = {"e": 1.5, "d": math.nan, "c": -math.inf, "b": math.inf, "other": 3.0}
     path = write_cards(tmp_path / "g.html", Card("x", "scored", "", "", values, None), columns=columns)
@@ -110,7 +110,7 @@ def test_an_exception_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_page_without_cards_is_a_mistake_and_leaves_an_older_page_as_it_was(tmp_path):
+def test_a_page_without_cards_is_an_error_and_keeps_the_older_page(tmp_path):
     path = tmp_path / "g.html"
     path.write_text("old")
 

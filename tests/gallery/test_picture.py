@@ -10,7 +10,7 @@ from skimage.color import rgb2lab
 
 from lungmask_cli.gallery.picture import LEFT_LUNG, OVER, RIGHT_LUNG, UNDER, draw_errors, draw_lungs
 
-# What linear red, green and blue look like without the cones for long, middle and short waves:
+# Linear RGB as seen without the cones for long, medium and short wavelengths:
 # Machado et al. 2009, doi:10.1109/TVCG.2009.113, severity 1.
 COLOUR_BLIND = {
     "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
@@ -27,11 +27,11 @@ def colours(overlay: bytes) -> np.ndarray:
 
 
 def four_corners() -> tuple[np.ndarray, np.ndarray]:
-    """Drawn and truth of 2 x 2 pixels: agreement, over; under, nothing."""
+    """Predicted and reference mask of 2 x 2 pixels: agreement, over; under, background."""
     return np.array([[True, True], [False, False]]), np.array([[True, False], [True, False]])
 
 
-def test_without_a_radiograph_agreement_is_grey_and_errors_have_their_colours():
+def test_without_a_radiograph_agreement_is_grey_and_errors_are_coloured():
     shown = draw_errors(*four_corners(), None, 512)
     assert shown.backdrop is None
     pixels = colours(shown.overlay)
@@ -41,13 +41,13 @@ def test_without_a_radiograph_agreement_is_grey_and_errors_have_their_colours():
     assert pixels[1, 1, 3] == 0
 
 
-def test_on_a_radiograph_agreement_is_an_outline_and_errors_let_it_shine_through():
+def test_on_a_radiograph_agreement_is_outlined_and_errors_are_translucent():
     truth = np.zeros((20, 20), bool)
     truth[5:15, 5:15] = True
-    drawn = truth.copy()
-    drawn[5:15, 15:18] = True
-    drawn[12:15, 5:15] = False
-    pixels = colours(draw_errors(drawn, truth, np.full((20, 20), 0.5, np.float32), 512).overlay)
+    predicted = truth.copy()
+    predicted[5:15, 15:18] = True
+    predicted[12:15, 5:15] = False
+    pixels = colours(draw_errors(predicted, truth, np.full((20, 20), 0.5, np.float32), 512).overlay)
     assert pixels[5, 8, 3] > 0
     assert pixels[5, 8, :3].min() > 200
     assert pixels[8, 8, 3] == 0
@@ -57,7 +57,7 @@ def test_on_a_radiograph_agreement_is_an_outline_and_errors_let_it_shine_through
     assert 0 < pixels[13, 8, 3] < 255
 
 
-def test_the_radiograph_lies_beneath_in_grey():
+def test_the_backdrop_is_the_radiograph_in_grey():
     image = np.zeros((40, 60), np.float32)
     image[:, 30:] = 1
     shown = draw_errors(np.zeros((40, 60), bool), np.zeros((40, 60), bool), image, 30)
@@ -85,31 +85,31 @@ def test_pictures_are_reduced_to_the_side_but_never_enlarged(shape, side, size):
 def test_errors_of_one_pixel_survive_the_reduction():
     truth = np.zeros((2048, 2048), bool)
     truth[500:1500, 500:1500] = True
-    drawn = truth.copy()
-    drawn[700:1300, 499] = True
-    drawn[1000, 1000] = False
-    pixels = colours(draw_errors(drawn, truth, None, 512).overlay)
+    predicted = truth.copy()
+    predicted[700:1300, 499] = True
+    predicted[1000, 1000] = False
+    pixels = colours(draw_errors(predicted, truth, None, 512).overlay)
     assert (pixels[175:325, 124, :3] == OVER).all()
     assert tuple(pixels[250, 250, :3]) == UNDER
 
 
 @settings(deadline=None, max_examples=60)
 @given(height=st.integers(1, 70), width=st.integers(1, 70), side=st.integers(1, 40), seed=st.integers(0, 999))
-def test_every_kind_of_error_is_seen_at_any_size(height, width, side, seed):
+def test_every_kind_of_error_is_visible_at_any_size(height, width, side, seed):
     rng = np.random.default_rng(seed)
     truth = rng.random((height, width)) < 0.5
-    drawn = truth.copy()
+    predicted = truth.copy()
     at = rng.integers(height), rng.integers(width)
-    drawn[at] = not truth[at]
-    pixels = colours(draw_errors(drawn, truth, None, side).overlay)
+    predicted[at] = not truth[at]
+    pixels = colours(draw_errors(predicted, truth, None, side).overlay)
     assert (pixels[..., :3] == (UNDER if truth[at] else OVER)).all(-1).sum() == 1
 
 
-def test_masks_that_are_views_of_larger_arrays_are_drawn_alike():
+def test_views_of_larger_arrays_give_the_same_picture():
     rng = np.random.default_rng(0)
-    truth, drawn = rng.random((2, 60, 40)) < 0.5
-    turned = draw_errors(drawn.T.copy().T, truth[::-1].copy()[::-1], None, 32)
-    assert turned == draw_errors(drawn, truth, None, 32)
+    truth, predicted = rng.random((2, 60, 40)) < 0.5
+    transposed = draw_errors(predicted.T.copy().T, truth[::-1].copy()[::-1], None, 32)
+    assert transposed == draw_errors(predicted, truth, None, 32)
 
 
 def test_pictures_of_lungs_are_small():
@@ -129,7 +129,7 @@ def two_squares(size: int = 40) -> tuple[np.ndarray, np.ndarray]:
     return right, left
 
 
-def test_lungs_on_a_radiograph_are_contours_and_all_else_shines_through():
+def test_lungs_on_a_radiograph_are_contours_and_the_rest_is_transparent():
     right, left = two_squares()
     shown = draw_lungs(np.full((40, 40), 0.5, np.float32), right, left, 512)
     pixels = colours(shown.overlay)
@@ -154,7 +154,7 @@ def test_lungs_without_a_radiograph_are_filled():
 
 
 @pytest.mark.parametrize("side", [224, 512, 1024])
-def test_contours_of_large_masks_have_no_gaps_and_a_width_that_suits_the_picture(side):
+def test_contours_of_large_masks_have_no_gaps_and_a_width_in_proportion_to_the_picture(side):
     pixels = colours(draw_lungs(np.zeros((20, 20), np.float32), *two_squares(2000), side).overlay)
     row = pixels[side // 2, :, 3] > 0
     starts = np.flatnonzero(np.diff(np.r_[False, row, False].astype(int)) == 1)
@@ -176,7 +176,7 @@ def test_the_radiograph_may_be_smaller_than_the_masks():
     assert grey[40, 90] > 235
 
 
-def test_lungs_that_touch_are_parted_by_lines_of_both_colours():
+def test_touching_lungs_are_separated_by_contours_of_both_colours():
     right, left = np.zeros((2, 30, 30), bool)
     right[5:25, 5:15] = left[5:25, 15:25] = True
     pixels = colours(draw_lungs(np.zeros((30, 30), np.float32), right, left, 512).overlay)
@@ -184,7 +184,7 @@ def test_lungs_that_touch_are_parted_by_lines_of_both_colours():
     assert tuple(pixels[15, 15, :3]) == LEFT_LUNG
 
 
-def test_a_lung_that_the_image_cuts_off_is_closed_there_and_a_hole_in_it_is_seen():
+def test_contours_close_at_the_image_edge_and_show_holes():
     lung = np.zeros((1000, 1000), bool)
     lung[300:, :600] = True
     lung[700, 200] = False
@@ -197,7 +197,7 @@ def test_a_lung_that_the_image_cuts_off_is_closed_there_and_a_hole_in_it_is_seen
 
 @settings(deadline=None, max_examples=60)
 @given(height=st.integers(1, 70), width=st.integers(1, 70), side=st.integers(1, 40), seed=st.integers(0, 999))
-def test_a_single_pixel_of_lung_is_seen_at_any_size(height, width, side, seed):
+def test_a_single_pixel_of_lung_is_visible_at_any_size(height, width, side, seed):
     rng = np.random.default_rng(seed)
     lung = np.zeros((height, width), bool)
     lung[rng.integers(height), rng.integers(width)] = True
@@ -211,7 +211,7 @@ def test_a_single_pixel_of_lung_is_seen_at_any_size(height, width, side, seed):
 
 @pytest.mark.parametrize("pair", [(OVER, UNDER), (RIGHT_LUNG, LEFT_LUNG)])
 @pytest.mark.parametrize("kind", COLOUR_BLIND)
-def test_the_two_colours_stay_apart_for_the_colour_blind(pair, kind):
+def test_the_colour_blind_can_distinguish_the_two_colours(pair, kind):
     linear = (np.array(pair) / 255) ** 2.2
     seen = np.clip(linear @ np.array(COLOUR_BLIND[kind]).T, 0, 1) ** (1 / 2.2)
     one, two = rgb2lab(seen)

@@ -7,7 +7,7 @@ from PIL import Image
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.formats.masks import MaskOptions
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
-from lungmask_cli.scoring.pairing import find_masks, pair_masks, read_files
+from lungmask_cli.scoring.pairing import OTHER, PREDICTED, TRUTH, find_masks, pair_masks, read_mask_files
 from tests.phantoms import save_mask
 
 FULL, EMPTY = np.ones((2, 2), bool), np.zeros((2, 2), bool)
@@ -15,41 +15,45 @@ UPPER = np.array([[True, True], [False, False]])
 
 
 def touch(folder, *names):
-    """Files of these names; what is in them does not matter for pairing."""
+    """Creates empty files of these names; pairing does not read them."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     return folder
 
 
-def found(folder, *names):
-    """The masks below a folder of these files: the path of each below it, by key and structure."""
+def mask_paths(folder, *names):
+    """The relative paths of the masks in a folder of these files, by key and structure."""
     files = find_masks(touch(folder, *names)).files
     return {
         key: {side: path.relative_to(folder).as_posix() for side, path in sides.items()} for key, sides in files.items()
     }
 
 
+def pair_folders(*paths):
+    """The pairs of a folder of predicted masks, one of reference masks, and perhaps one of a second method."""
+    return pair_masks(dict(zip((PREDICTED, TRUTH, OTHER), map(find_masks, paths), strict=False)))
+
+
 def paired(root, *folders):
-    """Key, and what each of two or three folders of these files has for it, by path; None for nothing."""
+    """The key and the relative path in each of two or three folders of these files; None for no file."""
     paths = [touch(root / str(number), *names) for number, names in enumerate(folders)]
-    pairs = pair_masks(*map(find_masks, paths))
-    rows = [(pair.drawn, pair.truth, pair.other)[: len(paths)] for pair in pairs]
+    pairs = pair_folders(*paths)
     return [
         (
             pair.key,
             *(
                 files[LUNGS].relative_to(path).as_posix() if files else None
-                for files, path in zip(row, paths, strict=True)
+                for files, path in zip(pair.files.values(), paths, strict=True)
             ),
         )
-        for pair, row in zip(pairs, rows, strict=True)
+        for pair in pairs
     ]
 
 
 def test_masks_are_found_in_every_format_and_sorted(tmp_path):
     names = ["i.TIFF", "h.nii.gz", "g.nii", "f.dicom", "e.dcm", "d.gif", "c.bmp", "b.JPEG", "a.png", "x/j.NII.GZ"]
-    files = found(tmp_path, *names, "notes.txt", "a.csv", "nosuffix", "a.gz", "k.img")
+    files = mask_paths(tmp_path, *names, "notes.txt", "a.csv", "nosuffix", "a.gz", "k.img")
     assert list(files) == ["a", "b", "c", "d", "e", "f", "g", "h", "i", "x/j"]
     assert files["h"] == {LUNGS: "h.nii.gz"}
 
@@ -59,7 +63,7 @@ def test_masks_of_other_formats_and_folders_are_paired_by_stem(tmp_path):
     assert pairs == [("a", "sub/a.png", "a.gif"), ("b", "b.nii.gz", "x/y/b.dcm")]
 
 
-def test_stems_with_dots_are_whole(tmp_path):
+def test_stems_may_contain_dots(tmp_path):
     assert paired(tmp_path, ["1.2.840.png"], ["1.2.840.nii.gz"]) == [("1.2.840", "1.2.840.png", "1.2.840.nii.gz")]
 
 
@@ -68,20 +72,20 @@ def test_stems_that_repeat_in_subfolders_are_paired_by_path(tmp_path):
     assert pairs == [("b", None, "b.png"), ("x/a", "x/a.png", "x/a.tif"), ("y/a", "y/a.png", "y/a.tif")]
 
 
-def test_stems_that_repeat_in_one_folder_alone_are_not_guessed_at(tmp_path):
+def test_ambiguous_stems_are_not_paired(tmp_path):
     pairs = paired(tmp_path, ["a.png"], ["x/a.png", "y/a.png"])
     assert pairs == [("a", "a.png", None), ("x/a", None, "x/a.png"), ("y/a", None, "y/a.png")]
 
 
-def test_masks_without_a_partner_are_pairs_with_an_empty_side(tmp_path):
+def test_masks_without_a_partner_are_pairs_without_files_in_one_role(tmp_path):
     assert paired(tmp_path, ["a.png", "b.png"], ["b.png", "c.png"]) == [
         ("a", "a.png", None),
         ("b", "b.png", "b.png"),
         ("c", None, "c.png"),
     ]
-    (first, *_) = pair_masks(find_masks(tmp_path / "0"), find_masks(tmp_path / "1"))
-    assert first.truth == {}
-    assert first.other is None
+    (first, *_) = pair_folders(tmp_path / "0", tmp_path / "1")
+    assert first.files[TRUTH] == {}
+    assert OTHER not in first.files
 
 
 def test_a_third_folder_is_paired_too(tmp_path):
@@ -94,7 +98,7 @@ def test_stems_that_repeat_in_the_third_folder_are_paired_by_path(tmp_path):
     assert pairs == [("x/a", "x/a.png", "x/a.png", "x/a.png"), ("y/a", None, None, "y/a.png")]
 
 
-def test_a_mask_is_found_by_its_stem_only_where_that_is_clear(tmp_path):
+def test_a_mask_is_found_by_its_stem_only_if_that_is_unambiguous(tmp_path):
     masks = find_masks(touch(tmp_path, "x/a.png", "y/a.png", "x/b.png"))
     assert masks.find("y/a") == {LUNGS: tmp_path / "y" / "a.png"}
     assert masks.find("other/b") == {LUNGS: tmp_path / "x" / "b.png"}
@@ -102,13 +106,13 @@ def test_a_mask_is_found_by_its_stem_only_where_that_is_clear(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["_mask", "_seg", "_pred", "_label", "_gt", "_MASK", "_Seg"])
-def test_endings_do_not_count(tmp_path, ending):
+def test_endings_are_ignored(tmp_path, ending):
     assert paired(tmp_path, ["a.png"], [f"a{ending}.png"]) == [("a", "a.png", f"a{ending}.png")]
     assert find_masks(tmp_path / "1").find("a") == {LUNGS: tmp_path / "1" / f"a{ending}.png"}
 
 
-def test_endings_of_compressed_files_do_not_count_either(tmp_path):
-    assert found(tmp_path, "a_seg.nii.gz", "_mask.png", "mask.png", "segment.png") == {
+def test_endings_of_compressed_files_are_ignored_too(tmp_path):
+    assert mask_paths(tmp_path, "a_seg.nii.gz", "_mask.png", "mask.png", "segment.png") == {
         "a": {LUNGS: "a_seg.nii.gz"},
         "_mask": {LUNGS: "_mask.png"},
         "mask": {LUNGS: "mask.png"},
@@ -116,8 +120,8 @@ def test_endings_of_compressed_files_do_not_count_either(tmp_path):
     }
 
 
-def test_the_original_beside_its_mask_is_passed_over(tmp_path):
-    files = found(tmp_path, "a.png", "a_mask.png", "b.dcm", "b_seg.nii.gz", "c.png", "x/a_mask.png")
+def test_a_radiograph_beside_its_mask_is_skipped(tmp_path):
+    files = mask_paths(tmp_path, "a.png", "a_mask.png", "b.dcm", "b_seg.nii.gz", "c.png", "x/a_mask.png")
     assert files == {
         "a": {LUNGS: "a_mask.png"},
         "b": {LUNGS: "b_seg.nii.gz"},
@@ -139,36 +143,36 @@ def test_the_original_beside_its_mask_is_passed_over(tmp_path):
         ("right", "left"),
     ],
 )
-def test_folders_of_each_lung_are_one_mask(tmp_path, right, left):
-    files = found(tmp_path, f"{right}/a.png", f"{left}/a.gif", f"{right}/b_mask.png", f"{left}/b.png")
+def test_folders_of_each_lung_form_one_mask(tmp_path, right, left):
+    files = mask_paths(tmp_path, f"{right}/a.png", f"{left}/a.gif", f"{right}/b_mask.png", f"{left}/b.png")
     (a, b) = files.values()
     assert {key.rsplit("/", 1)[-1] for key in files} == {"a", "b"}
     assert a == {RIGHT: f"{right}/a.png", LEFT: f"{left}/a.gif"}
     assert b == {RIGHT: f"{right}/b_mask.png", LEFT: f"{left}/b.png"}
 
 
-def test_the_folds_of_scr_are_read_and_its_hearts_and_clavicles_passed_over(tmp_path):
+def test_the_folds_of_scr_are_read_without_hearts_and_clavicles(tmp_path):
     kinds = ("left lung", "right lung", "heart", "left clavicle", "right clavicle")
     names = [f"fold{fold}/masks/{kind}/JPCLN00{number}.gif" for fold, number in ((1, 1), (2, 2)) for kind in kinds]
-    files = found(tmp_path, *names, "fold1/points/JPCLN001.png")
+    files = mask_paths(tmp_path, *names, "fold1/points/JPCLN001.png")
     assert list(files) == ["fold1/masks/JPCLN001", "fold2/masks/JPCLN002"]
     assert files["fold1/masks/JPCLN001"] == {
         RIGHT: "fold1/masks/right lung/JPCLN001.gif",
         LEFT: "fold1/masks/left lung/JPCLN001.gif",
     }
-    drawn = touch(tmp_path / "other", "JPCLN001.png", "JPCLN002.png")
-    pairs = pair_masks(find_masks(drawn), find_masks(tmp_path / "fold1"))
-    assert [(pair.key, sorted(pair.truth)) for pair in pairs] == [("JPCLN001", [LEFT, RIGHT]), ("JPCLN002", [])]
+    predicted = touch(tmp_path / "other", "JPCLN001.png", "JPCLN002.png")
+    pairs = pair_folders(predicted, tmp_path / "fold1")
+    assert [(pair.key, sorted(pair.files[TRUTH])) for pair in pairs] == [("JPCLN001", [LEFT, RIGHT]), ("JPCLN002", [])]
 
 
-def test_a_folder_of_one_lung_is_both_lungs_where_it_is_given_itself(tmp_path):
-    assert found(tmp_path / "left_lung", "a.png") == {"a": {LUNGS: "a.png"}}
+def test_a_folder_of_one_lung_given_directly_is_read_as_both_lungs(tmp_path):
+    assert mask_paths(tmp_path / "left_lung", "a.png") == {"a": {LUNGS: "a.png"}}
 
 
 def test_both_files_of_a_pair_of_lungs_are_read(tmp_path):
     save_mask(tmp_path / "left_lung" / "a.png", UPPER)
     save_mask(tmp_path / "right_lung" / "a.png", ~UPPER)
-    mask = read_files(find_masks(tmp_path).files["a"])
+    mask = read_mask_files(find_masks(tmp_path).files["a"])
     assert mask.lungs.all()
     assert mask.left is not None
     assert np.array_equal(mask.left, UPPER)
@@ -176,9 +180,9 @@ def test_both_files_of_a_pair_of_lungs_are_read(tmp_path):
     assert np.array_equal(mask.right, ~UPPER)
 
 
-def test_one_file_is_read_as_it_is_told(tmp_path):
+def test_one_file_is_read_with_the_given_labels(tmp_path):
     Image.fromarray(np.array([[0, 3, 7]], np.uint8)).save(tmp_path / "a.png")
-    mask = read_files(find_masks(tmp_path).files["a"], MaskOptions(labels=(3, 7)))
+    mask = read_mask_files(find_masks(tmp_path).files["a"], MaskOptions(labels=(3, 7)))
     assert mask.left is not None
     assert mask.left.tolist() == [[False, False, True]]
 
@@ -188,25 +192,25 @@ def test_one_lung_alone_is_not_read_as_both(tmp_path, side, missing):
     for name in ("left_lung/a", "right_lung/a", f"{side}/b"):
         save_mask(tmp_path / f"{name}.png", FULL)
     masks = find_masks(tmp_path)
-    assert read_files(masks.files["a"]).lungs.all()
+    assert read_mask_files(masks.files["a"]).lungs.all()
     with pytest.raises(ImageError, match=rf"b\.png: has no partner among the masks of the {missing}"):
-        read_files(masks.files["b"])
+        read_mask_files(masks.files["b"])
 
 
-def test_the_overlays_of_segment_and_hidden_files_are_no_masks(tmp_path):
+def test_overlays_and_hidden_files_are_not_masks(tmp_path):
     names = ["overlays/a.png", "overlays/x/b.png", ".hidden.png", ".cache/a.png", "x/.cache/b.png", ".png"]
-    assert list(found(tmp_path, "a.png", *names)) == ["a"]
+    assert list(mask_paths(tmp_path, "a.png", *names)) == ["a"]
 
 
-def test_folders_that_are_named_like_masks_are_searched_through(tmp_path):
-    assert found(tmp_path, "a.png/b.png") == {"a.png/b": {LUNGS: "a.png/b.png"}}
+def test_folders_named_like_masks_are_searched(tmp_path):
+    assert mask_paths(tmp_path, "a.png/b.png") == {"a.png/b": {LUNGS: "a.png/b.png"}}
 
 
 def test_a_folder_without_masks_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="nowhere: no such folder"):
         find_masks(tmp_path / "nowhere")
     touch(tmp_path, "notes.txt", "overlays/a.png")
-    with pytest.raises(UsageError, match="holds no mask") as caught:
+    with pytest.raises(UsageError, match="contains no masks") as caught:
         find_masks(tmp_path)
     assert ".nii.gz" in caught.value.hint
     with pytest.raises(UsageError, match=r"notes\.txt: no such folder"):
@@ -223,7 +227,7 @@ def test_a_folder_without_masks_is_an_error(tmp_path):
         ("x/a_mask.png", "x/a_mask.tif"),
     ],
 )
-def test_two_masks_of_one_name_are_an_error_that_names_both(tmp_path, one, two):
+def test_two_masks_of_the_same_name_are_an_error_that_names_both(tmp_path, one, two):
     with pytest.raises(UsageError, match="have the same name") as caught:
         find_masks(touch(tmp_path, one, two))
     assert str(tmp_path / one) in caught.value.message
@@ -235,10 +239,10 @@ STEMS = st.sets(st.text("abc", min_size=1, max_size=2), min_size=1, max_size=6)
 
 @given(STEMS, STEMS)
 @settings(max_examples=50, deadline=None)
-def test_each_mask_is_in_one_pair_and_pairs_have_one_stem(tmp_path_factory, drawn, truth):
+def test_each_mask_is_in_one_pair_and_pairs_have_one_stem(tmp_path_factory, predicted, truth):
     root = tmp_path_factory.mktemp("pairs")
-    pairs = paired(root, [f"{stem}.png" for stem in drawn], [f"x/{stem}_mask.tif" for stem in truth])
-    assert [pair[0] for pair in pairs] == sorted(drawn | truth)
-    assert {pair[1] for pair in pairs} - {None} == {f"{stem}.png" for stem in drawn}
+    pairs = paired(root, [f"{stem}.png" for stem in predicted], [f"x/{stem}_mask.tif" for stem in truth])
+    assert [pair[0] for pair in pairs] == sorted(predicted | truth)
+    assert {pair[1] for pair in pairs} - {None} == {f"{stem}.png" for stem in predicted}
     assert {pair[2] for pair in pairs} - {None} == {f"x/{stem}_mask.tif" for stem in truth}
-    assert all(None not in pair for pair in pairs if pair[0] in drawn & truth)
+    assert all(None not in pair for pair in pairs if pair[0] in predicted & truth)

@@ -19,7 +19,7 @@ def pixel(row, column, shape=(5, 5)):
     return mask
 
 
-def test_two_pixels_three_and_four_apart_by_hand():
+def test_two_pixels_computed_by_hand():
     distances = surface_distances(pixel(0, 0), pixel(3, 4))
     assert distances.hd == distances.hd95 == distances.assd == 5
 
@@ -37,17 +37,17 @@ def test_the_boundary_has_a_neighbour_outside_the_mask_or_the_image():
     assert len(boundary(np.ones((3, 3), bool))) == 8  # all but the middle: the image ends there
 
 
-def test_a_diagonal_neighbour_outside_makes_no_boundary():
+def test_a_diagonal_neighbour_outside_does_not_make_a_boundary():
     mask = np.ones((5, 5), bool)
     mask[0, 0] = False
     assert [1, 1] not in boundary(mask).tolist()
 
 
-def test_hd95_is_the_larger_of_both_ways_and_not_of_all_distances_together():
-    # One row of 20 pixels against its first one: one way the distances are 0 to 19, the other way 0.
+def test_hd95_is_the_larger_percentile_of_the_two_directions():
+    # A row of 20 pixels and its first pixel: the distances are 0 to 19 in one direction and 0 in the other.
     row, first = np.ones((1, 20), bool), np.eye(1, 20, dtype=bool)
     distances = surface_distances(row, first)
-    assert sorted(distances.from_drawn) == list(range(20))
+    assert sorted(distances.from_predicted) == list(range(20))
     assert distances.from_truth.tolist() == [0]
     assert distances.hd95 == pytest.approx(0.95 * 19)
     assert surface_distances(first, row).hd95 == pytest.approx(0.95 * 19)
@@ -55,55 +55,55 @@ def test_hd95_is_the_larger_of_both_ways_and_not_of_all_distances_together():
     assert distances.assd == pytest.approx(sum(range(20)) / 21)
 
 
-def test_nsd_counts_what_is_exactly_at_the_tolerance():
+def test_nsd_counts_distances_equal_to_the_tolerance():
     row, first = np.ones((1, 20), bool), np.eye(1, 20, dtype=bool)
     distances = surface_distances(row, first)
-    assert distances.within(2) == pytest.approx((3 + 1) / 21)
-    assert distances.within(1.999) == pytest.approx((2 + 1) / 21)
-    assert distances.within(19) == 1
+    assert distances.nsd(2) == pytest.approx((3 + 1) / 21)
+    assert distances.nsd(1.999) == pytest.approx((2 + 1) / 21)
+    assert distances.nsd(19) == 1
 
 
 @pytest.mark.parametrize(("spacing", "pixels"), [(0.1, 20), (0.2, 10), (0.4, 5)])
-def test_two_mm_are_within_two_mm_wherever_in_the_image(spacing, pixels):
-    for place in range(60):
+def test_two_mm_are_within_two_mm_everywhere_in_the_image(spacing, pixels):
+    for row in range(60):
         one, other = np.zeros((100, 3), bool), np.zeros((100, 3), bool)
-        one[place], other[place + pixels] = True, True
-        assert surface_distances(one, other, (spacing, spacing)).within(2.0) == 1
+        one[row], other[row + pixels] = True, True
+        assert surface_distances(one, other, (spacing, spacing)).nsd(2.0) == 1
 
 
-def test_one_empty_mask_is_infinitely_far_and_two_are_undefined():
+def test_distances_are_infinite_for_one_empty_mask_and_undefined_for_two():
     for distances in (surface_distances(EMPTY, ~EMPTY), surface_distances(~EMPTY, EMPTY)):
         assert distances.hd == distances.hd95 == distances.assd == math.inf
-        assert distances.within(100) == 0
+        assert distances.nsd(100) == 0
     nothing = surface_distances(EMPTY, EMPTY)
-    assert all(math.isnan(value) for value in (nothing.hd, nothing.hd95, nothing.assd, nothing.within(2)))
+    assert all(math.isnan(value) for value in (nothing.hd, nothing.hd95, nothing.assd, nothing.nsd(2)))
 
 
 @given(masks)
-def test_the_boundary_is_what_an_erosion_takes_away(mask):
+def test_the_boundary_is_what_an_erosion_removes(mask):
     expected = np.argwhere(mask & ~ndimage.binary_erosion(mask))
     assert sorted(boundary(mask).tolist()) == expected.tolist()
 
 
 @given(masks.filter(np.any), masks.filter(np.any), st.floats(0.1, 5), st.floats(0.1, 5))
-def test_distances_are_those_of_a_distance_map(drawn, truth, rows, columns):
+def test_distances_equal_those_of_a_distance_map(predicted, truth, rows, columns):
     edge = np.zeros_like(truth)
     edge[tuple(boundary(truth).T)] = True
-    expected = ndimage.distance_transform_edt(~edge, sampling=(rows, columns))[tuple(boundary(drawn).T)]
-    assert surface_distances(drawn, truth, (rows, columns)).from_drawn == pytest.approx(expected, rel=1e-12)
+    expected = ndimage.distance_transform_edt(~edge, sampling=(rows, columns))[tuple(boundary(predicted).T)]
+    assert surface_distances(predicted, truth, (rows, columns)).from_predicted == pytest.approx(expected, rel=1e-12)
 
 
 @given(masks.filter(np.any), masks.filter(np.any))
 def test_the_metrics_are_symmetric_and_in_order(one, two):
     there, back = surface_distances(one, two), surface_distances(two, one)
-    assert (there.hd, there.hd95, there.within(1)) == (back.hd, back.hd95, back.within(1))
+    assert (there.hd, there.hd95, there.nsd(1)) == (back.hd, back.hd95, back.nsd(1))
     assert there.assd == pytest.approx(back.assd)
     assert there.hd95 <= there.hd
     assert there.assd <= there.hd
 
 
 @given(masks.filter(np.any))
-def test_a_mask_is_no_distance_from_itself(mask):
+def test_a_mask_has_distance_0_to_itself(mask):
     distances = surface_distances(mask, mask)
     assert distances.hd == distances.assd == 0
-    assert distances.within(0) == 1
+    assert distances.nsd(0) == 1

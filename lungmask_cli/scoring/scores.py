@@ -1,0 +1,125 @@
+"""The score of one pair of masks: the values of all metrics, or the reason why there are none."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from lungmask_cli.errors import ImageError
+from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask, Mask, Spacing
+from lungmask_cli.scoring.metric_definitions import METRICS, SURFACE, MetricColumn
+from lungmask_cli.scoring.overlap import Overlap, overlap
+from lungmask_cli.scoring.surface import SurfaceDistances, assign_to_lungs, surface_distances
+
+SCORED, EMPTY, FAILED = "scored", "empty", "failed"
+_MM2_PER_CM2 = 100
+
+
+@dataclass(frozen=True)
+class Score:
+    """The outcome for one pair.
+
+    Args:
+        key: identifier of the pair.
+        status: `scored`; `empty` if both masks are empty; `failed` with a `reason` and a `hint` how to fix it.
+        values: the values of the metrics.
+        shape: height and width in pixels, if scored.
+        spacing: pixel spacing, if known.
+    """
+
+    key: str
+    status: str
+    values: dict[MetricColumn, float] = field(default_factory=dict)
+    reason: str = ""
+    hint: str = ""
+    shape: tuple[int, int] | None = None
+    spacing: Spacing | None = None
+
+
+def failed_score(key: str, error: ImageError) -> Score:
+    """The score of a pair that cannot be compared."""
+    return Score(key, FAILED, reason=error.message, hint=error.hint)
+
+
+def score_masks(
+    key: str,
+    predicted: LungMask,
+    truth: LungMask,
+    spacing: Spacing | None = None,
+    metrics: tuple[str, ...] = tuple(METRICS),
+    tolerance: float = 2.0,
+) -> Score:
+    """All metrics of two masks of one size.
+
+    Args:
+        key: identifier of the pair.
+        predicted: the predicted mask.
+        truth: the reference mask; right and left lung are scored separately if it distinguishes them.
+        spacing: pixel spacing; None if unknown.
+        metrics: names from `METRICS`.
+        tolerance: of the normalised surface distance, in mm, or in pixels if the spacing is unknown.
+    """
+    values: dict[MetricColumn, float] = {}
+    for structure, one, other in _structures(predicted, truth, spacing.mm if spacing else (1.0, 1.0)):
+        pair = _StructurePair(one, other, spacing, tolerance)
+        for name in metrics:
+            unit = METRICS["hd" if name == "nsd" else name].unit(spacing is not None)
+            values[MetricColumn(name, structure, unit, tolerance if name == "nsd" else None)] = pair.value(name)
+    both_empty = not truth.lungs.any() and not predicted.lungs.any()
+    return Score(key, EMPTY if both_empty else SCORED, values, shape=truth.shape, spacing=spacing)
+
+
+def _structures(predicted: LungMask, truth: LungMask, spacing: tuple[float, float]) -> Iterator[tuple[str, Mask, Mask]]:
+    yield LUNGS, predicted.lungs, truth.lungs
+    if truth.right is None or truth.left is None:
+        return
+    if predicted.right is None or predicted.left is None:
+        right, left = assign_to_lungs(predicted.lungs, truth.right, truth.left, spacing)
+    else:
+        right, left = predicted.right, predicted.left
+    yield RIGHT, right, truth.right
+    yield LEFT, left, truth.left
+
+
+@dataclass(frozen=True)
+class _StructurePair:
+    """Two masks of one structure. What several metrics need is computed once, and only if one of them is requested."""
+
+    predicted: Mask
+    truth: Mask
+    spacing: Spacing | None
+    tolerance: float
+
+    @cached_property
+    def overlap(self) -> Overlap:
+        return overlap(self.predicted, self.truth)
+
+    @cached_property
+    def distances(self) -> SurfaceDistances:
+        return surface_distances(self.predicted, self.truth, self.spacing.mm if self.spacing else (1.0, 1.0))
+
+    def value(self, name: str) -> float:
+        if name == "nsd":
+            return self.distances.nsd(self.tolerance)
+        if name in SURFACE:
+            return float(getattr(self.distances, name))
+        if name in ("components_drawn", "components_truth"):
+            from lungmask_cli.imaging.components import count_components  # imports SciPy, which few metrics need
+
+            return count_components(self.predicted if name == "components_drawn" else self.truth)
+        if METRICS[name].unit(known=True):
+            return self._areas()[name] * self._pixel_area
+        return float(getattr(self.overlap, name))
+
+    def _areas(self) -> dict[str, int]:
+        areas = self.overlap
+        return {
+            "area_drawn": areas.predicted,
+            "area_truth": areas.truth,
+            "area_difference": areas.predicted - areas.truth,
+            "over_segmented": areas.over_segmented,
+            "under_segmented": areas.under_segmented,
+        }
+
+    @property
+    def _pixel_area(self) -> float:
+        return 1.0 if self.spacing is None else self.spacing.row_mm * self.spacing.column_mm / _MM2_PER_CM2
