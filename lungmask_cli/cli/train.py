@@ -25,6 +25,14 @@ from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, LOSSES, Part
 from lungmask_cli.networks.presets import PRESETS
 from lungmask_cli.training.plan import RunPlan, read_plan
 
+# The configuration key of each flag that changes one.
+_CONFIG_KEYS = {
+    **{name: name for name in ("image_size", "epochs", "batch_size", "seed", "patience", "precision")},
+    "learning_rate": "optimizer.learning_rate",
+    "generator": "generator.name",
+    "discriminator": "discriminator.name",
+    "adversarial_weight": "loss.adversarial",
+}
 _RUN, _RECIPE, _PARTS, _DATA = "Run", "Recipe", "Networks and losses", "Data"
 
 
@@ -141,6 +149,11 @@ Memory = Annotated[
 ]
 
 
+def _config_changes(context: typer.Context) -> dict[str, Any]:
+    changes = {key: context.params[name] for name, key in _CONFIG_KEYS.items()}
+    return {**changes, "loss.terms": parse_losses(context.params["loss"]) if context.params["loss"] else None}
+
+
 def train(
     context: typer.Context,
     data: Data = None,
@@ -181,11 +194,7 @@ def train(
         refuse_other_options(context)
         plan = read_plan(resume)
     else:
-        flags: dict[str, Any] = {"image_size": image_size, "epochs": epochs, "batch_size": batch_size, "seed": seed}
-        flags |= {"patience": patience, "precision": precision, "optimizer.learning_rate": learning_rate}
-        flags |= {"generator.name": generator, "discriminator.name": discriminator}
-        flags |= {"loss.terms": parse_losses(loss) if loss else None, "loss.adversarial": adversarial_weight}
-        resolved = resolve_config(preset, config, flags, init)
+        resolved = resolve_config(preset, config, _config_changes(context), init)
         plan = RunPlan(
             config=resolved,
             folder=output or next_run_folder(resolved.preset),

@@ -10,7 +10,7 @@ from lungmask_cli.datasets.preparation import PrepareOptions, prepare
 from lungmask_cli.datasets.prepared import read_prepared
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.formats import radiographs
-from lungmask_cli.formats.masks import read_mask
+from lungmask_cli.formats.masks import read_lung_mask
 from lungmask_cli.formats.radiographs import read_radiograph
 from tests.phantoms import draw_phantom, save_mask, write_jsrt_set, write_plain_set
 
@@ -103,7 +103,7 @@ def test_pairs_are_read_as_the_general_readers_read_them(tmp_path):
         pixels = read_radiograph(prepared.folder / entry.image).pixels
         assert image.dtype == mask.dtype == np.float32
         assert np.array_equal(image, pixels.astype(np.float32) / np.float32(65535))
-        assert np.array_equal(mask, read_mask(prepared.folder / entry.mask).astype(np.float32))
+        assert np.array_equal(mask, read_lung_mask(prepared.folder / entry.mask).lungs.astype(np.float32))
 
 
 def test_pairs_are_read_without_guessing_their_format(tmp_path, monkeypatch):
