@@ -11,9 +11,9 @@ import typer
 from lungmask_cli.cli.terminal import list_some, mention, progress, say, warn, warn_of_all
 from lungmask_cli.config import TrainConfig, read_toml
 from lungmask_cli.errors import ConfigError, UsageError
-from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights, read_manifest
+from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights, read_weights_manifest
 from lungmask_cli.networks.backend import Hardware
-from lungmask_cli.networks.parts import LOSSES, find_part, with_known_parts
+from lungmask_cli.networks.parts import LOSSES, check_parts, find_part
 from lungmask_cli.networks.presets import find_preset
 from lungmask_cli.text import pluralize
 from lungmask_cli.training.cluster import Cluster, read_cluster
@@ -255,11 +255,11 @@ def resolve_config(
     if not isinstance(name, str):
         raise ConfigError(f"{file}: preset must be a name, not {name!r}")
     if name:
-        return with_known_parts(find_preset(name).config.merged({**changes, "preset": name}).merged(given))
+        return check_parts(find_preset(name).config.merged({**changes, "preset": name}).merged(given))
     assert init is not None
-    base = TrainConfig().merged(read_manifest(find_weights(init))["config"])
+    base = TrainConfig().merged(read_weights_manifest(find_weights(init))["config"])
     slow = {"optimizer": {"learning_rate": base.optimizer.learning_rate * _FINE_TUNING}}
-    return with_known_parts(base.merged(slow).merged(changes).merged(given))
+    return check_parts(base.merged(slow).merged(changes).merged(given))
 
 
 def _next_run_folder(preset: str) -> Path:
