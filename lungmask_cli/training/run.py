@@ -76,7 +76,7 @@ class Conditions:
         tensorboard: also write logs for TensorBoard into RUN/tensorboard.
     """
 
-    device: Device = field(default_factory=lambda: Device("cpu", "asked for"))
+    device: Device = field(default_factory=lambda: Device("cpu", "requested"))
     memory_gb: float = math.inf
     tensorboard: bool = False
 
