@@ -95,8 +95,8 @@ def seen_by_network(batch: Batch, paths: Sequence[Path]) -> list[list[NDArray[np
     (network,) = batch.segmenter.networks
     looks = []
     for path in paths:
-        shown = Shown(network.draw)
-        batch.segmenter.networks = (replace(network, draw=shown),)
+        shown = Shown(network.predict)
+        batch.segmenter.networks = (replace(network, predict=shown),)
         batch.segmenter.segment(path)
         looks.append(shown.images)
     batch.segmenter.networks = (network,)
@@ -148,7 +148,7 @@ def measure_set(
 
     def draw(number: int) -> None:
         for seen in looks[number % DIFFERENT]:
-            network.draw(seen)
+            network.predict(seen)
 
     def recode(job: Job) -> None:
         read_radiograph(job.source)

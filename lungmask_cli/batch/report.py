@@ -10,7 +10,7 @@ from lungmask_cli.batch.journal import Cells
 from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.rows import FAILED, WRITTEN
 from lungmask_cli.inference.quality import DOUBTFUL
-from lungmask_cli.models.manifest import find_weights, read_manifest
+from lungmask_cli.models.manifest import find_weights, read_weights_manifest
 from lungmask_cli.versions import installed_versions
 
 _PACKAGES = ("keras", "tensorflow", "onnxruntime", "numpy", "scipy", "pillow", "pydicom")
@@ -25,7 +25,7 @@ def record(settings: SegmentOptions) -> dict[str, Any]:
     paths = [find_weights(name) for name in settings.weights]
     return {
         "version": lungmask_cli.__version__,
-        "weights": [{"name": path.name, "sha256": read_manifest(path)["sha256"]} for path in paths],
+        "weights": [{"name": path.name, "sha256": read_weights_manifest(path)["sha256"]} for path in paths],
         "runtime": settings.runtime,
         "tta": settings.augment,
         "cleanup": settings.cleanup,
@@ -55,7 +55,7 @@ def report(settings: SegmentOptions, rows: Iterable[Cells], planned: int, kept: 
     done = statuses.total() - kept
     return {
         **record(settings),
-        "configurations": [read_manifest(find_weights(name))["config"] for name in settings.weights],
+        "configurations": [read_weights_manifest(find_weights(name))["config"] for name in settings.weights],
         "counts": {
             "radiographs": planned,
             "written": statuses[WRITTEN],

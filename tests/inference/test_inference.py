@@ -109,7 +109,7 @@ def test_a_radiograph_alone_and_one_among_many_are_drawn_alike_at_any_size(saved
     network = load_network(saved[1])
     for size in (64, 96):
         seen = draw_phantom(size, size).image[None]
-        first, *others = [network.draw(seen) for _ in range(8)]
+        first, *others = [network.predict(seen) for _ in range(8)]
         assert first.shape == (1, size, size)
         assert all(np.array_equal(first, other) for other in others)
 

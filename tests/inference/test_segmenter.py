@@ -82,7 +82,7 @@ def test_what_waits_is_drawn_in_one_go_and_each_gets_its_own():
         sizes.append(len(seen))
         return seen + 1
 
-    ask = batched(draw, most=4)
+    ask = batched(draw, max_batch=4)
     with ThreadPoolExecutor(9) as pool:
         answers = [pool.submit(ask, np.full((1, 2, 2), float(number), np.float32)) for number in range(9)]
         begun.set()
@@ -96,7 +96,7 @@ def test_who_waits_hears_of_errors():
     def draw(seen):
         raise ValueError("no memory left")
 
-    ask = batched(draw, most=4)
+    ask = batched(draw, max_batch=4)
     for _ in range(2):
         with pytest.raises(ValueError, match="no memory left"):
             ask(np.zeros((1, 2, 2), np.float32))
