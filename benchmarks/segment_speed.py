@@ -95,8 +95,8 @@ def network_inputs(segmenter: Segmenter, paths: Sequence[Path]) -> list[list[NDA
     inputs = []
     for path in paths:
         radiograph = read_radiograph(path)
-        recorder = InputRecorder(network.draw)
-        networks = (replace(network, draw=recorder),)
+        recorder = InputRecorder(network.predict)
+        networks = (replace(network, predict=recorder),)
         image, _ = to_network_input(radiograph, shape=input_shape(networks, *radiograph.shape))
         predict(networks, image, radiograph.shape)
         inputs.append(recorder.inputs)
@@ -148,7 +148,7 @@ def measure_set(
 
     def predict_again(number: int) -> None:
         for batch in inputs[number % DIFFERENT]:
-            network.draw(batch)
+            network.predict(batch)
 
     def recode(job: Job) -> None:
         read_radiograph(job.source)

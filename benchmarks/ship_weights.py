@@ -1,4 +1,4 @@
-"""Copy the best weights of a run into weights/, in half precision, with everything the manifest needs.
+"""Copy the best weights of a run into weights/, in half precision, with a complete manifest.
 
     python benchmarks/ship_weights.py RUN NAME [FIGURES.json ...]
 
@@ -26,7 +26,7 @@ DROPPED = ("sha256", "file", "precision", "scores", BASELINE, OLD_BASELINE)
 
 @dataclass(frozen=True)
 class Training:
-    """What a split of benchmarks/splits/ stands for."""
+    """The data and licence of a split in benchmarks/splits/."""
 
     folders: str
     source: str
@@ -53,15 +53,15 @@ TRAININGS = {
 def find_training(manifest: dict[str, Any]) -> Training:
     split = manifest["data"]["split"]
     if split not in TRAININGS:
-        raise SystemExit(f"the run's split, {split}, is none of {', '.join(TRAININGS)}")
+        raise SystemExit(f"the split of the run is {split}, not one of {', '.join(TRAININGS)}")
     return TRAININGS[split]
 
 
 def command(manifest: dict[str, Any]) -> str:
-    """The command that repeats the run, which must be a preset on a split that is kept here."""
+    """The command that repeats the run, which must be a preset on a split in benchmarks/splits/."""
     config = TrainConfig().merged(manifest["config"])
     if config != find_preset(config.preset).config.merged({"seed": config.seed}):
-        raise SystemExit(f"the run differs from its preset {config.preset}, so no short command repeats it")
+        raise SystemExit(f"the run differs from its preset {config.preset}, so it has no short command")
     folders, split = find_training(manifest).folders, manifest["data"]["split"]
     terms = f"--preset {config.preset} --seed {config.seed} --split benchmarks/splits/{split}"
     return f"lungmask train {folders} {terms}"

@@ -3,9 +3,9 @@
     python benchmarks/speed_curve.py DATA [--split FILE.csv --part val] [--weights general RUN ...] [-o curve.png]
         [--cores 2] [--calls 40] [--runtime keras]
 
-The network's time is the median, for one radiograph, of what the network takes, drawing once or twice, as `lungmask
-segment` has it do; the whole also has what is between, from an image in memory, at the size that the network needs, to
-its probabilities. Five that are not counted go before, and nothing else runs on as many cores. The Dice is that of
+The network's time is the median time of its passes for one radiograph, one or two as in `lungmask segment`. The total
+time also includes the steps from an image in memory, at the size that the network needs, to its probabilities. Five
+predictions before the measurement are not counted, and nothing else should run on these cores. The Dice is that of
 `accuracy.py`.
 """
 
@@ -30,21 +30,21 @@ WARM_UP = 5
 
 
 class Stopwatch:
-    """In place of what computes a network: the same, and how long it took."""
+    """A predictor that measures its time."""
 
-    def __init__(self, draw: Callable[[Any], Any]) -> None:
+    def __init__(self, predict: Callable[[Any], Any]) -> None:
         self.seconds = 0.0
-        self._draw = draw
+        self._predict = predict
 
-    def __call__(self, seen: Any) -> Any:
+    def __call__(self, images: Any) -> Any:
         started = time.perf_counter()
-        drawn = self._draw(seen)
+        predicted = self._predict(images)
         self.seconds += time.perf_counter() - started
-        return drawn
+        return predicted
 
 
 def milliseconds(weights: str, radiograph: Path, calls: int, runtime: str) -> dict[str, Any]:
-    """Of one radiograph, in the network and from image to probabilities, with the network's size and parameters."""
+    """The median times for one radiograph, in the network and in total, with the network's size and parameters."""
     from lungmask_cli.formats.radiographs import read_radiograph
     from lungmask_cli.imaging.polarity import to_network_input
     from lungmask_cli.inference.two_pass import input_shape, predict
@@ -55,10 +55,10 @@ def milliseconds(weights: str, radiograph: Path, calls: int, runtime: str) -> di
     start_runtime(runtime, "cpu")
     path = find_weights(weights)
     network = load_network(path, runtime)
-    read = read_radiograph(radiograph)
-    image, _ = to_network_input(read, shape=input_shape([network], *read.shape))
-    stopwatch = Stopwatch(network.draw)
-    timed = replace(network, draw=stopwatch)
+    pixels = read_radiograph(radiograph)
+    image, _ = to_network_input(pixels, shape=input_shape([network], *pixels.shape))
+    stopwatch = Stopwatch(network.predict)
+    timed = replace(network, predict=stopwatch)
     times, whole = [], []
     for _ in range(WARM_UP + calls):
         stopwatch.seconds = 0.0
@@ -77,7 +77,7 @@ def milliseconds(weights: str, radiograph: Path, calls: int, runtime: str) -> di
 
 
 def measure_alone(weights: str, radiograph: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """In a process of its own, on as many cores as were asked for."""
+    """The times, measured in a separate process on the requested number of cores."""
     command = [
         sys.executable,
         __file__,
@@ -95,8 +95,8 @@ def measure_alone(weights: str, radiograph: Path, options: argparse.Namespace) -
     done = subprocess.run(
         command, check=True, stdout=subprocess.PIPE, preexec_fn=lambda: os.sched_setaffinity(0, cores)
     )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    times: dict[str, Any] = json.loads(done.stdout)
+    return times
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("curve.png"))
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--calls", type=int, default=40)
-    parser.add_argument("--runtime", default="keras", help="what is timed; the Dice is that of Keras")
+    parser.add_argument("--runtime", default="keras", help="the runtime to measure; the Dice is that of Keras")
     parser.add_argument("--time", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.time:

@@ -1,9 +1,10 @@
-"""The time of a training step per image, without data, augmentation and validation.
+"""Seconds of a training step per image, without reading data, augmentation and validation.
 
     python benchmarks/step_time.py RUN [--steps 6]
 
-RUN is a run folder, which defines the networks, losses, optimiser, batch size and image size. The images are noise,
-which takes as long. The first two steps, in which TensorFlow traces, are not counted. Prints the median as JSON.
+RUN is a run folder; its networks, losses, optimiser, batch size and image size are used. The images are noise, which
+takes the same time. The first two steps, in which TensorFlow builds the graph, are not counted. Prints the median as
+JSON.
 """
 
 import argparse

@@ -167,8 +167,7 @@ def two_tape_step(model: Any, config: TrainConfig, steps: int) -> Callable[[Any,
     """The training step of TensorFlow's pix2pix tutorial, with the losses and optimiser settings of `config`."""
     import tensorflow as tf
 
-    from lungmask_cli.networks.losses import segmentation_loss
-    from lungmask_cli.networks.losses.adversarial import adversarial_loss
+    from lungmask_cli.networks.losses import adversarial_loss, segmentation_loss
     from lungmask_cli.training.run import build_optimizer
 
     generator, discriminator, loss = model.generator, model.discriminator, config.loss

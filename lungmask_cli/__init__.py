@@ -1,4 +1,4 @@
-"""Lung fields out of frontal chest radiographs with an adversarially trained U-Net."""
+"""Lung field segmentation in frontal chest radiographs: train, segment, score."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ __all__ = ["Segmentation", "Segmenter", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """What scripts import from here is loaded when it is asked for, so that the command line starts at once."""
+    """Import the public names on first use, so that the command line starts quickly."""
     if name in __all__:
         from lungmask_cli.inference import segmenter
 

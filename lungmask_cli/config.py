@@ -30,6 +30,8 @@ MAX_PIXELS = 100_000_000
 NO_CONTRAST, CLAHE = "none", "clahe"
 # An image is kept at this multiple of the network's input size where the refinement pass sees a crop of it.
 ZOOM_DETAIL = 2
+# Keys that older versions wrote. They are still read, and ignored, if they have this value.
+_REMOVED_KEYS = {"discriminator.spectral": False}
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -60,16 +62,11 @@ class GeneratorConfig:
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """The discriminator that the generator is trained against; `none` trains the generator alone.
-
-    `spectral` divides each kernel of the discriminator by its largest singular value (Miyato et al. 2018,
-    arXiv:1802.05957), which keeps the discriminator from overpowering the generator.
-    """
+    """The discriminator that the generator is trained against; `none` trains the generator alone."""
 
     name: str = "patch"
     filters: int = 32
     normalization: str = "group"
-    spectral: bool = False
 
     def __post_init__(self) -> None:
         _require(self.filters >= 1, f"discriminator.filters must be at least 1, not {self.filters}")
@@ -258,6 +255,10 @@ def _merge(config: ConfigT, changes: Mapping[str, Any], prefix: str) -> ConfigT:
     hints = typing.get_type_hints(type(config))
     values: dict[str, Any] = {}
     for key, value in changes.items():
+        if prefix + key in _REMOVED_KEYS:
+            if value is not _REMOVED_KEYS[prefix + key]:
+                raise ConfigError(f"{prefix}{key} is no longer supported", "Remove it, or use an older lungmask.")
+            continue
         if key not in hints:
             raise _unknown_key(prefix + key, [prefix + known for known in hints])
         current = getattr(config, key)

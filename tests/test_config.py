@@ -30,6 +30,12 @@ def test_an_unknown_key_names_the_nearest_one():
     assert "Did you mean optimizer.learning_rate?" in caught.value.hint
 
 
+def test_a_removed_key_is_ignored_with_its_default_and_refused_otherwise():
+    assert TrainConfig().merged({"discriminator": {"spectral": False, "filters": 4}}).discriminator.filters == 4
+    with pytest.raises(ConfigError, match=r"^discriminator\.spectral is no longer supported$"):
+        TrainConfig().merged({"discriminator": {"spectral": True}})
+
+
 def test_an_unknown_preset_names_the_nearest_one():
     with pytest.raises(ConfigError) as caught:
         find_preset("papr")

@@ -42,13 +42,19 @@ def test_the_model_card_gives_every_score_of_the_manifest(manifest):
 def parts_of_the_how_to(monkeypatch, tmp_path):
     """The files that the page writes are there, and the lines that it adds are registered."""
     page = (ROOT / "docs" / "how-to" / "add-a-part.md").read_text()
-    for package, registry in ((generators, GENERATORS), (discriminators, DISCRIMINATORS), (losses, LOSSES)):
-        folder = package.__name__.rpartition(".")[2]
-        name = re.search(rf"`lungmask_cli/networks/{folder}/(\w+\.py)`", page)
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / name[1]).write_text(re.search(r"```python\n(.*?)```", page[name.end() :], re.DOTALL)[1])
-        line = re.search(rf"^{folder.upper()} = {{\n    \.\.\.\n    \"([\w-]+)\": (Part\(.*\)),", page, re.MULTILINE)
-        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / folder)])
+    for module, registry in ((generators, GENERATORS), (discriminators, DISCRIMINATORS), (losses, LOSSES)):
+        name = module.__name__.rpartition(".")[2]
+        file = re.search(rf"`lungmask_cli/networks/{name}(?:/(\w+))?\.py`", page)
+        code = re.search(r"```python\n(.*?)```", page[file.end() :], re.DOTALL)[1]
+        if file[1]:
+            (tmp_path / name).mkdir()
+            (tmp_path / name / f"{file[1]}.py").write_text(code)
+            monkeypatch.setattr(module, "__path__", [*module.__path__, str(tmp_path / name)])
+        else:
+            function = re.search(r"^def (\w+)", code, re.MULTILINE)[1]
+            exec(code, added := dict(vars(module)))
+            monkeypatch.setattr(module, function, added[function], raising=False)
+        line = re.search(rf"^{name.upper()} = {{\n    \.\.\.\n    \"([\w-]+)\": (Part\(.*\)),", page, re.MULTILINE)
         monkeypatch.setitem(registry, line[1], eval(line[2], {"Part": Part}))
 
 

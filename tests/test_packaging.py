@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+import lungmask_cli
 from lungmask_cli import __version__
 from lungmask_cli.config import read_toml
 
@@ -48,6 +49,12 @@ def test_the_classifiers_name_the_pythons_that_are_supported():
     oldest = f"{min(named)}".replace(".", "")
     assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py{oldest}"
     assert f">={min(named)}" == PROJECT["requires-python"]
+
+
+def test_the_package_is_described_in_the_same_words_everywhere():
+    assert lungmask_cli.__doc__ == f"{PROJECT['description']}."
+    assert f'\nabstract: "{PROJECT["description"]}"\n' in (ROOT / "CITATION.cff").read_text()
+    assert "adversarial" not in PROJECT["description"]
 
 
 def test_the_citation_is_of_this_version():

@@ -9,7 +9,7 @@ import lungmask_cli
 from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.rows import FAILED, WRITTEN
 from lungmask_cli.inference.quality import DOUBTFUL
-from lungmask_cli.models.manifest import read_manifest
+from lungmask_cli.models.manifest import read_weights_manifest
 from lungmask_cli.versions import installed_versions
 
 _PACKAGES = ("keras", "tensorflow", "onnxruntime", "numpy", "scipy", "pillow", "pydicom")
@@ -25,7 +25,7 @@ def describe_settings(options: SegmentOptions) -> dict[str, Any]:
     files = inference.weight_files()
     return {
         "version": lungmask_cli.__version__,
-        "weights": [{"name": path.name, "sha256": read_manifest(path)["sha256"]} for path in files],
+        "weights": [{"name": path.name, "sha256": read_weights_manifest(path)["sha256"]} for path in files],
         "runtime": inference.runtime,
         "tta": inference.tta,
         "cleanup": inference.cleanup,
@@ -48,7 +48,7 @@ def make_report(
     done = len(rows) - kept
     return {
         **describe_settings(options),
-        "configurations": [read_manifest(path)["config"] for path in options.inference.weight_files()],
+        "configurations": [read_weights_manifest(path)["config"] for path in options.inference.weight_files()],
         "counts": {
             "radiographs": planned,
             "written": statuses[WRITTEN],

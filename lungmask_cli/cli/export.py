@@ -1,7 +1,7 @@
 """`lungmask export`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,32 +15,33 @@ def export(
         typer.Option(
             "--output",
             "-o",
-            help="The file to write: NAME.onnx or NAME.tflite; or a SavedModel's folder.",
+            help="The file to write, NAME.onnx or NAME.tflite, or the folder of a SavedModel.",
             metavar="OUT",
         ),
     ],
     kind: Annotated[
-        str, typer.Option("--format", help="onnx, which needs the extra [onnx]; savedmodel; or litert.")
+        Literal["onnx", "savedmodel", "litert"],
+        typer.Option("--format", help="The format. onnx needs the extra [onnx]."),
     ] = "onnx",
     weights: Annotated[
-        str, typer.Option(help="Weights that ship, by name; a .weights.h5 file; or a run folder.")
+        str, typer.Option(help="Name of shipped weights, a .weights.h5 file, or a run folder.")
     ] = DEFAULT_WEIGHTS,
     check: Annotated[
         Path | None,
-        typer.Option(help="Folder of radiographs: the first eight are drawn for comparison.", metavar="DIR"),
+        typer.Option(help="Folder of radiographs; the first eight are used for the comparison.", metavar="DIR"),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier export has left.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
 ) -> None:
-    """Write a network for ONNX Runtime, TensorFlow Serving or LiteRT, with what has to be done before and after it.
+    """Export a network for ONNX Runtime, TensorFlow Serving or LiteRT, with metadata on pre- and post-processing.
 
-    It is computed by that runtime and by Keras, on an image that is made up and on the radiographs of --check, and the
-    largest difference of probability is printed. Where that is above 0.001, nothing is written.
+    The exported network and Keras predict on a synthetic image and on the radiographs of --check, and the largest
+    difference of probability is printed. If it is above 0.001, nothing is written.
     """
-    from lungmask_cli.models.export import export as write
+    from lungmask_cli.models.export import export_network
     from lungmask_cli.models.manifest import find_weights
 
     path = find_weights(weights)
     say(f"weights {path}, as {kind}")
-    done = write(path, kind, output, check, overwrite)
-    shown = f"{done.radiographs} radiographs" if done.radiographs else "an image that was made up"
-    typer.echo(f"{output}: largest difference {done.difference:.1e} on {shown}")
+    comparison = export_network(path, kind, output, check, overwrite)
+    images = f"{comparison.radiographs} radiographs" if comparison.radiographs else "a synthetic image"
+    typer.echo(f"{output}: largest difference {comparison.difference:.1e} on {images}")

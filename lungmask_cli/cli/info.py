@@ -1,10 +1,11 @@
-"""`lungmask info`: what is installed, which recipes and weights there are, and what networks are made of."""
+"""`lungmask info`: versions, devices, presets, weights and networks."""
 
 import io
 import json
 import platform
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,79 +15,70 @@ import lungmask_cli
 from lungmask_cli.cli.options import Json
 from lungmask_cli.cli.terminal import print_table, say
 from lungmask_cli.config import TrainConfig
-from lungmask_cli.errors import UsageError
-from lungmask_cli.models.manifest import find_weights, read_manifest, shipped_weights
-from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, NO_DISCRIMINATOR, with_known_parts
+from lungmask_cli.errors import LungmaskError, UsageError
+from lungmask_cli.models.manifest import find_weights, read_weights_manifest, shipped_weights
+from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, NO_DISCRIMINATOR, check_parts
 from lungmask_cli.networks.presets import PRESETS, Preset, find_preset
 from lungmask_cli.versions import find_version
 
 if TYPE_CHECKING:
     from lungmask_cli.networks.summary import NetworkSummary
 
-# What decides whether a file can be read and a network can run, each by the names it is distributed under.
+# Packages that decide which files can be read and which networks can run: the extra that installs each, empty if it is
+# always installed or has none, and the names of its distributions.
 _PACKAGES = {
-    "Keras": ("keras",),
-    "TensorFlow": ("tensorflow", "tensorflow-cpu"),
-    "JAX": ("jax",),
-    "PyTorch": ("torch",),
-    "NumPy": ("numpy",),
-    "SciPy": ("scipy",),
-    "h5py": ("h5py",),
-    "Pillow": ("pillow",),
-    "pydicom": ("pydicom",),
-    "pyjpegls": ("pyjpegls",),
-    "pylibjpeg-openjpeg": ("pylibjpeg-openjpeg",),
-    "GDCM": ("python-gdcm",),
-    "pylibjpeg-libjpeg": ("pylibjpeg-libjpeg",),
-    "NiBabel": ("nibabel",),
-    "ONNX Runtime": ("onnxruntime", "onnxruntime-gpu"),
-    "highdicom": ("highdicom",),
-    "Ray": ("ray",),
-    "scikit-image": ("scikit-image",),
-    "TensorBoard": ("tensorboard",),
+    "Keras": ("", "keras"),
+    "TensorFlow": ("", "tensorflow", "tensorflow-cpu"),
+    "JAX": ("", "jax"),
+    "PyTorch": ("", "torch"),
+    "NumPy": ("", "numpy"),
+    "SciPy": ("", "scipy"),
+    "h5py": ("", "h5py"),
+    "Pillow": ("", "pillow"),
+    "pydicom": ("", "pydicom"),
+    "pyjpegls": ("", "pyjpegls"),
+    "pylibjpeg-openjpeg": ("", "pylibjpeg-openjpeg"),
+    "GDCM": ("dicom", "python-gdcm"),
+    "pylibjpeg-libjpeg": ("gpl", "pylibjpeg-libjpeg"),
+    "NiBabel": ("nifti", "nibabel"),
+    "ONNX Runtime": ("fast", "onnxruntime", "onnxruntime-gpu"),
+    "highdicom": ("dicom", "highdicom"),
+    "Ray": ("ray", "ray"),
+    "scikit-image": ("clahe", "scikit-image"),
+    "TensorBoard": ("tensorboard", "tensorboard"),
 }
-_EXTRAS = {  # what brings those that are not always installed
-    "GDCM": "dicom",
-    "pylibjpeg-libjpeg": "gpl",
-    "NiBabel": "nifti",
-    "ONNX Runtime": "fast",
-    "highdicom": "dicom",
-    "Ray": "ray",
-    "scikit-image": "clahe",
-    "TensorBoard": "tensorboard",
-}
-_SHORT_SUM = 12
+_SHORT_CHECKSUM = 12  # characters
 
 info_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
 
 @info_app.callback()
 def info(context: typer.Context, as_json: Json = False) -> None:
-    """Show versions, devices, presets and the weights that ship; or more of one of them, with a command below."""
+    """Show versions, devices, presets and the shipped weights; or the details of one of them, with a command below."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # not every terminal knows every character
+        sys.stdout.reconfigure(errors="replace")  # some terminals cannot show every character
     if context.invoked_subcommand is None:
         _show_overview(as_json)
     elif as_json:
         name = context.invoked_subcommand
-        raise UsageError(f"--json stands before {name}", f"Write: lungmask info {name} --json")
+        raise UsageError(f"--json is given before {name}", f"Write: lungmask info {name} --json")
 
 
 @info_app.command()
 def presets(as_json: Json = False) -> None:
-    """List the recipes of `lungmask train --preset`; as JSON with all their settings and sources."""
+    """List the presets of `lungmask train`; as JSON with all settings and sources."""
     if as_json:
-        _print_json([_preset_facts(name, preset) for name, preset in PRESETS.items()])
+        _print_json([{"name": name, "summary": preset.summary, **asdict(preset)} for name, preset in PRESETS.items()])
         return
-    words = ("preset", "generator", "discriminator", "losses and their weights")
-    numbers = ("image size", "epochs", "batch", "reported Dice")
+    words = ("preset", "generator", "discriminator", "weighted losses")
+    numbers = ("image size", "epochs", "batch size", "reported Dice")
     print_table("presets", words, numbers, [_preset_row(name, preset) for name, preset in PRESETS.items()])
 
 
 @info_app.command()
 def weights(as_json: Json = False) -> None:
-    """List the weights that ship, with their scores; see whether the files are whole."""
-    shipped = [_weights_facts(name, path) for name, path in shipped_weights().items()]
+    """List the shipped weights with their scores, and check that the files are intact."""
+    shipped = _shipped_facts()
     if as_json:
         _print_json(shipped)
         return
@@ -100,9 +92,7 @@ def weights(as_json: Json = False) -> None:
 def model(
     preset: Annotated[
         str,
-        typer.Argument(
-            help="A preset; or weights: a name that ships, a .weights.h5 file, a run folder.", metavar="PRESET"
-        ),
+        typer.Argument(help="A preset, shipped weights, a .weights.h5 file or a run folder.", metavar="PRESET"),
     ],
     size: Annotated[
         int | None, typer.Option(help="Side of the image in pixels. Default: the preset's.", metavar="N")
@@ -115,26 +105,29 @@ def model(
         typer.Option(help=f"Another discriminator: {', '.join(DISCRIMINATORS)}, {NO_DISCRIMINATOR}.", metavar="NAME"),
     ] = None,
     layers: Annotated[bool, typer.Option(help="List all layers.")] = True,
-    svg: Annotated[Path | None, typer.Option(help="Also draw the networks into this file.", metavar="FILE.svg")] = None,
+    svg: Annotated[
+        Path | None, typer.Option(help="Also write a diagram of the networks to this file.", metavar="FILE.svg")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Take the networks of a preset apart: layers, parameters, operations of one image, and a diagram of each.
+    """Show the networks of a preset: layers, parameters, operations for one image, and a diagram.
 
-    Counted are the multiplications and additions of convolutions and dense layers; 1 multiply-add = 2 FLOPs.
+    Operations are the multiplications and additions of convolutions and dense layers; 1 multiply-add = 2 FLOPs.
     """
     flags = {"generator": generator, "discriminator": discriminator}
     changes: dict[str, Any] = {part: {"name": name} for part, name in flags.items() if name is not None}
-    sized = changes if size is None else {**changes, "image_size": size}
-    config = with_known_parts(_find_config(preset).merged(sized))
-    networks = _dissect(config)
+    if size is not None:
+        changes["image_size"] = size
+    config = check_parts(_find_config(preset).merged(changes))
+    networks = _summarize_networks(config)
     if svg:
-        _draw(svg, networks, config.image_size)
+        _write_svg(svg, networks, config.image_size)
     if as_json:
-        facts = {role: _network_facts(anatomy) for role, anatomy in networks.items()}
+        facts = {role: _network_facts(summary) for role, summary in networks.items()}
         _print_json({"name": preset, "image_size": config.image_size, **facts})
         return
-    for role, anatomy in networks.items():
-        _show_network(_heading(role, anatomy, config.image_size), anatomy, layers)
+    for role, summary in networks.items():
+        _show_network(": ".join(_headings(role, summary, config.image_size)), summary, layers)
     if len(networks) == 1:
         typer.echo("No discriminator: the generator is trained alone.")
 
@@ -144,49 +137,38 @@ def _print_json(document: object) -> None:
 
 
 def _show_overview(as_json: bool) -> None:
-    versions, devices = _versions(), _device_facts()
-    shipped = [_weights_facts(name, path) for name, path in shipped_weights().items()]
+    own = {"lungmask": lungmask_cli.__version__, "Python": platform.python_version(), "platform": platform.platform()}
+    versions = {**own, **{name: find_version(*names) for name, (_, *names) in _PACKAGES.items()}}
+    devices, shipped = _device_facts(), _shipped_facts()
     if as_json:
         recipes = [{"name": name, "summary": preset.summary} for name, preset in PRESETS.items()]
         _print_json({"versions": versions, **devices, "presets": recipes, "weights": shipped})
         return
-    rows = [(name, version or _how_to_install(name)) for name, version in versions.items()]
-    print_table("versions", ("", ""), (), rows)
-    told = [("backend", devices["backend"] or "none"), ("used by --device auto", devices["used"])]
-    print_table("devices", ("", ""), (), [*told, *(("visible", name) for name in devices["visible"])])
+    visible = [("visible", name) for name in devices["visible"]]
+    devices_rows = [("backend", devices["backend"] or "none"), ("used by --device auto", devices["used"]), *visible]
+    version_rows = [(name, version or _missing(name)) for name, version in versions.items()]
+    print_table("versions", ("", ""), (), version_rows)
+    print_table("devices", ("", ""), (), devices_rows)
     print_table("presets", ("", ""), (), [(name, preset.summary) for name, preset in PRESETS.items()])
-    words = ("weights", "preset", "licence", "SHA-256")
-    numbers = ("MB", "parameters", "test Dice")
-    print_table("weights that ship", words, numbers, [_weights_row(facts) for facts in shipped])
+    words, numbers = ("weights", "preset", "licence", "SHA-256"), ("MB", "parameters", "test Dice")
+    print_table("shipped weights", words, numbers, map(_weights_row, shipped))
 
 
-def _versions() -> dict[str, str | None]:
-    own = {"lungmask": lungmask_cli.__version__, "Python": platform.python_version(), "platform": platform.platform()}
-    return {**own, **{name: find_version(*names) for name, names in _PACKAGES.items()}}
-
-
-def _how_to_install(name: str) -> str:
-    return "not installed" + (f': pip install "lungmask-cli[{_EXTRAS[name]}]"' if name in _EXTRAS else "")
+def _missing(name: str) -> str:
+    extra = _PACKAGES[name][0]
+    return "not installed" + (f': pip install "lungmask-cli[{extra}]"' if extra else "")
 
 
 def _device_facts() -> dict[str, Any]:
-    """What networks can run on; where the backend does not start, why, for that is what the user then looks for."""
-    from lungmask_cli.networks.devices import find_devices
+    """The devices on which networks can run; if the backend does not start, the reason."""
+    from lungmask_cli.networks.devices import list_devices
 
     try:
-        found = find_devices()
-    except (ImportError, ValueError, RuntimeError) as error:
+        devices = list_devices()
+    except (ImportError, RuntimeError, LungmaskError) as error:
         return {"backend": None, "used": f"none: the backend does not start: {error}", "visible": []}
-    return {
-        "backend": found.backend,
-        "used": f"{found.used.kind} ({found.used.reason})",
-        "visible": list(found.visible),
-    }
-
-
-def _preset_facts(name: str, preset: Preset) -> dict[str, Any]:
-    told = {"name": name, "summary": preset.summary, "source": preset.source, "reported_dice": preset.reported_dice}
-    return {**told, "config": preset.config.as_dict()}
+    used = f"{devices.used.kind} ({devices.used.reason})"
+    return {"backend": devices.backend, "used": used, "visible": list(devices.visible)}
 
 
 def _preset_row(name: str, preset: Preset) -> tuple[str, ...]:
@@ -200,11 +182,15 @@ def _preset_row(name: str, preset: Preset) -> tuple[str, ...]:
     return (name, config.generator.name, config.discriminator.name, losses, *numbers)
 
 
+def _shipped_facts() -> list[dict[str, Any]]:
+    return [_weights_facts(name, path) for name, path in shipped_weights().items()]
+
+
 def _weights_facts(name: str, path: Path) -> dict[str, Any]:
-    """What the manifest says, and whether the file is the one that it was written for."""
+    """The contents of the manifest, and whether the file matches it."""
     from lungmask_cli.files import file_sha256
 
-    manifest = read_manifest(path)
+    manifest = read_weights_manifest(path)
     return {
         "name": name,
         "file": str(path),
@@ -222,36 +208,29 @@ def _weights_facts(name: str, path: Path) -> dict[str, Any]:
 
 def _weights_row(facts: Mapping[str, Any]) -> tuple[str, ...]:
     licence = (facts["licence"] or "unknown").split(". ")[0]
-    words = (facts["name"], str(facts["preset"]), licence, facts["sha256"][:_SHORT_SUM])
+    words = (facts["name"], str(facts["preset"]), licence, facts["sha256"][:_SHORT_CHECKSUM])
     return (*words, f"{facts['bytes'] / 1e6:.1f}", _number(facts["parameters"]), _dice(facts["test_dice"]))
 
 
 def _show_weights(facts: Mapping[str, Any]) -> None:
-    whole = "" if facts["intact"] else "; the file is damaged: its sum is another"
-    told = {
-        "file": facts["file"],
-        "size": f"{facts['bytes'] / 1e6:.1f} MB",
-        "preset": f"{facts['preset']}, {facts['image_size']} px",
-        "parameters": _number(facts["parameters"]),
-        "SHA-256": f"{facts['sha256']}{whole}",
-        "licence": facts["licence"] or "unknown",
-    }
-    print_table(f"weights {facts['name']}", ("", ""), (), list(told.items()))
     rows = [
-        (
-            score["data"],
-            score["part"],
-            str(score["worst_image"]),
-            _number(score["images"]),
-            _dice(score["mean_dice"]),
-            " to ".join(map(_dice, score.get("interval", ()))),
-            _dice(score["worst_dice"]),
-        )
-        for score in facts["scores"]
+        ("file", facts["file"]),
+        ("size", f"{facts['bytes'] / 1e6:.1f} MB"),
+        ("preset", f"{facts['preset']}, {facts['image_size']} px"),
+        ("parameters", _number(facts["parameters"])),
+        ("SHA-256", facts["sha256"] + ("" if facts["intact"] else "; the file is damaged: its SHA-256 differs")),
+        ("licence", facts["licence"] or "unknown"),
     ]
-    if rows:
-        words, numbers = ("data set", "part", "worst image"), ("images", "mean Dice", "95 %", "worst Dice")
-        print_table(f"scores of {facts['name']}", words, numbers, rows)
+    print_table(f"weights {facts['name']}", ("", ""), (), rows)
+    if facts["scores"]:
+        words, numbers = ("data set", "part", "worst image"), ("images", "mean Dice", "95 % interval", "worst Dice")
+        print_table(f"scores of {facts['name']}", words, numbers, map(_score_row, facts["scores"]))
+
+
+def _score_row(score: Mapping[str, Any]) -> tuple[str, ...]:
+    interval = " to ".join(map(_dice, score.get("interval", ())))
+    numbers = (_number(score["images"]), _dice(score["mean_dice"]), interval, _dice(score["worst_dice"]))
+    return (score["data"], score["part"], str(score["worst_image"]), *numbers)
 
 
 def _number(value: int | None) -> str:
@@ -263,18 +242,18 @@ def _dice(value: float | None) -> str:
 
 
 def _find_config(name: str) -> TrainConfig:
-    """The configuration of a preset, or that in the manifest of weights.
+    """The configuration of a preset, or of weights as recorded in their manifest.
 
     Raises:
-        ConfigError: there is neither; the preset of the nearest name is given.
+        ConfigError: neither exists; the message suggests the nearest preset.
     """
     if name not in PRESETS and (name in shipped_weights() or Path(name).exists()):
-        return TrainConfig().merged(read_manifest(find_weights(name))["config"])
+        return TrainConfig().merged(read_weights_manifest(find_weights(name))["config"])
     return find_preset(name).config
 
 
-def _dissect(config: TrainConfig) -> "dict[str, NetworkSummary]":
-    """The generator's anatomy and, where there is one, the discriminator's."""
+def _summarize_networks(config: TrainConfig) -> "dict[str, NetworkSummary]":
+    """Summaries of the generator and, if there is one, of the discriminator."""
     from lungmask_cli.networks.backend import Hardware, choose_device
 
     choose_device(Hardware("cpu"))
@@ -284,37 +263,35 @@ def _dissect(config: TrainConfig) -> "dict[str, NetworkSummary]":
     from lungmask_cli.networks.summary import summarize_network
 
     shape = (config.image_size, config.image_size)
-    networks = {"generator": summarize_network(build_generator(config.generator, shape))}
-    adversary = build_discriminator(config.discriminator, shape)
-    return networks if adversary is None else {**networks, "discriminator": summarize_network(adversary)}
+    networks = {
+        "generator": build_generator(config.generator, shape),
+        "discriminator": build_discriminator(config.discriminator, shape),
+    }
+    return {role: summarize_network(network) for role, network in networks.items() if network is not None}
 
 
-def _heading(role: str, anatomy: "NetworkSummary", size: int) -> str:
-    from lungmask_cli.networks.summary import in_short
+def _headings(role: str, summary: "NetworkSummary", size: int) -> tuple[str, str]:
+    from lungmask_cli.networks.summary import format_number
 
-    return (
-        f"{role} {anatomy.name}: {in_short(anatomy.parameters)} parameters, "
-        f"{in_short(anatomy.flops)}FLOPs for one image of {size} px"
-    )
+    parameters, flops = format_number(summary.parameters), format_number(summary.flops)
+    return f"{role} {summary.name}", f"{parameters} parameters, {flops}FLOPs for one image of {size} px"
 
 
-def _draw(path: Path, networks: "dict[str, NetworkSummary]", size: int) -> None:
+def _write_svg(path: Path, networks: "dict[str, NetworkSummary]", size: int) -> None:
     from lungmask_cli.files import write_text
-    from lungmask_cli.networks.diagram.outline import outline
-    from lungmask_cli.networks.diagram.svg import draw_svg
+    from lungmask_cli.networks.diagram import draw_svg
 
-    drawn = [(_heading(role, anatomy, size), outline(anatomy)) for role, anatomy in networks.items()]
-    write_text(path, draw_svg(drawn))
-    say(f"drawn: {path}")
+    write_text(path, draw_svg([(*_headings(role, summary, size), summary) for role, summary in networks.items()]))
+    say(f"diagram: {path}")
 
 
-def _network_facts(anatomy: "NetworkSummary") -> dict[str, Any]:
+def _network_facts(summary: "NetworkSummary") -> dict[str, Any]:
     return {
-        "name": anatomy.name,
-        "parameters": anatomy.parameters,
-        "trainable_parameters": anatomy.trainable,
-        "multiply_adds": anatomy.multiply_adds,
-        "flops": anatomy.flops,
+        "name": summary.name,
+        "parameters": summary.parameters,
+        "trainable_parameters": summary.trainable,
+        "multiply_adds": summary.multiply_adds,
+        "flops": summary.flops,
         "layers": [
             {
                 "name": layer.name,
@@ -323,35 +300,35 @@ def _network_facts(anatomy: "NetworkSummary") -> dict[str, Any]:
                 "output_shape": layer.shape,
                 "parameters": layer.parameters,
                 "multiply_adds": layer.multiply_adds,
-                "inputs": [anatomy.layers[place].name for place in layer.inputs],
+                "inputs": [summary.layers[index].name for index in layer.inputs],
             }
-            for layer in anatomy.layers
+            for layer in summary.layers
         ],
     }
 
 
-def _show_network(heading: str, anatomy: "NetworkSummary", layers: bool) -> None:
-    from lungmask_cli.networks.diagram.outline import explain, outline, shape_text
-    from lungmask_cli.networks.diagram.text import draw_text
+def _show_network(heading: str, summary: "NetworkSummary", layers: bool) -> None:
+    from lungmask_cli.networks.diagram import LEGEND, draw_text
+    from lungmask_cli.networks.summary import format_shape
 
     typer.echo(heading)
     if layers:
         rows = [
             (
-                layer.name,
-                layer.kind,
-                layer.detail,
-                shape_text(layer.shape),
-                _number(layer.parameters),
-                _number(layer.multiply_adds),
+                row.name,
+                row.kind,
+                row.detail,
+                format_shape(row.shape),
+                _number(row.parameters),
+                _number(row.multiply_adds),
             )
-            for layer in anatomy.layers
+            for row in summary.layers
         ]
-        print_table("", ("layer", "kind", ""), ("output", "parameters", "multiply-adds"), rows)
+        words, numbers = ("layer", "type", "settings"), ("output shape", "parameters", "multiply-adds")
+        print_table("", words, numbers, rows)
     typer.echo(
-        f"parameters: {anatomy.parameters:,} ({anatomy.trainable:,} trainable, {anatomy.not_trainable:,} not)\n"
-        f"operations of one image: {anatomy.multiply_adds:,} multiply-adds = {anatomy.flops:,} FLOPs "
-        "(1 multiply-add = 2 FLOPs; convolutions and dense layers alone count)\n"
+        f"parameters: {summary.parameters:,} ({summary.trainable:,} trainable, {summary.not_trainable:,} not)\n"
+        f"operations for one image: {summary.multiply_adds:,} multiply-adds = {summary.flops:,} FLOPs "
+        "(1 multiply-add = 2 FLOPs; only convolutions and dense layers are counted)\n"
     )
-    drawn = outline(anatomy)
-    typer.echo(f"{draw_text(drawn)}\n{explain(drawn)}\n")
+    typer.echo("\n".join((draw_text(summary), *LEGEND, "")))

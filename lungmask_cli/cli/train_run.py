@@ -9,9 +9,9 @@ import typer
 from lungmask_cli.cli.terminal import progress, say, say_details, warn, warn_first, warn_grouped
 from lungmask_cli.config import NO_CONTRAST, TrainConfig, read_toml
 from lungmask_cli.errors import ConfigError, UsageError
-from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights, read_manifest
+from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights, read_weights_manifest
 from lungmask_cli.networks.backend import Hardware
-from lungmask_cli.networks.parts import LOSSES, find_part, with_known_parts
+from lungmask_cli.networks.parts import LOSSES, check_parts, find_part
 from lungmask_cli.networks.presets import find_preset
 from lungmask_cli.text import pluralize
 from lungmask_cli.training.cluster import read_cluster
@@ -213,11 +213,11 @@ def resolve_config(
     if not isinstance(name, str):
         raise ConfigError(f"{file}: preset must be a name, not {name!r}")
     if name:
-        return with_known_parts(find_preset(name).config.merged({**settings, "preset": name}).merged(given))
+        return check_parts(find_preset(name).config.merged({**settings, "preset": name}).merged(given))
     assert init is not None
-    base = TrainConfig().merged(read_manifest(find_weights(init))["config"])
+    base = TrainConfig().merged(read_weights_manifest(find_weights(init))["config"])
     slower = {"optimizer": {"learning_rate": base.optimizer.learning_rate * _FINE_TUNING_RATE}}
-    return with_known_parts(base.merged(slower).merged(settings).merged(given))
+    return check_parts(base.merged(slower).merged(settings).merged(given))
 
 
 def next_run_folder(preset: str) -> Path:

@@ -1,1 +1,1 @@
-"""Weights on disk, and the networks that are made of them."""
+"""Weight files, and the networks that are loaded from them or exported."""

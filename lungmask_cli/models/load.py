@@ -1,4 +1,4 @@
-"""The network of a weight file, computed by the runtime that is asked for."""
+"""Loads networks with the requested runtime."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ RUNTIMES = (KERAS, ONNX)
 
 
 def start_runtime(runtime: str, device: str = "auto", threads: int | None = None) -> Device:
-    """Make the runtime ready for networks that so many threads will ask to draw at once, or one, with all cores.
+    """Start the runtime for networks that this many threads will use in parallel; None for one thread with all cores.
 
     Raises:
         UsageError: there is no such runtime or device.
@@ -22,17 +22,17 @@ def start_runtime(runtime: str, device: str = "auto", threads: int | None = None
         raise UsageError(f"there is no runtime named {runtime!r}", f"Use {' or '.join(RUNTIMES)}.")
     if device not in ("auto", "cpu"):
         raise UsageError(f"--runtime {runtime} computes on the CPU, not on {device}", "Use --device auto.")
-    return Device("cpu", f"{runtime} computes there")
+    return Device("cpu", f"{runtime} runs on the CPU")
 
 
-def load_network(path: Path, runtime: str = KERAS, threads: int | None = None, together: int = 1) -> Network:
-    """The network whose weights are at `path`, computed by a runtime that was started.
+def load_network(path: Path, runtime: str = KERAS, threads: int | None = None, max_batch: int = 1) -> Network:
+    """Load a network with a runtime that was started.
 
     Args:
         path: the weight file.
-        runtime: what computes it.
-        threads: how many threads will ask it to draw at once, with one core each; None for one that has all cores.
-        together: for how many of them it draws in one go, as GPUs like it.
+        runtime: one of `RUNTIMES`.
+        threads: how many threads will use it in parallel, with one core each; None for one thread with all cores.
+        max_batch: how many single images from different threads are predicted as one batch, which suits GPUs.
 
     Raises:
         UsageError: the weights are damaged or unknown, as in `load_model`; or the runtime is not installed.
@@ -44,5 +44,5 @@ def load_network(path: Path, runtime: str = KERAS, threads: int | None = None, t
     from lungmask_cli.models.weights import load_model
 
     model = load_model(path)
-    draw = keras_predictor(model.generator)
-    return build_network(batched(draw, together) if together > 1 else draw, model.manifest)
+    predict = keras_predictor(model.generator)
+    return build_network(batched(predict, max_batch) if max_batch > 1 else predict, model.manifest)

@@ -1,4 +1,4 @@
-"""A generator made ready to draw: its weights, what it wants to see, and the runtime that computes it."""
+"""A generator ready for prediction: its runtime, its input sizes and the manifest of its weights."""
 
 import functools
 import queue
@@ -16,28 +16,29 @@ from lungmask_cli.config import TrainConfig
 from lungmask_cli.imaging.contrast import enhance
 from lungmask_cli.imaging.radiograph import FloatImage
 
-# From (N, S, S) float32 radiographs to (N, S, S) float32 probabilities.
+# Maps (N, S, S) float32 radiographs in [0, 1] to (N, S, S) float32 probabilities.
 Predictor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 THRESHOLD = 0.5
-_BEFORE_A_GRAPH = 2
+_CALLS_WITHOUT_GRAPH = 2
 
 
 @dataclass(frozen=True)
 class Network:
-    """A generator that several threads may ask to draw at once.
+    """A generator that several threads may use at the same time.
 
     Args:
-        draw: what computes it, from (N, S, S) float32 in [0, 1] to as many probabilities.
+        predict: maps (N, S, S) float32 radiographs in [0, 1] to probabilities of the same shape.
         image_size: S.
-        localization_size: what S is as well, where it only looks for the lungs.
-        contrast: what is done to what it sees, as in a training configuration.
-        zoom: whether it draws twice, the second time, which counts, on the square around the lungs that it found.
-        detail: the side in pixels of the square that holds all that it may look at.
-        flips: whether it was trained on radiographs with left and right exchanged as well.
-        manifest: what came with the weights.
+        localization_size: S in the localization pass.
+        contrast: the contrast enhancement of its input, as in a training configuration.
+        zoom: whether it predicts in two passes: a localization pass on the whole radiograph, and a refinement pass on
+            the square around the lungs, which gives the mask.
+        detail: the side in pixels of the square image from which the input of every pass is taken.
+        flips: whether its training images were flipped horizontally as well.
+        manifest: of the weights.
     """
 
-    draw: Predictor
+    predict: Predictor
     image_size: int
     localization_size: int
     contrast: str
@@ -47,97 +48,93 @@ class Network:
     manifest: dict[str, Any]
 
 
-def build_network(draw: Predictor, manifest: dict[str, Any]) -> Network:
-    """What computes the network, with what its manifest says of it."""
+def build_network(predict: Predictor, manifest: dict[str, Any]) -> Network:
+    """A network with this predictor and the settings of its manifest."""
     config = TrainConfig().merged(manifest["config"])
     sizes = config.image_size, config.localization_size
     flips = config.augmentation.flip_probability > 0
-    return Network(draw, *sizes, config.contrast, config.zoom, config.detail, flips, manifest)
+    return Network(predict, *sizes, config.contrast, config.zoom, config.detail, flips, manifest)
 
 
 def keras_predictor(generator: Any) -> Predictor:
-    """A generator as plain function of arrays, for radiographs of any size that its layers can take."""
+    """A Keras generator as a function of arrays, for radiographs of any size that its layers support."""
     import keras
 
-    generator.input_spec = None  # or it takes but the one that it was made for
-    if keras.backend.backend() != "tensorflow":
-        return _one_at_a_time(lambda seen: np.asarray(generator.predict_on_batch(seen[..., None]))[..., 0])
-    return _TensorFlowPredictor(generator)
+    generator.input_spec = None  # which would allow only the size it was built for
+    if keras.backend.backend() == "tensorflow":
+        return _TensorFlowPredictor(generator)
+    lock = threading.Lock()
+
+    def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        with lock:
+            return np.asarray(generator.predict_on_batch(images[..., None]))[..., 0]
+
+    return predict
 
 
 class _TensorFlowPredictor:
-    """A generator by TensorFlow, layer by layer and then by a graph, which draws the same.
+    """A generator run by TensorFlow, first layer by layer and then as a graph, with the same results.
 
-    The graph for a size takes as long to make as several drawings, which a single radiograph need not wait for.
+    Building the graph for one image size takes as long as several predictions, which would delay a single radiograph.
     """
 
     def __init__(self, generator: Any) -> None:
-        self._layers = functools.partial(generator, training=False)
+        self._run_layers = functools.partial(generator, training=False)
         self._graphs: dict[int, Any] = {}
-        self._drawn: Counter[int] = Counter()
-        self._lock = threading.Lock()  # a Keras model, unlike a graph, must not be run by several threads
+        self._calls: Counter[int] = Counter()
+        self._lock = threading.Lock()  # unlike a graph, a Keras model must not be run by several threads
 
-    def __call__(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         import tensorflow as tf
 
-        asked = tf.constant(seen[..., None])
-        graph = self._graphs.get(seen.shape[1])
-        drawn: NDArray[np.float32] = (graph(asked) if graph else self._without_graph(asked)).numpy()
-        return drawn[..., 0]
+        batch = tf.constant(images[..., None])
+        graph = self._graphs.get(images.shape[1])
+        predicted: NDArray[np.float32] = (graph(batch) if graph else self._predict_without_graph(batch)).numpy()
+        return predicted[..., 0]
 
-    def _without_graph(self, asked: Any) -> Any:
+    def _predict_without_graph(self, batch: Any) -> Any:
         import tensorflow as tf
 
-        size = asked.shape[1]
+        size = batch.shape[1]
         with self._lock:
-            self._drawn[size] += 1
-            if self._drawn[size] <= _BEFORE_A_GRAPH:
-                return self._layers(asked)
+            self._calls[size] += 1
+            if self._calls[size] <= _CALLS_WITHOUT_GRAPH:
+                return self._run_layers(batch)
             if size not in self._graphs:
-                signature = tf.TensorSpec((None, *asked.shape[1:]), asked.dtype)  # for any number of images
-                function = tf.function(self._layers, [signature], autograph=False)
+                signature = tf.TensorSpec((None, *batch.shape[1:]), batch.dtype)  # for any number of images
+                function = tf.function(self._run_layers, [signature], autograph=False)
                 self._graphs[size] = function.get_concrete_function()
-        return self._graphs[size](asked)
+        return self._graphs[size](batch)
 
 
-def _one_at_a_time(draw: Predictor) -> Predictor:
-    lock = threading.Lock()
-
-    def alone(seen: NDArray[np.float32]) -> NDArray[np.float32]:
-        with lock:
-            return draw(seen)
-
-    return alone
-
-
-def batched(draw: Predictor, most: int) -> Predictor:
-    """The same for single images, up to `most` of which, from as many threads, are drawn together."""
+def batched(predict: Predictor, max_batch: int) -> Predictor:
+    """A predictor of single images, which predicts up to `max_batch` images from different threads as one batch."""
     waiting: queue.SimpleQueue[tuple[NDArray[np.float32], Future[NDArray[np.float32]]]] = queue.SimpleQueue()
 
     def serve() -> None:
         while True:
-            asked = [waiting.get()]
-            while len(asked) < most and not waiting.empty():
-                asked.append(waiting.get())
+            requests = [waiting.get()]
+            while len(requests) < max_batch and not waiting.empty():
+                requests.append(waiting.get())
             try:
-                drawn = draw(np.concatenate([seen for seen, _ in asked]))
-            except BaseException as error:  # whatever it is, those who wait must hear of it
-                for _, answer in asked:
-                    answer.set_exception(error)
+                predicted = predict(np.concatenate([image for image, _ in requests]))
+            except BaseException as error:  # any error must reach the waiting threads
+                for _, future in requests:
+                    future.set_exception(error)
                 continue
-            for (_, answer), probability in zip(asked, drawn, strict=True):
-                answer.set_result(probability[None])
+            for (_, future), probability in zip(requests, predicted, strict=True):
+                future.set_result(probability[None])
 
-    def ask(seen: NDArray[np.float32]) -> NDArray[np.float32]:
-        answer: Future[NDArray[np.float32]] = Future()
-        waiting.put((seen, answer))
-        return answer.result()
+    def request(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        future: Future[NDArray[np.float32]] = Future()
+        waiting.put((image, future))
+        return future.result()
 
     threading.Thread(target=serve, daemon=True).start()
-    return ask
+    return request
 
 
-def predict_one(network: Network, seen: FloatImage) -> FloatImage:
-    """What the network draws on one (S, S) image."""
-    probability: FloatImage = network.draw(enhance(seen, network.contrast)[None])[0]
+def predict_one(network: Network, image: FloatImage) -> FloatImage:
+    """The probabilities that a network predicts for one (S, S) image in [0, 1]."""
+    probability: FloatImage = network.predict(enhance(image, network.contrast)[None])[0]
     return probability

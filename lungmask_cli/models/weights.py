@@ -1,6 +1,6 @@
-"""Weights with their manifest: NAME.weights.h5 and NAME.json.
+"""Saves and loads weights with their manifest: NAME.weights.h5 and NAME.json.
 
-The manifest holds everything that rebuilds the network, so loading reads numbers and runs no code.
+The manifest contains everything that is needed to rebuild the network, so loading weights does not execute code.
 """
 
 import warnings
@@ -15,13 +15,13 @@ from lungmask_cli import __version__
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import ConfigError, UsageError
 from lungmask_cli.files import atomic_write, file_sha256, write_json
-from lungmask_cli.models.manifest import checked_manifest, manifest_path
+from lungmask_cli.models.manifest import manifest_path, verify_weights
 from lungmask_cli.networks.generators import build_generator
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A generator with its weights, and the manifest they came with."""
+    """A generator with its weights, and the manifest of the weights."""
 
     generator: keras.Model
     manifest: dict[str, Any]
@@ -33,8 +33,8 @@ def save_weights(generator: keras.Model, path: Path, manifest: dict[str, Any], h
     Args:
         generator: the network.
         path: the weight file, ending in `.weights.h5`.
-        manifest: what to record; `config` must be the resolved configuration.
-        half: store half precision, half the size.
+        manifest: the other entries; `config` must be the resolved configuration.
+        half: store float16 instead of float32, which halves the file.
     """
     with atomic_write(path) as partial:
         generator.save_weights(partial)
@@ -45,22 +45,22 @@ def save_weights(generator: keras.Model, path: Path, manifest: dict[str, Any], h
 
 
 def load_model(path: Path, size: int | None = None) -> LoadedModel:
-    """The generator at `path`, built from its manifest, with its weights.
+    """Build the generator from its manifest and load its weights.
 
     Args:
         path: the weight file.
-        size: the side in pixels of what it is shown; None for that of the manifest.
+        size: the side of its input in pixels; None for that of the manifest.
 
     Raises:
-        UsageError: the manifest is missing, broken or of a later format, names a network that this version does not
-            know, or was not made for this file.
+        UsageError: the manifest is missing or broken, has a later format, names a network that this version does not
+            know, or belongs to another file.
     """
-    manifest = checked_manifest(path)
+    manifest = verify_weights(path)
     try:
         config = TrainConfig().merged(manifest["config"])
         generator = build_generator(config.generator, (size or config.image_size, size or config.image_size))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about what then fails as an error of its own
+            warnings.simplefilter("ignore")  # what they warn of is raised as an error
             generator.load_weights(path)
     except (ConfigError, ValueError, OSError, KeyError) as error:
         written = f"lungmask {manifest.get('lungmask', '?')} with Keras {manifest.get('keras', '?')}"
@@ -72,7 +72,7 @@ def load_model(path: Path, size: int | None = None) -> LoadedModel:
 
 
 def _halve(path: Path) -> None:
-    """Rewrite the HDF5 file with float16 numbers; Keras casts them back when it loads them."""
+    """Rewrite the HDF5 file in float16; Keras converts the numbers back when it loads them."""
     import h5py
 
     single = path.with_name(path.name + ".single")

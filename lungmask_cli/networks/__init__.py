@@ -1,1 +1,1 @@
-"""Generators, discriminators, losses and the adversarial game, in Keras; knows no files."""
+"""Generators, discriminators, losses and adversarial training, in Keras. Reads and writes no files."""

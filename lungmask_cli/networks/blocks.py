@@ -1,4 +1,4 @@
-"""Building blocks that generators and discriminators share."""
+"""Building blocks shared by generators and discriminators."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ NORMALIZATIONS = ("batch", "group", "none")
 
 
 def normalization(kind: str, channels: int) -> layers.Layer:
-    """A normalisation layer: `batch`, `group` (at most eight groups, so that it suits one image), or `none`.
+    """A normalisation layer: `batch`, `group` (at most eight groups; suits batches of one image), or `none`.
 
     Raises:
         ConfigError: `kind` is none of these.
@@ -27,36 +27,36 @@ def normalization(kind: str, channels: int) -> layers.Layer:
 
 
 class GroupNormalization(layers.GroupNormalization):
-    """Keras's group normalisation of (batch, height, width, channels), over the last axis, in fewer passes.
+    """Keras's group normalisation of (B, H, W, C) over the last axis, faster.
 
-    Keras reshapes to five axes and normalises those, which takes a third of the compact U-Net's time on a CPU. Here
-    the moments of each channel are taken first and their groups combined, so that the image is only scaled and
-    shifted. Variables and the class's name, by which they are saved, are Keras's.
+    Keras reshapes the image to five axes, which takes a third of the compact U-Net's time on a CPU. Here the moments of
+    each channel are computed first and combined to those of the groups, so the image is only scaled and shifted. The
+    class has the name and the variables of Keras's, under which weights are saved.
     """
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
         """The normalised `inputs`, of the same shape."""
         if _devices_share_batch():
-            # One may be left without an image of the last batch. What TensorFlow's convolutions then return has a wrong
-            # number of channels, which Keras's reshaping forgives and broadcasting does not.
+            # A device may have no image of the last batch. TensorFlow's convolutions then return a wrong number of
+            # channels, which works with Keras's reshaping but not with broadcasting.
             return super().call(inputs)
         x = ops.cast(inputs, "float32")
-        of_channels, variances = ops.moments(x, axes=(1, 2))
-        mean = self._of_groups(of_channels)
-        variance = self._of_groups(variances + ops.square(of_channels - mean))
+        channel_means, channel_variances = ops.moments(x, axes=(1, 2))
+        mean = self._group_means(channel_means)
+        variance = self._group_means(channel_variances + ops.square(channel_means - mean))
         scale = ops.rsqrt(variance + self.epsilon) * ops.cast(self.gamma, "float32")
         shift = ops.cast(self.beta, "float32") - mean * scale
         return ops.cast(x * scale[:, None, None, :] + shift[:, None, None, :], self.compute_dtype)
 
-    def _of_groups(self, values: KerasTensor) -> KerasTensor:
-        """The mean over each group of (batch, channels), repeated for its channels."""
+    def _group_means(self, values: KerasTensor) -> KerasTensor:
+        """The mean over each group of (B, C), repeated for each of its channels: (B, C)."""
         grouped = ops.reshape(values, (-1, self.groups, values.shape[-1] // self.groups))
         mean = ops.mean(grouped, axis=2, keepdims=True)
         return ops.reshape(ops.broadcast_to(mean, ops.shape(grouped)), (-1, values.shape[-1]))
 
 
 def _devices_share_batch() -> bool:
-    """Whether the layer is made for several devices, whose statistics must then be those of the whole batch."""
+    """Whether the layer is built for several devices, which must compute statistics over the whole batch."""
     if backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
@@ -65,12 +65,12 @@ def _devices_share_batch() -> bool:
 
 
 def normal_initializer(seed: int) -> initializers.Initializer:
-    """N(0, 0.02), the start of the DCGAN and pix2pix families."""
+    """N(0, 0.02), as in DCGAN and pix2pix."""
     return initializers.RandomNormal(stddev=0.02, seed=seed)
 
 
 def convolution_block(x: KerasTensor, filters: int, kind: str) -> KerasTensor:
-    """Two times 3 x 3 convolution - normalisation - ReLU: (B, H, W, C) to (B, H, W, filters)."""
+    """3 x 3 convolution - normalisation - ReLU, twice: (B, H, W, C) to (B, H, W, filters)."""
     for _ in range(2):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=kind == "none", kernel_initializer="he_normal")(x)
         x = layers.ReLU()(normalization(kind, filters)(x))
@@ -78,15 +78,15 @@ def convolution_block(x: KerasTensor, filters: int, kind: str) -> KerasTensor:
 
 
 def residual_block(x: KerasTensor, filters: int, size: int, kind: str) -> KerasTensor:
-    """SCAN's block of two convolutions beside a 1 x 1 one: (B, H, W, C) to (B, H, W, filters).
+    """SCAN's block of two convolutions with a 1 x 1 convolution as shortcut: (B, H, W, C) to (B, H, W, filters).
 
-    Source: Dai et al. 2018 (arXiv:1703.08770), section 3, as re-implementations have it: convolution - normalisation -
+    Source: Dai et al. 2018 (arXiv:1703.08770), section 3, as in re-implementations: convolution - normalisation -
     ReLU - convolution - normalisation, plus the normalised shortcut, then normalisation and ReLU.
     """
 
     def convolution(x: KerasTensor, size: int) -> KerasTensor:
-        made = layers.Conv2D(filters, size, padding="same", use_bias=kind == "none", kernel_initializer="he_normal")
-        return normalization(kind, filters)(made(x))
+        layer = layers.Conv2D(filters, size, padding="same", use_bias=kind == "none", kernel_initializer="he_normal")
+        return normalization(kind, filters)(layer(x))
 
     inner = convolution(layers.ReLU()(convolution(x, size)), size)
     joined = layers.Add()([inner, convolution(x, 1)])
@@ -94,7 +94,7 @@ def residual_block(x: KerasTensor, filters: int, size: int, kind: str) -> KerasT
 
 
 def residual_encoder(x: KerasTensor, widths: Sequence[int], kind: str) -> KerasTensor:
-    """The first blocks of SCAN's networks: one of 7 x 7, then one of 3 x 3 for each width, halved between them."""
+    """The first blocks of SCAN's networks: one of 7 x 7, then one of 3 x 3 per width, with pooling between them."""
     x = residual_block(x, widths[0], 7, kind)
     for level, width in enumerate(widths):
         x = layers.AveragePooling2D(2)(x) if level else x
@@ -103,22 +103,22 @@ def residual_encoder(x: KerasTensor, widths: Sequence[int], kind: str) -> KerasT
 
 
 def pair_inputs(shape: tuple[int, int]) -> list[KerasTensor]:
-    """What every discriminator sees: a radiograph and a mask."""
+    """The inputs of every discriminator: a radiograph and a mask."""
     return [Input((*shape, 1), name=name) for name in ("radiograph", "mask")]
 
 
 def require_multiple(shape: tuple[int, int], step: int, network: str) -> None:
-    """See that a network can halve images of that height and width as often as it must.
+    """Check that the height and width of images are multiples of `step`.
 
     Raises:
-        ConfigError: it cannot; the next size that it can is given.
+        ConfigError: they are not; the message gives the next valid size.
     """
     if any(side < step or side % step for side in shape):
         height, width = shape
         better = " x ".join(str(max(1, -(-side // step)) * step) for side in shape)
         raise ConfigError(
             f"{network} needs height and width that are multiples of {step}, not {height} x {width}",
-            f"The next size is {better}; it is set by --image-size.",
+            f"The next valid size is {better}. Set it with --image-size.",
         )
 
 

@@ -1,4 +1,4 @@
-"""The Dice coefficient as a Keras metric, to be watched while training."""
+"""The Dice coefficient as a Keras metric."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from keras import KerasTensor, metrics, ops
 
 
 class MeanDice(metrics.Metric):
-    """Mean over images of 2 |X and Y| / (|X| + |Y|), masks cut at 0.5; images with both masks empty do not count.
+    """Mean over images of 2 |X and Y| / (|X| + |Y|), masks thresholded at 0.5; images with two empty masks are skipped.
 
-    Takes truth and probability of shape (B, H, W, 1). Source: the paper, equation 2.
+    Takes the reference mask and the predicted probability, both (B, H, W, 1). Source: the paper, equation 2.
     """
 
     def __init__(self, name: str = "dice", **kwargs: Any) -> None:
@@ -17,11 +17,11 @@ class MeanDice(metrics.Metric):
         self.count = self.add_weight(shape=(), initializer="zeros", name="count")
 
     def update_state(self, y_true: KerasTensor, y_pred: KerasTensor, sample_weight: Any = None) -> None:
-        """Add one batch; `sample_weight` is not used."""
+        """Add one batch; `sample_weight` is ignored."""
         truth = ops.cast(y_true > 0.5, "float32")
-        drawn = ops.cast(y_pred > 0.5, "float32")
-        overlap = ops.sum(truth * drawn, axis=(1, 2, 3))
-        area = ops.sum(truth, axis=(1, 2, 3)) + ops.sum(drawn, axis=(1, 2, 3))
+        predicted = ops.cast(y_pred > 0.5, "float32")
+        overlap = ops.sum(truth * predicted, axis=(1, 2, 3))
+        area = ops.sum(truth, axis=(1, 2, 3)) + ops.sum(predicted, axis=(1, 2, 3))
         self.total.assign_add(ops.sum(2.0 * overlap / ops.maximum(area, 1.0)))
         self.count.assign_add(ops.sum(ops.cast(area > 0, "float32")))
 

@@ -1,6 +1,6 @@
-"""The parts that a system is put together from, by name: generators, discriminators, losses.
+"""The registry of generators, discriminators and losses, by name.
 
-It imports no Keras, so that listing them costs nothing. A new part is one file and one line here.
+This module does not import Keras, so listing the parts is fast. A new part is one function and one line here.
 """
 
 import importlib
@@ -16,14 +16,19 @@ NO_DISCRIMINATOR = "none"
 
 @dataclass(frozen=True)
 class Part:
-    """Where a part is made, as `module:function` below this package, and what it is in one line."""
+    """A generator, discriminator or loss.
 
-    place: str
+    Args:
+        path: its function, as `module:function` below this package.
+        summary: what it is, in one line.
+    """
+
+    path: str
     summary: str
 
     def load(self) -> Any:
-        """The function."""
-        module, _, function = self.place.partition(":")
+        """Import the function."""
+        module, _, function = self.path.partition(":")
         return getattr(importlib.import_module(f"lungmask_cli.networks.{module}"), function)
 
 
@@ -42,29 +47,29 @@ DISCRIMINATORS = {
     "scan": Part("discriminators.scan_critic:scan_critic", "SCAN's critic: residual blocks, one logit for the image"),
 }
 LOSSES = {
-    "l1": Part("losses.pixelwise:l1", "mean absolute difference"),
-    "cross_entropy": Part("losses.pixelwise:cross_entropy", "mean binary cross-entropy"),
-    "dice": Part("losses.overlap:dice", "one minus the soft Dice"),
-    "focal_tversky": Part("losses.overlap:focal_tversky", "overlap that forgives missed lung least"),
+    "l1": Part("losses:l1", "mean absolute difference"),
+    "cross_entropy": Part("losses:cross_entropy", "mean binary cross-entropy"),
+    "dice": Part("losses:dice", "one minus the soft Dice"),
+    "focal_tversky": Part("losses:focal_tversky", "overlap that penalises missed lung most"),
 }
 
 
 def find_part(kind: str, name: str, known: dict[str, Part]) -> Part:
-    """The part of that name.
+    """The part with this name.
 
     Raises:
-        ConfigError: there is none; the nearest name is given.
+        ConfigError: no part has this name; the message suggests the nearest one.
     """
     if name not in known:
         raise unknown_part(kind, name, known)
     return known[name]
 
 
-def with_known_parts(config: TrainConfig) -> TrainConfig:
-    """The configuration, once all its parts are found.
+def check_parts(config: TrainConfig) -> TrainConfig:
+    """The configuration itself, if all its parts exist.
 
     Raises:
-        ConfigError: there is no part of some name; the nearest is given.
+        ConfigError: a part does not exist; the message suggests the nearest one.
     """
     find_part("generator", config.generator.name, GENERATORS)
     if config.discriminator.name != NO_DISCRIMINATOR:

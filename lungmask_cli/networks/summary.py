@@ -1,7 +1,7 @@
-"""What a network is made of: its layers with shapes, parameters and multiply-adds, read from the Keras graph."""
+"""Summaries of networks: layers with shapes, parameters and multiply-adds, read from the Keras graph."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,13 @@ class Layer:
     """One call of a layer.
 
     Args:
-        name: Keras' name of the layer.
-        kind: its class; of a wrapper, that of the layer inside.
-        detail: kernel or window, stride, activation, such as `4x4 /2 sigmoid`; empty where there is none.
-        shape: of its output, without the batch: (H, W, C) of images.
-        parameters: numbers that it holds, trainable or not; 0 when an earlier call of the same layer has them.
-        multiply_adds: of one image.
-        inputs: places, in the list of all layers, of those whose outputs it takes.
+        name: the layer's name in Keras.
+        kind: its class; for a wrapper, the class of the wrapped layer.
+        detail: kernel or window, stride and activation, such as `4x4 /2 sigmoid`; may be empty.
+        shape: of its output, without the batch: (H, W, C) for images.
+        parameters: trainable or not; 0 if an earlier call of the same layer counts them.
+        multiply_adds: for one image.
+        inputs: indices of the layers whose outputs it takes.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class NetworkSummary:
-    """A network's layers, each after all whose outputs it takes; `outputs` are places in that list."""
+    """The layers of a network, each after its inputs; `outputs` are indices of layers."""
 
     name: str
     layers: tuple[Layer, ...]
@@ -51,17 +51,17 @@ class NetworkSummary:
 
     @property
     def multiply_adds(self) -> int:
-        """Of one image."""
+        """For one image."""
         return sum(layer.multiply_adds for layer in self.layers)
 
     @property
     def flops(self) -> int:
-        """Of one image: a multiply-add is two floating-point operations."""
+        """For one image: a multiply-add is two floating-point operations."""
         return FLOPS_PER_MULTIPLY_ADD * self.multiply_adds
 
 
-def in_short(number: float) -> str:
-    """The number with three digits and k, M or G, such as `13.6 M`; small ones as they are."""
+def format_number(number: float) -> str:
+    """The number with three digits and k, M or G, such as `13.6 M`; below 1000 as it is."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
             scaled = number / size
@@ -69,52 +69,58 @@ def in_short(number: float) -> str:
     return f"{number:g}"
 
 
-def summarize_network(model: keras.Model) -> NetworkSummary:
-    """All that is known of a functional model without running it.
+def format_shape(shape: Sequence[int]) -> str:
+    """The shape with multiplication signs, such as `256 x 256 x 16`."""
+    return f" {TIMES} ".join(map(str, shape))
 
-    Only convolutions (plain, depthwise, transposed) and dense layers count as multiply-adds, also inside wrappers such
-    as spectral normalisation and inside nested models. All else counts 0: biases, normalisation, activations, pooling,
-    enlarging and merging, and what wrappers compute for themselves.
+
+def summarize_network(model: keras.Model) -> NetworkSummary:
+    """Summarise a functional model without running it.
+
+    Only convolutions (plain, depthwise, transposed) and dense layers count as multiply-adds, also inside wrappers and
+    nested models. Everything else counts 0: biases, normalisation, activations, pooling, upsampling, merging, and the
+    computations of wrappers themselves.
     """
     nodes = list(_nodes(model))
-    places = {id(node): place for place, node in enumerate(nodes)}
-    held: set[int] = set()
-    layers = []
-    for node in nodes:
-        layers.append(_describe(node, tuple(places[id(parent)] for parent in node.parent_nodes), held))
-    makers = {id(tensor): place for place, node in enumerate(nodes) for tensor in node.output_tensors}
+    indices = {id(node): index for index, node in enumerate(nodes)}
+    counted: set[int] = set()
+    layers = [
+        _summarize_layer(node, tuple(indices[id(parent)] for parent in node.parent_nodes), counted) for node in nodes
+    ]
+    sources = {id(tensor): index for index, node in enumerate(nodes) for tensor in node.output_tensors}
     return NetworkSummary(
         name=model.name,
         layers=tuple(layers),
-        outputs=tuple(makers[id(tensor)] for tensor in model.outputs),
+        outputs=tuple(sources[id(tensor)] for tensor in model.outputs),
         trainable=_count(model.trainable_weights),
         not_trainable=_count(model.non_trainable_weights),
     )
 
 
 def _nodes(model: keras.Model) -> Iterator[Any]:
-    """The calls of all layers, inputs first. Keras has no public way to them: a layer may be called twice."""
+    """The calls of all layers, inputs first. Keras has no public interface to them; a layer may be called twice."""
     for _, nodes in sorted(model._nodes_by_depth.items(), reverse=True):
         yield from nodes
 
 
-def _describe(node: Any, inputs: tuple[int, ...], held: set[int]) -> Layer:
+def _summarize_layer(node: Any, inputs: tuple[int, ...], counted: set[int]) -> Layer:
+    """One call of a layer; `counted` are the ids of weights of earlier calls, and gets those of this one."""
     operation = node.operation
-    core = _unwrapped(operation)
-    fresh = [weight for weight in getattr(operation, "weights", ()) if id(weight) not in held]
-    held.update(map(id, fresh))
+    layer = _unwrap(operation)
+    weights = [weight for weight in getattr(operation, "weights", ()) if id(weight) not in counted]
+    counted.update(map(id, weights))
     return Layer(
         name=operation.name,
-        kind=type(core).__name__,
-        detail=_detail(core),
+        kind=type(layer).__name__,
+        detail=_describe_settings(layer),
         shape=tuple(node.output_tensors[0].shape[1:]),
-        parameters=_count(fresh),
+        parameters=_count(weights),
         multiply_adds=_multiply_adds(node),
         inputs=inputs,
     )
 
 
-def _unwrapped(operation: Any) -> Any:
+def _unwrap(operation: Any) -> Any:
     while isinstance(operation, keras.layers.Wrapper):
         operation = operation.layer
     return operation
@@ -125,37 +131,33 @@ def _count(weights: Any) -> int:
 
 
 def _multiply_adds(node: Any) -> int:
-    """Each number of a kernel is used once at every position: of the output, or of a transposed convolution's input."""
-    core = _unwrapped(node.operation)
-    if isinstance(core, keras.Model):
-        return sum(_multiply_adds(inner) for inner in _nodes(core))
-    if isinstance(core, keras.layers.Conv2DTranspose):
+    """Each number of a kernel is used once per position of the output, or of a transposed convolution's input."""
+    layer = _unwrap(node.operation)
+    if isinstance(layer, keras.Model):
+        return sum(map(_multiply_adds, _nodes(layer)))
+    if isinstance(layer, keras.layers.Conv2DTranspose):
         grid = node.input_tensors[0]
-    elif isinstance(core, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense):
+    elif isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D | keras.layers.Dense):
         grid = node.output_tensors[0]
     else:
         return 0
-    return math.prod(grid.shape[1:-1]) * math.prod(core.kernel.shape)
+    return math.prod(grid.shape[1:-1]) * math.prod(layer.kernel.shape)
 
 
-def _detail(layer: Any) -> str:
-    window = _first(layer, "kernel_size", "pool_size", "size")
-    strides = _first(layer, "strides")
+def _describe_settings(layer: Any) -> str:
+    window = _find_setting(layer, "kernel_size", "pool_size", "size")
+    strides = _find_setting(layer, "strides")
     activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
-    moves = strides and max(strides) > 1 and strides != _first(layer, "pool_size")
+    strided = strides and max(strides) > 1 and strides != _find_setting(layer, "pool_size")
     words = [
-        _sides(window) if window else "",
-        f"/{_sides(tuple(dict.fromkeys(strides)))}" if strides and moves else "",
+        TIMES.join(map(str, window)) if window else "",
+        f"/{TIMES.join(map(str, dict.fromkeys(strides)))}" if strides and strided else "",
         "" if activation == "linear" else activation,
     ]
     return " ".join(filter(None, words))
 
 
-def _first(layer: Any, *names: str) -> tuple[int, ...] | None:
-    """The first of these settings that the layer has, where it is one number for each side."""
+def _find_setting(layer: Any, *names: str) -> tuple[int, ...] | None:
+    """The first of these settings that the layer has as a tuple with one number per side."""
     settings = (getattr(layer, name, None) for name in names)
     return next((setting for setting in settings if isinstance(setting, tuple)), None)
-
-
-def _sides(window: tuple[int, ...]) -> str:
-    return TIMES.join(map(str, window))

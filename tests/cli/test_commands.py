@@ -72,7 +72,7 @@ def test_preprocess_with_a_broken_pair_exits_with_1(lungmask, tmp_path):
 def test_train_reports_each_epoch_and_the_test_dice(tiny_run):
     folder, done = tiny_run
     assert done.stdout.strip() == str(folder)
-    assert "device: cpu (asked for)" in done.stderr
+    assert "device: cpu (requested)" in done.stderr
     assert "8 training images may be too few; --init general" in done.stderr
     assert "epoch 15/15: train Dice" in done.stderr
     assert "on 2 images" in done.stderr

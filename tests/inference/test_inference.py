@@ -109,7 +109,7 @@ def test_repeated_predictions_are_the_same_at_any_size(saved):
     network = load_network(saved[1])
     for size in (64, 96):
         image = draw_phantom(size, size).image[None]
-        first, *others = [network.draw(image) for _ in range(8)]
+        first, *others = [network.predict(image) for _ in range(8)]
         assert first.shape == (1, size, size)
         assert all(np.array_equal(first, other) for other in others)
 

@@ -17,7 +17,7 @@ from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.geometry import ZOOM_MARGIN
 from lungmask_cli.inference.two_pass import as_mask, predict
 from lungmask_cli.models import export as exporting
-from lungmask_cli.models.export import FORMATS, LITERT, ONNX, SAVEDMODEL, described, export, find_format
+from lungmask_cli.models.export import FORMATS, LITERT, ONNX, SAVEDMODEL, describe_network, export_network, find_format
 from lungmask_cli.models.network import build_network, keras_predictor
 from lungmask_cli.models.weights import load_model, save_weights
 from lungmask_cli.networks.generators import build_generator
@@ -54,55 +54,55 @@ def weights(tmp_path_factory):
     return path
 
 
-def by_runtime(kind, path, seen):
-    """What the runtime draws on (N, S, S), and what the file says of itself; written down apart from the program."""
+def predict_with_runtime(kind, path, images):
+    """The runtime's prediction for (N, S, S), and the metadata of the file, without using the package."""
     if kind == ONNX:
         runtime = pytest.importorskip("onnxruntime", reason=EXTRA)
         session = runtime.InferenceSession(path)
-        words = session.get_modelmeta().custom_metadata_map
-        facts = {key: _json_or_text(word) for key, word in words.items()}
-        return session.run(["lungs"], {"radiograph": seen[..., None]})[0], facts
+        texts = session.get_modelmeta().custom_metadata_map
+        metadata = {key: _json_or_text(text) for key, text in texts.items()}
+        return session.run(["lungs"], {"radiograph": images[..., None]})[0], metadata
     import tensorflow as tf
 
     if kind == SAVEDMODEL:
         serving = tf.saved_model.load(path).signatures["serving_default"]
-        facts = json.loads((path / "assets.extra" / "lungmask.json").read_text())
-        return serving(radiograph=tf.constant(seen[..., None]))["lungs"].numpy(), facts
+        metadata = json.loads((path / "assets.extra" / "lungmask.json").read_text())
+        return serving(radiograph=tf.constant(images[..., None]))["lungs"].numpy(), metadata
     from tensorflow.lite.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model(str(path))
     (buffer,) = (entry.buffer for entry in model.metadata if entry.name == b"lungmask")
     run = tf.lite.Interpreter(str(path)).get_signature_runner()
-    return run(radiograph=seen[..., None])["lungs"], json.loads(bytes(model.buffers[buffer].data))
+    return run(radiograph=images[..., None])["lungs"], json.loads(bytes(model.buffers[buffer].data))
 
 
-def _json_or_text(word):
+def _json_or_text(text):
     try:
-        return json.loads(word)
+        return json.loads(text)
     except ValueError:
-        return word
+        return text
 
 
 @pytest.mark.filterwarnings("ignore:.*Interpreter is deprecated")
 @pytest.mark.parametrize("kind", [pytest.param(ONNX, marks=needs_onnx), SAVEDMODEL, LITERT])
-def test_each_format_draws_what_keras_draws_and_says_how_it_is_used(kind, weights, tmp_path):
+def test_each_format_predicts_like_keras_and_has_metadata(kind, weights, tmp_path):
     output = tmp_path / NAMES[kind]
-    done = export(weights, kind, output)
-    assert done.difference < 1e-4
+    assert export_network(weights, kind, output).difference < 1e-4
     assert [path.name for path in tmp_path.iterdir()] == [output.name]
-    seen = np.stack([draw_phantom(64, 64, seed).image for seed in range(3)])
+    images = np.stack([draw_phantom(64, 64, seed).image for seed in range(3)])
     model = load_model(weights)
-    expected = keras_predictor(model.generator)(seen)
-    assert np.ptp(expected) > 0.2  # or any network would do
-    drawn, facts = by_runtime(kind, output, seen)
-    assert np.abs(drawn[..., 0] - expected).max() < 1e-4
-    assert facts == described(weights, model.manifest)
-    assert (facts["weights_sha256"], facts["licence"]) == (model.manifest["sha256"], "for tests")
-    assert (facts["image_size"], facts["range"], facts["percentiles"], facts["threshold"]) == (64, [0, 1], [1, 99], 0.5)
-    assert (facts["zoom"]["side"], facts["zoom"]["margin"]) == (128, ZOOM_MARGIN)
+    expected = keras_predictor(model.generator)(images)
+    assert np.ptp(expected) > 0.2  # otherwise any network would pass
+    predicted, metadata = predict_with_runtime(kind, output, images)
+    assert np.abs(predicted[..., 0] - expected).max() < 1e-4
+    assert metadata == describe_network(weights, model.manifest)
+    assert (metadata["weights_sha256"], metadata["licence"]) == (model.manifest["sha256"], "for tests")
+    numbers = [metadata[key] for key in ("image_size", "range", "percentiles", "threshold")]
+    assert numbers == [64, [0, 1], [1, 99], 0.5]
+    assert (metadata["zoom"]["side"], metadata["zoom"]["margin"]) == (128, ZOOM_MARGIN)
 
 
-def test_the_command_compares_on_the_radiographs_there_are_and_replaces_its_own_alone(weights, tmp_path):
+def test_the_command_compares_on_readable_radiographs_and_replaces_only_exports(weights, tmp_path):
     for seed in range(9):
         save_grey(tmp_path / "xrays" / f"{seed}.png", draw_phantom(90, 70, seed).image)
     (tmp_path / "xrays" / "0.png").write_bytes(b"damaged")
@@ -111,56 +111,55 @@ def test_the_command_compares_on_the_radiographs_there_are_and_replaces_its_own_
     done = CliRunner().invoke(app, list(map(str, arguments)))
     assert re.search(rf"^{output}: largest difference \d\.\de[-+]\d\d on 8 radiographs$", done.stdout, re.MULTILINE)
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
-    with pytest.raises(UsageError, match="is there already"):
-        export(weights, SAVEDMODEL, output)
+    with pytest.raises(UsageError, match="exists already"):
+        export_network(weights, SAVEDMODEL, output)
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
-    export(weights, SAVEDMODEL, output, overwrite=True)
+    export_network(weights, SAVEDMODEL, output, overwrite=True)
     assert (output / "saved_model.pb").stat().st_mtime_ns > before[output / "saved_model.pb"]
     assert list(output.parent.iterdir()) == [output]
 
 
-def test_what_cannot_be_exported_is_refused_before_anything_is_done(weights, tmp_path):
+def test_a_wrong_output_is_refused_before_anything_is_written(weights, tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("mine")
     refused = {
-        "there is no format named 'pickle'": ("pickle", tmp_path / "a.pickle"),
         r"a\.onnx: does not end in \.tflite": (LITERT, tmp_path / "a.onnx"),
-        "notes: is there already": (SAVEDMODEL, tmp_path / "notes"),
+        "notes: exists already": (SAVEDMODEL, tmp_path / "notes"),
     }
     for message, (kind, output) in refused.items():
         with pytest.raises(UsageError, match=message):
-            export(weights, kind, output)
-    with pytest.raises(UsageError, match="notes: is not what an export has left there"):
-        export(weights, SAVEDMODEL, tmp_path / "notes", overwrite=True)
-    with pytest.raises(UsageError, match="notes: holds no radiograph that can be read"):
-        export(weights, SAVEDMODEL, tmp_path / "new", tmp_path / "notes")
+            export_network(weights, kind, output)
+    with pytest.raises(UsageError, match="notes: is not an earlier export"):
+        export_network(weights, SAVEDMODEL, tmp_path / "notes", overwrite=True)
+    with pytest.raises(UsageError, match="notes: contains no readable radiograph"):
+        export_network(weights, SAVEDMODEL, tmp_path / "new", tmp_path / "notes")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.txt", "notes"]
 
 
-@pytest.mark.parametrize(("wrong", "refused"), [(0.0009, False), (-0.0011, True), (np.nan, True)])
-def test_a_file_that_draws_something_else_is_not_left_behind(wrong, refused, weights, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("error", "refused"), [(0.0009, False), (-0.0011, True), (np.nan, True)])
+def test_a_file_that_differs_from_keras_is_removed(error, refused, weights, tmp_path, monkeypatch):
     written = exporting.Format(
-        ".tflite", (), lambda _, facts, path: path.write_text("a network"), lambda _: lambda seen: seen + wrong
+        ".tflite", (), lambda _, metadata, path: path.write_text("a network"), lambda _: lambda images: images + error
     )
     monkeypatch.setitem(FORMATS, LITERT, written)
-    monkeypatch.setattr(exporting, "keras_predictor", lambda _: lambda seen: seen)
+    monkeypatch.setattr(exporting, "keras_predictor", lambda _: lambda images: images)
     output = tmp_path / "tiny.tflite"
     if refused:
         with pytest.raises(UsageError, match="as litert differs from Keras by"):
-            export(weights, LITERT, output)
+            export_network(weights, LITERT, output)
     else:
-        assert export(weights, LITERT, output).difference == pytest.approx(wrong, rel=0.01)
+        assert export_network(weights, LITERT, output).difference == pytest.approx(error, rel=0.01)
     assert list(tmp_path.iterdir()) == ([] if refused else [output])
 
 
-def test_a_missing_package_is_named_with_what_brings_it(weights, tmp_path, monkeypatch):
+def test_a_missing_package_is_named_with_its_extra(weights, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tf2onnx" else name)
     with pytest.raises(UsageError, match="the format onnx needs tf2onnx") as caught:
-        export(weights, ONNX, tmp_path / "tiny.onnx")
+        export_network(weights, ONNX, tmp_path / "tiny.onnx")
     assert 'pip install "lungmask-cli[onnx]"' in caught.value.hint
 
 
-def test_without_any_interpreter_litert_says_what_to_install(monkeypatch):
+def test_without_an_interpreter_litert_names_the_package_to_install(monkeypatch):
     for name in ("ai_edge_litert.interpreter", "tensorflow.lite.python.interpreter"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(UsageError) as caught:
@@ -168,21 +167,21 @@ def test_without_any_interpreter_litert_says_what_to_install(monkeypatch):
     assert "pip install ai-edge-litert" in caught.value.hint
 
 
-def test_other_backends_are_told_to_use_tensorflow(weights, tmp_path, monkeypatch):
+def test_other_backends_are_refused(weights, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "choose_device", lambda hardware: None)
     monkeypatch.setattr("keras.backend.backend", lambda: "jax")
     with pytest.raises(UsageError, match="only TensorFlow can export a network, not jax"):
-        export(weights, SAVEDMODEL, tmp_path / "tiny")
+        export_network(weights, SAVEDMODEL, tmp_path / "tiny")
     assert not list(tmp_path.iterdir())
 
 
-def between(seen):
-    """What is neither dark nor bright, which is what phantoms' lungs are."""
-    return ((seen > 0.12) & (seen < 0.45)).astype(np.float32)
+def between(images):
+    """1 for medium grey values, such as those of the phantoms' lungs."""
+    return ((images > 0.12) & (images < 0.45)).astype(np.float32)
 
 
 def write_between(path, manifest):
-    """An ONNX file that draws it, with all that an export writes into one."""
+    """Write an ONNX file of this function, with the metadata of an export."""
     onnx = pytest.importorskip("onnx", reason=EXTRA)
     node, shape = onnx.helper.make_node, ["N", 128, 128, 1]
     limits = [onnx.helper.make_tensor(name, 1, [], [value]) for name, value in (("low", 0.12), ("high", 0.45))]
@@ -198,16 +197,16 @@ def write_between(path, manifest):
         ir_version=8,
         opset_imports=[onnx.helper.make_opsetid("", 17)],
     )
-    facts = described(Path("between.weights.h5"), manifest)
-    onnx.helper.set_model_props(model, {k: v if isinstance(v, str) else json.dumps(v) for k, v in facts.items()})
+    metadata = describe_network(Path("between.weights.h5"), manifest)
+    onnx.helper.set_model_props(model, {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()})
     path.write_bytes(model.SerializeToString())
 
 
 @needs_onnx
 @pytest.mark.parametrize("zoom", [True, False])
-def test_the_script_of_the_how_to_draws_what_lungmask_draws(zoom, tmp_path, monkeypatch):
+def test_the_script_of_the_how_to_predicts_like_lungmask(zoom, tmp_path, monkeypatch):
     page = Path(__file__).parents[2] / "docs" / "how-to" / "export.md"
-    script = tmp_path / "draw_lungs.py"
+    script = tmp_path / "segment_lungs.py"
     script.write_text(re.search(r"```python\n(.*?)```", page.read_text(), re.DOTALL).group(1))
     manifest = {"sha256": "0" * 64, "config": {"image_size": 128, "zoom": zoom}}
     write_between(tmp_path / "network.onnx", manifest)
@@ -216,9 +215,9 @@ def test_the_script_of_the_how_to_draws_what_lungmask_draws(zoom, tmp_path, monk
     monkeypatch.setattr(
         sys, "argv", [str(script), *(str(tmp_path / name) for name in ("network.onnx", "chest.png", "mask.png"))]
     )
-    told = runpy.run_path(str(script))
+    variables = runpy.run_path(str(script))
     mask = np.asarray(Image.open(tmp_path / "mask.png")) > 0
     network = build_network(between, manifest)
-    expected = as_mask(predict([network], told["normalised"](np.asarray(Image.open(source), np.float32))))
+    expected = as_mask(predict([network], variables["normalised"](np.asarray(Image.open(source), np.float32))))
     for truth, least in ((expected, 0.98), (phantom.lungs, 0.96)):
         assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > least

@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from lungmask_cli.config import DiscriminatorConfig, GeneratorConfig, LossConfig, TrainConfig
 from lungmask_cli.networks.adversarial import build_adversarial_model
-from lungmask_cli.networks.losses import segmentation_loss
-from lungmask_cli.networks.losses.adversarial import adversarial_loss
+from lungmask_cli.networks.losses import adversarial_loss, segmentation_loss
 from lungmask_cli.networks.parts import DISCRIMINATORS, LOSSES
 from tests.phantoms import draw_phantom
 

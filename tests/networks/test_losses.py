@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 
 from lungmask_cli.errors import ConfigError
-from lungmask_cli.networks.losses import segmentation_loss
-from lungmask_cli.networks.losses.adversarial import adversarial_loss
+from lungmask_cli.networks.losses import adversarial_loss, segmentation_loss
 from lungmask_cli.networks.parts import LOSSES
 
 TRUTH = tf.reshape(tf.constant([1.0, 1.0, 0.0, 0.0]), (1, 2, 2, 1))

@@ -9,7 +9,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from lungmask_cli.config import DiscriminatorConfig, GeneratorConfig
 from lungmask_cli.networks.discriminators import build_discriminator
 from lungmask_cli.networks.generators import build_generator
-from lungmask_cli.networks.summary import in_short, summarize_network
+from lungmask_cli.networks.summary import format_number, summarize_network
 
 
 def network_of(*made, shape=(8, 6, 3)):
@@ -142,5 +142,5 @@ def profiled_flops(model):
         (2e9, "2.00 G"),
     ],
 )
-def test_numbers_in_short(number, text):
-    assert in_short(number) == text
+def test_numbers_format_number(number, text):
+    assert format_number(number) == text

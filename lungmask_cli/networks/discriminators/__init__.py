@@ -1,7 +1,8 @@
-"""Discriminators: a radiograph and a mask in, logits of "drawn by hand" out. Registered in `networks/parts.py`.
+"""Discriminators map a radiograph and a mask to logits; a large logit means that the mask is a reference mask.
 
-Every builder takes a `DiscriminatorConfig` and height and width of the input in pixels and returns a Keras model from
-[(B, H, W, 1) radiograph, (B, H, W, 1) mask], both in [0, 1], to logits (B, h, w, 1), or to a list of such.
+Every builder takes a `DiscriminatorConfig` and the height and width of the input in pixels. It returns a Keras model
+that maps [(B, H, W, 1) radiograph, (B, H, W, 1) mask], both in [0, 1], to logits (B, h, w, 1), or to a list of them.
+Builders are registered in `networks/parts.py`.
 """
 
 import keras
@@ -11,10 +12,10 @@ from lungmask_cli.networks.parts import DISCRIMINATORS, NO_DISCRIMINATOR, find_p
 
 
 def build_discriminator(config: DiscriminatorConfig, shape: tuple[int, int]) -> keras.Model | None:
-    """The discriminator that `config` names, for inputs of that height and width in pixels; None for `none`.
+    """The discriminator of this configuration for inputs of this height and width in pixels; None for `none`.
 
     Raises:
-        ConfigError: no discriminator or normalisation has that name, or the network cannot see images of that size.
+        ConfigError: no discriminator or normalisation has this name, or the network does not support this size.
     """
     if config.name == NO_DISCRIMINATOR:
         return None

@@ -4,22 +4,19 @@ import keras
 from keras import layers
 
 from lungmask_cli.config import DiscriminatorConfig
-from lungmask_cli.errors import ConfigError
 from lungmask_cli.networks.blocks import level_widths, pair_inputs, require_multiple, residual_block, residual_encoder
 
 _LEVELS = 5
 
 
 def scan_critic(config: DiscriminatorConfig, shape: tuple[int, int]) -> keras.Model:
-    """The residual blocks of SCAN's segmentation network, the mean over the image, and one logit (B, 1, 1, 1).
+    """The residual blocks of SCAN's segmentation network, global average pooling, and one logit: (B, 1, 1, 1).
 
     Source: Dai et al. 2018 (arXiv:1703.08770), section 3.
 
     Raises:
-        ConfigError: the image cannot be halved four times, or spectral normalisation is asked for.
+        ConfigError: the image cannot be halved four times.
     """
-    if config.spectral:
-        raise ConfigError("SCAN's critic has no spectral normalisation", "Set discriminator.spectral = false.")
     require_multiple(shape, 2 ** (_LEVELS - 1), "SCAN's critic")
     widths = level_widths(config.filters, 8 * config.filters, _LEVELS)
     pair = pair_inputs(shape)

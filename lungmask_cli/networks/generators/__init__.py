@@ -1,7 +1,7 @@
-"""Generators: radiograph in, lung probability out. One file each, registered in `networks/parts.py`.
+"""Generators map a radiograph to lung probabilities. One file each, registered in `networks/parts.py`.
 
-Every builder takes a `GeneratorConfig` and height and width of the input in pixels and returns a Keras model from
-(B, H, W, 1) in [0, 1] to (B, H, W, 1) in [0, 1].
+Every builder takes a `GeneratorConfig` and the height and width of the input in pixels. It returns a Keras model that
+maps (B, H, W, 1) in [0, 1] to (B, H, W, 1) in [0, 1].
 """
 
 import keras
@@ -11,9 +11,9 @@ from lungmask_cli.networks.parts import GENERATORS, find_part
 
 
 def build_generator(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
-    """The generator that `config` names, for inputs of that height and width in pixels.
+    """The generator of this configuration for inputs of this height and width in pixels.
 
     Raises:
-        ConfigError: no generator or normalisation has that name, or the network cannot draw images of that size.
+        ConfigError: no generator or normalisation has this name, or the network does not support this size.
     """
     return find_part("generator", config.name, GENERATORS).load()(config, shape)

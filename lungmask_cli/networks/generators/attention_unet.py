@@ -8,9 +8,9 @@ from lungmask_cli.networks.generators.unet import unet_with
 
 
 def attention_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
-    """U-Net whose skips are weighted, pixel by pixel, by what the coarser level attends to.
+    """U-Net whose skips are weighted pixel by pixel, under the control of the coarser level.
 
-    Source: Oktay et al. 2018 (arXiv:1804.03999), figures 1 and 2, in two dimensions and without its deep supervision.
+    Source: Oktay et al. 2018 (arXiv:1804.03999), figures 1 and 2, in two dimensions and without deep supervision.
 
     Raises:
         ConfigError: the image cannot be halved once for each level but the last.
@@ -19,7 +19,7 @@ def attention_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Mod
 
 
 def _attend(skip: KerasTensor, gate: KerasTensor, width: int) -> KerasTensor:
-    """The additive gate: skip (B, 2h, 2w, C) times weights in [0, 1] that are found on the gate's (B, h, w, D) grid."""
+    """The additive gate: skip (B, 2h, 2w, C) times weights in [0, 1], computed on the grid of the gate (B, h, w, D)."""
     features = layers.Conv2D(width, 2, 2, use_bias=False, kernel_initializer="he_normal")(skip)
     gating = layers.Conv2D(width, 1, kernel_initializer="he_normal")(gate)
     x = layers.ReLU()(layers.Add()([features, gating]))

@@ -8,15 +8,15 @@ from lungmask_cli.networks.blocks import level_widths, normalization, require_mu
 
 _LEVELS = 5
 _CONVOLUTIONS = (2, 2, 3, 3, 3)  # of VGG16, level by level
-_WIDENED = 8  # the two widest layers have so many times the filters of the last level: 4096 beside 512
+_WIDENED = 8  # filters of the two widest layers, as a multiple of those of the last level: 4096 = 8 x 512
 
 
 def fcn(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
-    """FCN-8s: the convolutions of VGG16, two wide ones, and score maps of three strides, enlarged and added.
+    """FCN-8s: the convolutions of VGG16, two wide ones, and score maps at three strides, upsampled and added.
 
-    With 64 filters, at most 512, it has the published 134 million parameters. It has five levels, whatever `levels` is.
-    Enlarging is bilinear; the source only starts so, and learns it for all but the last. Normalisation takes the place
-    of pre-training and dropout.
+    With 64 filters, at most 512, it has the published 134 million parameters. It always has five levels; `levels` is
+    ignored. Upsampling is bilinear; in the source it is only initialised so, and learned for all but the last.
+    Normalisation replaces pre-training and dropout.
     Source: Long et al. 2015 (arXiv:1411.4038), 4.1 and 4.2; VGG16: Simonyan and Zisserman 2015 (arXiv:1409.1556).
 
     Raises:
@@ -48,5 +48,5 @@ def _convolution(x: KerasTensor, filters: int, size: int, kind: str) -> KerasTen
 
 
 def _score(features: KerasTensor, name: str) -> KerasTensor:
-    """One map, from zero, as the source starts its score layers."""
+    """One score map; its weights are initialised with zeros, as in the source."""
     return layers.Conv2D(1, 1, kernel_initializer="zeros", name=name)(features)

@@ -1,4 +1,4 @@
-"""The generator of pix2pix, which the paper's is taken to be."""
+"""The generator of pix2pix, taken as that of the paper."""
 
 import keras
 from keras import layers
@@ -10,8 +10,8 @@ from lungmask_cli.networks.blocks import level_widths, normal_initializer, norma
 def pix2pix(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
     """The encoder-decoder with skips of pix2pix, without its dropout, which is its only source of noise.
 
-    4 x 4 kernels of stride 2 all the way. There are `levels` levels, fewer where the image cannot be halved so often.
-    Source: Isola et al. 2017 (arXiv:1611.07004), 6.1.
+    All kernels are 4 x 4 with stride 2. There are `levels` levels, or fewer if the image cannot be halved as often.
+    Source: Isola et al. 2017 (arXiv:1611.07004), section 6.1.
 
     Raises:
         ConfigError: the image cannot be halved at all.

@@ -1,4 +1,4 @@
-"""A U-Net of residual blocks that works at half the image's resolution."""
+"""A U-Net of residual blocks that starts at half the image's resolution."""
 
 import keras
 from keras import KerasTensor, layers
@@ -10,9 +10,9 @@ from lungmask_cli.networks.blocks import level_widths, normalization, require_mu
 def residual_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
     """A U-Net that halves the image before its first level and doubles it after its last.
 
-    Full resolution, where a U-Net spends most of its time, is left to one strided and one transposed convolution, so
-    that it can be twice as wide in the same time. Each level has one residual block on either side, the lowest two;
-    skips are added, not stacked.
+    Full resolution, where a U-Net spends most of its time, has only one strided and one transposed convolution, so the
+    network can have twice the filters in the same time. Each level has one residual block in the encoder and one in the
+    decoder, the lowest level two. Skips are added, not concatenated.
     Source: this project; the blocks are those of He et al. 2016 (arXiv:1512.03385), figure 2.
 
     Raises:
@@ -39,12 +39,12 @@ def residual_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Mode
 
 def _convolution(x: KerasTensor, filters: int, size: int, stride: int, kind: str) -> KerasTensor:
     """Convolution and normalisation: (B, H, W, C) to (B, H / stride, W / stride, filters)."""
-    made = layers.Conv2D(filters, size, stride, "same", use_bias=kind == "none", kernel_initializer="he_normal")
-    return normalization(kind, filters)(made(x))
+    layer = layers.Conv2D(filters, size, stride, "same", use_bias=kind == "none", kernel_initializer="he_normal")
+    return normalization(kind, filters)(layer(x))
 
 
 def _block(x: KerasTensor, kind: str) -> KerasTensor:
-    """Two 3 x 3 convolutions beside the identity; the shape stays."""
+    """Two 3 x 3 convolutions and the identity as shortcut; the shape does not change."""
     width = x.shape[-1]
     inner = layers.ReLU()(_convolution(x, width, 3, 1, kind))
     return layers.ReLU()(layers.Add()([x, _convolution(inner, width, 3, 1, kind)]))

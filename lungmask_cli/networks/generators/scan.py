@@ -11,10 +11,10 @@ _MAPS = 4
 
 
 def scan(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
-    """Residual blocks to a sixteenth of the image, and one transposed convolution back.
+    """Residual blocks down to a sixteenth of the image size, and one transposed convolution back.
 
-    It has five levels, whatever `levels` is. With 8 filters, at most 64, it is the published network, of about 271,000
-    parameters, but that its four maps are turned into one, of the lungs, and not into four classes.
+    It always has five levels; `levels` is ignored. With 8 filters, at most 64, it is the published network of about
+    271,000 parameters, except that its four maps are combined to one of the lungs instead of four classes.
     Source: Dai et al. 2018 (arXiv:1703.08770), section 3; the layers are those on which two re-implementations agree.
 
     Raises:

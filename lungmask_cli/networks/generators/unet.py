@@ -1,4 +1,4 @@
-"""U-Net, and what its relatives share with it."""
+"""U-Net, and the structure that its variants share."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ def unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
     """U-Net with "same" padding.
 
     With 64 filters, five levels and no normalisation it has the published 31 million parameters.
-    Source: Ronneberger et al. 2015 (arXiv:1505.04597), figure 1; the normalisation and a largest width are ours.
+    Source: Ronneberger et al. 2015 (arXiv:1505.04597), figure 1; the normalisation and `max_filters` are ours.
 
     Raises:
         ConfigError: the image cannot be halved once for each level but the last.
@@ -22,12 +22,14 @@ def unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
 
 
 def unet_with(
-    weigh: Callable[[KerasTensor, KerasTensor, int], KerasTensor],
+    process_skip: Callable[[KerasTensor, KerasTensor, int], KerasTensor],
     name: str,
     config: GeneratorConfig,
     shape: tuple[int, int],
 ) -> keras.Model:
-    """A U-Net whose skips pass through `weigh`, with the coarser level (B, h, w, D) and the filters of the skip.
+    """A U-Net whose skips pass through `process_skip`.
+
+    That function takes the skip (B, 2h, 2w, C), the coarser level (B, h, w, D) and the number of filters.
 
     Raises:
         ConfigError: the image cannot be halved once for each level but the last.
@@ -42,8 +44,8 @@ def unet_with(
         x = layers.MaxPooling2D()(x)
     x = convolution_block(x, widths[-1], config.normalization)
     for width, skip in zip(reversed(widths[:-1]), reversed(skips), strict=True):
-        weighed = weigh(skip, x, width)
+        processed = process_skip(skip, x, width)
         x = layers.Conv2DTranspose(width, 2, strides=2, kernel_initializer="he_normal")(x)
-        x = convolution_block(layers.Concatenate()([weighed, x]), width, config.normalization)
+        x = convolution_block(layers.Concatenate()([processed, x]), width, config.normalization)
     outputs = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="lungs")(x)
     return keras.Model(inputs, outputs, name=name)

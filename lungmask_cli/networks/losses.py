@@ -1,0 +1,78 @@
+"""The losses of the generator and the discriminator.
+
+Losses that compare masks are registered in `networks/parts.py`. Each takes the reference mask and the predicted
+probability, both (B, H, W, 1) in [0, 1], and returns a scalar.
+"""
+
+from collections.abc import Mapping
+
+import keras
+from keras import KerasTensor, ops
+
+from lungmask_cli.networks.parts import LOSSES, find_part
+
+_MISSED = 0.7  # the weight of missed lung; false lung has the rest
+_FOCUS = 4 / 3
+
+
+def segmentation_loss(terms: Mapping[str, float], truth: KerasTensor, probability: KerasTensor) -> KerasTensor:
+    """The weighted sum of registered losses; `terms` maps their names to their weights.
+
+    Raises:
+        ConfigError: no loss has this name.
+    """
+    loss = ops.zeros(())
+    for name, weight in terms.items():
+        loss += weight * find_part("loss", name, LOSSES).load()(truth, probability)
+    return loss
+
+
+def adversarial_loss(logits: KerasTensor | list[KerasTensor], label: float) -> KerasTensor:
+    """Binary cross-entropy of logits against one label for all patches; the mean over several discriminators.
+
+    With label 1 for predicted masks it is the generator's non-saturating loss (Goodfellow et al. 2014,
+    arXiv:1406.2661, section 3).
+    """
+    losses = [
+        ops.mean(keras.losses.binary_crossentropy(ops.full_like(output, label), output, from_logits=True))
+        for output in keras.tree.flatten(logits)
+    ]
+    return sum(losses) / len(losses)
+
+
+def mean(values: KerasTensor) -> KerasTensor:
+    """The mean, or 0 without values: one of several devices may have no image of the last batch."""
+    return ops.sum(values) / ops.cast(ops.maximum(ops.size(values), 1), keras.backend.standardize_dtype(values.dtype))
+
+
+def l1(truth: KerasTensor, probability: KerasTensor) -> KerasTensor:
+    """The mean absolute difference, as in pix2pix (Isola et al. 2017, arXiv:1611.07004, equation 3)."""
+    return mean(ops.abs(truth - probability))
+
+
+def cross_entropy(truth: KerasTensor, probability: KerasTensor) -> KerasTensor:
+    """The mean binary cross-entropy."""
+    return mean(keras.losses.binary_crossentropy(truth, probability))
+
+
+def dice(truth: KerasTensor, probability: KerasTensor) -> KerasTensor:
+    """One minus the mean over images of 2 sum(t p) / (sum(t) + sum(p)); one pixel is added against 0 / 0.
+
+    Source: Milletari et al. 2016 (arXiv:1606.04797), with the sums unsquared.
+    """
+    overlap = ops.sum(truth * probability, axis=(1, 2, 3))
+    total = ops.sum(truth, axis=(1, 2, 3)) + ops.sum(probability, axis=(1, 2, 3))
+    return mean(1.0 - (2.0 * overlap + 1.0) / (total + 1.0))
+
+
+def focal_tversky(truth: KerasTensor, probability: KerasTensor) -> KerasTensor:
+    """The mean over images of (1 - T)^(3/4), T = sum(t p) / (sum(t p) + 0.7 missed + 0.3 false), one pixel added.
+
+    Source: Abraham and Khan 2018 (arXiv:1810.07842), equations 3 and 4, with alpha 0.7 and gamma 4/3.
+    """
+    overlap = ops.sum(truth * probability, axis=(1, 2, 3))
+    missed = ops.sum(truth * (1.0 - probability), axis=(1, 2, 3))
+    false = ops.sum((1.0 - truth) * probability, axis=(1, 2, 3))
+    index = (overlap + 1.0) / (overlap + _MISSED * missed + (1.0 - _MISSED) * false + 1.0)
+    # The gradient of the power is infinite at 0, so a perfect mask would give NaN.
+    return mean(ops.maximum(1.0 - index, 1e-7) ** (1 / _FOCUS))
