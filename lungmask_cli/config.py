@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from typing_extensions import Self
-
 from lungmask_cli.errors import ConfigError, suggest
 
 if sys.version_info >= (3, 11):
@@ -215,7 +213,7 @@ class TrainConfig:
         """
         return self.image_size if self.image_size % 3 else self.image_size * 2 // 3
 
-    def merged(self, changes: Mapping[str, Any]) -> Self:
+    def merged(self, changes: Mapping[str, Any]) -> "TrainConfig":
         """A copy in which `changes`, a nested mapping of key to value, replace the present values.
 
         Raises:
@@ -260,7 +258,8 @@ def _merge(config: ConfigT, changes: Mapping[str, Any], prefix: str) -> ConfigT:
                 raise ConfigError(f"{prefix}{key} is no longer supported", "Remove it, or use an older lungmask.")
             continue
         if key not in hints:
-            raise _unknown_key(prefix + key, [prefix + known for known in hints])
+            known = [prefix + name for name in hints]
+            raise ConfigError(f"unknown configuration key: {prefix}{key}", suggest(prefix + key, known))
         current = getattr(config, key)
         if dataclasses.is_dataclass(current):
             _require(isinstance(value, Mapping), f"{prefix}{key} is a table of settings, not {value!r}")
@@ -279,7 +278,3 @@ def _typed(key: str, value: Any, kind: type | types.UnionType) -> Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"{key} must be of type {getattr(kind, '__name__', kind)}, not {value!r}")
     return value
-
-
-def _unknown_key(key: str, known: list[str]) -> ConfigError:
-    return ConfigError(f"unknown configuration key: {key}", suggest(key, known))

@@ -40,9 +40,7 @@ def suggest(name: str, names: Iterable[str], label: str = "Known") -> str:
 
 def suggest_path(path: Path, otherwise: str) -> str:
     """A hint that gives an existing path with a name similar to that of the missing `path`; else `otherwise`."""
-    missing = path
-    while not missing.parent.exists():
-        missing = missing.parent
+    missing = next(ancestor for ancestor in (path, *path.parents) if ancestor.parent.exists())
     try:
         names = [entry.name for entry in missing.parent.iterdir()]
     except OSError:

@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lungmask_cli.errors import UsageError
@@ -57,7 +57,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
     partial = Path(name)
     try:
         yield partial
-        partial.chmod(0o666 & ~_umask())  # mkstemp lets only the owner read the file
+        umask = os.umask(0)
+        os.umask(umask)
+        partial.chmod(0o666 & ~umask)  # mkstemp lets only the owner read the file
         partial.replace(path)
     except OSError as error:
         error.filename = error.filename or str(path)  # the error of a full disk names no file
@@ -80,11 +82,9 @@ def atomic_write_folder(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8, unless the file holds the same text already."""
-    try:
+    with suppress(OSError):
         if path.read_bytes() == text.encode("utf-8"):
             return
-    except OSError:
-        pass
     with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
@@ -132,12 +132,6 @@ def _cell(value: object) -> object:
 
 def _is_guarded(text: str) -> bool:
     return re.match("'+[=+\\-@]", text) is not None
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def hash_file_name(path: Path) -> str:

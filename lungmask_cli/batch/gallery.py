@@ -122,11 +122,7 @@ def _card(name: str, row: Row, picture: int | None) -> Card:
     missing = (_NO_PICTURE,) if row.mask and picture is None else ()
     reason = row.reason.removeprefix(f"{row.file}: ")  # the card shows the name already
     note = "; ".join(filter(None, (*row.doubts, reason, *row.warnings, *missing)))
-    return Card(name, _status(row), note, "", _values(row), picture)
-
-
-def _status(row: Row) -> str:
-    return row.quality or row.status
+    return Card(name, row.quality or row.status, note, "", _values(row), picture)
 
 
 def _values(row: Row) -> dict[str, float]:
@@ -147,17 +143,13 @@ def _ratio(right: int | None, left: int | None) -> float | None:
 def _columns(cards: Sequence[Card]) -> list[Column]:
     """The columns for which some card has a value; areas in pixels only if some card has none in cm2."""
     needs_pixels = any("lung_area_px" in card.values and "lung_area_cm2" not in card.values for card in cards)
-    return [
-        column
-        for column in _COLUMNS
-        if any(column.name in card.values for card in cards) and (needs_pixels or not column.name.endswith("_px"))
-    ]
+    known = [column for column in _COLUMNS if any(column.name in card.values for card in cards)]
+    return [column for column in known if needs_pixels or not column.name.endswith("_px")]
 
 
 def _summary(rows: Sequence[Row]) -> str:
-    counts = Counter(map(_status, rows))
+    counts = Counter(row.quality or row.status for row in rows)
     dices = [row.dice for row in rows if row.dice is not None and not math.isnan(row.dice)]
     mean = f"; mean Dice {sum(dices) / len(dices):.4f} of {len(dices)}" if dices else ""
-    return (
-        f"{len(rows)} radiographs: " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) + mean
-    )
+    statuses = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    return f"{len(rows)} radiographs: {statuses}{mean}"

@@ -50,11 +50,6 @@ class Outputs:
     labels: bool = False
     extras: frozenset[str] = frozenset()
 
-    @property
-    def refers_to_sources(self) -> bool:
-        """Whether some files refer to the file of their radiograph."""
-        return DICOM_SEG in self.extras
-
     def paths(self, mask: Path) -> Iterator[Path]:
         """All files of one radiograph, the mask last; `mask` is relative to the output folder."""
         for extra in sorted(self.extras):
@@ -81,8 +76,7 @@ class Outputs:
 
     def join_contours(self, masks: Iterable[Path]) -> None:
         """Join the contours of all these masks in one COCO file."""
-        parts = (self._extra_path(CONTOURS, mask) for mask in masks)
-        merge_coco(parts, self.folder / f"{CONTOURS}.json")
+        merge_coco((self._extra_path(CONTOURS, mask) for mask in masks), self.folder / f"{CONTOURS}.json")
 
     def _extra_path(self, extra: str, mask: Path) -> Path:
         return self.folder / extra / mask.with_suffix(EXTRAS[extra])

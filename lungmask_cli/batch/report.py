@@ -45,7 +45,6 @@ def make_report(
     `rows` is the table. Of the `planned` radiographs, `kept` were done by an earlier run. This run took `seconds`.
     """
     statuses = Counter(row["status"] for row in rows)
-    done = len(rows) - kept
     return {
         **describe_settings(options),
         "configurations": [read_weights_manifest(path)["config"] for path in options.inference.weight_files()],
@@ -58,7 +57,7 @@ def make_report(
             "kept_from_an_earlier_run": kept,
         },
         "seconds": round(seconds, 3),
-        "images_per_second": round(done / seconds, 3) if seconds else None,
+        "images_per_second": round((len(rows) - kept) / seconds, 3) if seconds else None,
         "machine": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": installed_versions(_PACKAGES),

@@ -111,8 +111,15 @@ def find_remaining(options: SegmentOptions, jobs: Sequence[Job], existing: Exist
         _refuse_existing(options, jobs)
     if existing is not Existing.SKIP:
         return Remaining(list(jobs))
-    rows = {(row["file"], row["mask"]): row for row in read_table(options.outputs.folder)}
-    kept = {job.number: row for job in jobs if (row := rows.get(_table_names(options, job))) and _is_done(options, row)}
+    outputs, kept = options.outputs, {}
+    rows = {(row["file"], row["mask"]): row for row in read_table(outputs.folder)}
+    for job in jobs:
+        try:
+            row = rows.get(job.table_names(options.hash_names))
+        except ImageError:  # the worker will report it
+            continue
+        if row and row["status"] == WRITTEN and all(path.is_file() for path in outputs.paths(Path(row["mask"]))):
+            kept[job.number] = row
     return Remaining([job for job in jobs if job.number not in kept], kept)
 
 
@@ -125,17 +132,6 @@ def _refuse_existing(options: SegmentOptions, jobs: Sequence[Job]) -> None:
             f"{existing}: exists already",
             "Resume with --skip-existing, compute everything again with --overwrite, or choose another -o folder.",
         )
-
-
-def _table_names(options: SegmentOptions, job: Job) -> tuple[str, str]:
-    try:
-        return job.table_names(options.hash_names)
-    except ImageError:  # the worker will report it
-        return "", ""
-
-
-def _is_done(options: SegmentOptions, row: Cells) -> bool:
-    return row["status"] == WRITTEN and all(path.is_file() for path in options.outputs.paths(Path(row["mask"])))
 
 
 def check_settings(settings: dict[str, Any], folder: Path) -> None:

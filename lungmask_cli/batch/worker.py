@@ -19,7 +19,7 @@ from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.radiograph import Mask, format_size
 from lungmask_cli.inference.segmenter import Segmentation, Segmenter
 from lungmask_cli.scoring.overlap import overlap
-from lungmask_cli.scoring.pairing import read_mask_files
+from lungmask_cli.scoring.pairing import DICOM_SEG, read_mask_files
 
 # How many images a GPU predicts as one batch, and how many threads read and write for it.
 GPU_THREADS = 16
@@ -77,7 +77,7 @@ class SegmentWorker:
         return _make_row(Row(name, str(mask), WRITTEN, reason), segmentation, truth, started)
 
     def _source_info(self, job: Job, name: str, truth: Mask | None) -> SourceInfo:
-        if not self._options.outputs.refers_to_sources:
+        if DICOM_SEG not in self._options.outputs.extras:
             return SourceInfo(name, None, "", truth)
         weights = (str(network.manifest["sha256"]) for network in self.segmenter.networks)
         identity = "/".join((file_sha256(job.source), *weights))
@@ -105,26 +105,24 @@ def _make_row(row: Row, segmentation: Segmentation, truth: Mask | None, started:
     """Complete the row of a mask that was written."""
     sides = {"lung": segmentation.lungs, "right": segmentation.right, "left": segmentation.left}
     pixels = {side: int(np.count_nonzero(mask)) for side, mask in sides.items()}
-    areas: dict[str, Any] = {f"{side}_area_px": count for side, count in pixels.items()}
+    measured: dict[str, Any] = {f"{side}_area_px": count for side, count in pixels.items()}
     spacing, quality = segmentation.spacing, segmentation.quality
     if spacing:
         row_mm, column_mm = spacing.mm
-        areas |= {f"{side}_area_cm2": count * row_mm * column_mm / 100 for side, count in pixels.items()}
+        measured |= {f"{side}_area_cm2": count * row_mm * column_mm / 100 for side, count in pixels.items()}
+        measured |= {"spacing_row_mm": row_mm, "spacing_column_mm": column_mm, "spacing_source": spacing.source}
     return replace(
         row,
         warnings=segmentation.warnings,
         width=segmentation.lungs.shape[1],
         height=segmentation.lungs.shape[0],
-        spacing_row_mm=spacing.row_mm if spacing else None,
-        spacing_column_mm=spacing.column_mm if spacing else None,
-        spacing_source=spacing.source if spacing else "",
         quality=quality.flag,
         quality_score=quality.score,
         confidence=quality.confidence,
         doubts=quality.reasons,
         dice=None if truth is None else overlap(segmentation.lungs, truth).dice,
         seconds=time.perf_counter() - started,
-        **areas,
+        **measured,
     )
 
 

@@ -63,24 +63,18 @@ class Command(TyperCommand):
 
 
 class _Entry(NamedTuple):
-    """A command: its module and function or Typer app, imported when it is called, a summary, and examples."""
+    """A command of the module and function, or Typer app, of the same name, which are imported when it is called."""
 
-    location: str
     summary: str
     examples: tuple[str, ...] = ()
 
 
 COMMANDS = {
     "preprocess": _Entry(
-        "preprocess:preprocess",
         "Prepare a data set for training.",
-        (
-            "lungmask preprocess ./jsrt ./shenzhen -o ./set",
-            "lungmask preprocess ./jsrt -o ./set --split 160/40/40",
-        ),
+        ("lungmask preprocess ./jsrt ./shenzhen -o ./set", "lungmask preprocess ./jsrt -o ./set --split 160/40/40"),
     ),
     "train": _Entry(
-        "train:train",
         "Train a network.",
         (
             "lungmask train ./jsrt",
@@ -89,9 +83,8 @@ COMMANDS = {
             "lungmask train --resume ./run",
         ),
     ),
-    "runs": _Entry("runs:runs", "List training runs.", ("lungmask runs", "lungmask runs ./runs --json")),
+    "runs": _Entry("List training runs.", ("lungmask runs", "lungmask runs ./runs --json")),
     "segment": _Entry(
-        "segment:segment",
         "Segment the lungs in radiographs.",
         (
             "lungmask segment ./xrays -o ./masks --overlay",
@@ -100,7 +93,6 @@ COMMANDS = {
         ),
     ),
     "score": _Entry(
-        "score:score",
         "Compare masks with reference masks.",
         (
             "lungmask score ./masks ./truth -o scores.csv",
@@ -109,11 +101,10 @@ COMMANDS = {
         ),
     ),
     "export": _Entry(
-        "export:export",
         "Export a network to ONNX, SavedModel or LiteRT.",
         ("lungmask export -o general.onnx", "lungmask export --weights ./run -o run.tflite --format litert"),
     ),
-    "info": _Entry("info:info_app", "Show versions, devices, presets, weights and networks."),
+    "info": _Entry("Show versions, devices, presets, weights and networks."),
 }
 
 
@@ -155,8 +146,7 @@ def _process_given(process: Callable[[Any, Any], Any], ctx: Any, value: Any) -> 
 
 
 def _load(name: str, entry: _Entry) -> Any:
-    module, _, attribute = entry.location.partition(":")
-    function = getattr(import_module(f"lungmask_cli.cli.{module}"), attribute)
+    function = getattr(import_module(f"lungmask_cli.cli.{name}"), name)
     if isinstance(function, typer.Typer):
         command = get_command(function)
     else:
@@ -169,11 +159,7 @@ def _load(name: str, entry: _Entry) -> Any:
 
 
 app = typer.Typer(
-    cls=Commands,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings=_HELP,
-    rich_markup_mode=None,
+    cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, context_settings=_HELP, rich_markup_mode=None
 )
 
 
@@ -206,18 +192,7 @@ def lungmask(
 
 
 def _read_settings(context: Any, path: Path | None) -> dict[str, dict[str, Any]]:
-    """Defaults for the options of commands, from a TOML file with a table for each command.
-
-    Args:
-        context: of the group of commands.
-        path: the file; None for `lungmask.toml` in the working folder, if it exists.
-
-    Returns:
-        For each command the values by the names of its parameters.
-
-    Raises:
-        ConfigError: the file does not exist or is not TOML, or it names an unknown command or option.
-    """
+    """The defaults for each command by the names of its parameters, from the file or `lungmask.toml` if it exists."""
     if path is None and not SETTINGS.is_file():
         return {}
     verbosity.settings = path or SETTINGS
@@ -229,12 +204,7 @@ def _read_table(context: Any, name: str, table: object) -> dict[str, Any]:
     command = context.command.get_command(context, name)
     if command is None or not isinstance(table, Mapping):
         raise ConfigError(f"{verbosity.settings}: {name} is no table of a command", suggest(name, COMMANDS))
-    options = {
-        flag.lstrip("-"): parameter.name
-        for parameter in command.params
-        for flag in parameter.opts
-        if flag.startswith("--")
-    }
+    options = {flag[2:]: option.name for option in command.params for flag in option.opts if flag.startswith("--")}
     unknown = next((key for key in table if key not in options), None)
     if unknown is not None:
         raise ConfigError(f"{verbosity.settings}: lungmask {name} has no option --{unknown}", suggest(unknown, options))
@@ -248,11 +218,8 @@ def main() -> None:
     except (LungmaskError, OSError) as error:
         if verbosity.debug:
             raise
-        print_error(error if isinstance(error, LungmaskError) else _file_error(error))
+        if isinstance(error, OSError):  # such as a full disk, which ends a whole command
+            path = f"{error.filename}: " if error.filename else ""
+            error = LungmaskError(f"{path}{error.strerror or error}", "Check the free space and the permissions.")
+        print_error(error)
         sys.exit(USAGE)
-
-
-def _file_error(error: OSError) -> LungmaskError:
-    """An error of the file system, such as a full disk, that ends a whole command."""
-    path = f"{error.filename}: " if error.filename else ""
-    return LungmaskError(f"{path}{error.strerror or error}", "Check the free space and the permissions.")

@@ -16,6 +16,7 @@ from lungmask_cli.cli.options import Json
 from lungmask_cli.cli.terminal import print_table, say
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import LungmaskError, UsageError
+from lungmask_cli.files import file_sha256, write_text
 from lungmask_cli.models.manifest import find_weights, read_weights_manifest, shipped_weights
 from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, NO_DISCRIMINATOR, check_parts
 from lungmask_cli.networks.presets import PRESETS, Preset, find_preset
@@ -49,11 +50,11 @@ _PACKAGES = {
 }
 _SHORT_CHECKSUM = 12  # characters
 
-info_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+info = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
 
-@info_app.callback()
-def info(context: typer.Context, as_json: Json = False) -> None:
+@info.callback()
+def overview(context: typer.Context, as_json: Json = False) -> None:
     """Show versions, devices, presets and the shipped weights; or the details of one of them, with a command below."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # some terminals cannot show every character
@@ -64,7 +65,7 @@ def info(context: typer.Context, as_json: Json = False) -> None:
         raise UsageError(f"--json is given before {name}", f"Write: lungmask info {name} --json")
 
 
-@info_app.command()
+@info.command()
 def presets(as_json: Json = False) -> None:
     """List the presets of `lungmask train`; as JSON with all settings and sources."""
     if as_json:
@@ -75,7 +76,7 @@ def presets(as_json: Json = False) -> None:
     print_table("presets", words, numbers, [_preset_row(name, preset) for name, preset in PRESETS.items()])
 
 
-@info_app.command()
+@info.command()
 def weights(as_json: Json = False) -> None:
     """List the shipped weights with their scores, and check that the files are intact."""
     shipped = _shipped_facts()
@@ -88,11 +89,10 @@ def weights(as_json: Json = False) -> None:
         _show_weights(facts)
 
 
-@info_app.command()
+@info.command()
 def model(
     preset: Annotated[
-        str,
-        typer.Argument(help="A preset, shipped weights, a .weights.h5 file or a run folder.", metavar="PRESET"),
+        str, typer.Argument(help="A preset, shipped weights, a .weights.h5 file or a run folder.", metavar="PRESET")
     ],
     size: Annotated[
         int | None, typer.Option(help="Side of the image in pixels. Default: the preset's.", metavar="N")
@@ -121,7 +121,11 @@ def model(
     config = check_parts(_find_config(preset).merged(changes))
     networks = _summarize_networks(config)
     if svg:
-        _write_svg(svg, networks, config.image_size)
+        from lungmask_cli.networks.diagram import draw_svg
+
+        parts = [(*_headings(role, summary, config.image_size), summary) for role, summary in networks.items()]
+        write_text(svg, draw_svg(parts))
+        say(f"diagram: {svg}")
     if as_json:
         facts = {role: _network_facts(summary) for role, summary in networks.items()}
         _print_json({"name": preset, "image_size": config.image_size, **facts})
@@ -183,27 +187,24 @@ def _preset_row(name: str, preset: Preset) -> tuple[str, ...]:
 
 
 def _shipped_facts() -> list[dict[str, Any]]:
-    return [_weights_facts(name, path) for name, path in shipped_weights().items()]
-
-
-def _weights_facts(name: str, path: Path) -> dict[str, Any]:
-    """The contents of the manifest, and whether the file matches it."""
-    from lungmask_cli.files import file_sha256
-
-    manifest = read_weights_manifest(path)
-    return {
-        "name": name,
-        "file": str(path),
-        "bytes": path.stat().st_size,
-        "sha256": manifest["sha256"],
-        "intact": file_sha256(path) == manifest["sha256"],
-        "preset": manifest["config"].get("preset"),
-        "image_size": manifest["config"].get("image_size"),
-        "parameters": manifest.get("parameters"),
-        "test_dice": manifest.get("training", {}).get("test_dice"),
-        "licence": manifest.get("licence"),
-        "scores": manifest.get("scores", []),
-    }
+    """The contents of the manifest of each weight file, and whether the file matches it."""
+    manifests = ((name, path, read_weights_manifest(path)) for name, path in shipped_weights().items())
+    return [
+        {
+            "name": name,
+            "file": str(path),
+            "bytes": path.stat().st_size,
+            "sha256": manifest["sha256"],
+            "intact": file_sha256(path) == manifest["sha256"],
+            "preset": manifest["config"].get("preset"),
+            "image_size": manifest["config"].get("image_size"),
+            "parameters": manifest.get("parameters"),
+            "test_dice": manifest.get("training", {}).get("test_dice"),
+            "licence": manifest.get("licence"),
+            "scores": manifest.get("scores", []),
+        }
+        for name, path, manifest in manifests
+    ]
 
 
 def _weights_row(facts: Mapping[str, Any]) -> tuple[str, ...]:
@@ -277,14 +278,6 @@ def _headings(role: str, summary: "NetworkSummary", size: int) -> tuple[str, str
     return f"{role} {summary.name}", f"{parameters} parameters, {flops}FLOPs for one image of {size} px"
 
 
-def _write_svg(path: Path, networks: "dict[str, NetworkSummary]", size: int) -> None:
-    from lungmask_cli.files import write_text
-    from lungmask_cli.networks.diagram import draw_svg
-
-    write_text(path, draw_svg([(*_headings(role, summary, size), summary) for role, summary in networks.items()]))
-    say(f"diagram: {path}")
-
-
 def _network_facts(summary: "NetworkSummary") -> dict[str, Any]:
     return {
         "name": summary.name,
@@ -314,14 +307,7 @@ def _show_network(heading: str, summary: "NetworkSummary", layers: bool) -> None
     typer.echo(heading)
     if layers:
         rows = [
-            (
-                row.name,
-                row.kind,
-                row.detail,
-                format_shape(row.shape),
-                _number(row.parameters),
-                _number(row.multiply_adds),
-            )
+            (row.name, row.kind, row.detail, format_shape(row.shape), f"{row.parameters:,}", f"{row.multiply_adds:,}")
             for row in summary.layers
         ]
         words, numbers = ("layer", "type", "settings"), ("output shape", "parameters", "multiply-adds")

@@ -12,28 +12,28 @@ from lungmask_cli.errors import UsageError
 READING, HARDWARE, OUTPUT, MESSAGES = "Reading", "Hardware", "Output", "Messages"
 
 
+def option(panel: str, text: str, *flags: str, **settings: Any) -> Any:
+    """An option in a section of the help, with other settings of `typer.Option`."""
+    return typer.Option(*flags, help=text, rich_help_panel=panel, **settings)
+
+
 def _message_option(*flags: str, text: str) -> Any:
     name = flags[0].lstrip("-")
-    return typer.Option(
-        *flags, help=text, rich_help_panel=MESSAGES, callback=lambda value: set_verbosity(**{name: value})
-    )
+    return option(MESSAGES, text, *flags, callback=lambda value: set_verbosity(**{name: value}))
 
 
 Quiet = Annotated[bool, _message_option("--quiet", "-q", text="Print warnings and errors only.")]
 Verbose = Annotated[bool, _message_option("--verbose", "-v", text="Also print what is done for each file.")]
 Debug = Annotated[bool, _message_option("--debug", text="Show the traceback of an error.")]
 MaxPixels = Annotated[
-    int,
-    typer.Option(
-        help="Refuse images with more pixels, before memory is allocated for them.", min=1, rich_help_panel=READING
-    ),
+    int, option(READING, "Refuse images with more pixels, before memory is allocated for them.", min=1)
 ]
 Polarity = Annotated[
     bool,
-    typer.Option(
+    option(
+        READING,
+        "Detect radiographs with dark bones and invert them, whatever the file header says.",
         "--polarity/--no-polarity",
-        help="Detect radiographs with dark bones and invert them, whatever the file header says.",
-        rich_help_panel=READING,
     ),
 ]
 HashNames = Annotated[
@@ -51,13 +51,8 @@ def _check_device(name: str) -> str:
     return name
 
 
-Device = Annotated[
-    str, typer.Option(help="auto, cpu, gpu, or gpu:N.", callback=_check_device, rich_help_panel=HARDWARE)
-]
-Jobs = Annotated[
-    int | None,
-    typer.Option(help="Number of processes. Default: one per core.", min=1, rich_help_panel=HARDWARE),
-]
+Device = Annotated[str, option(HARDWARE, "auto, cpu, gpu, or gpu:N.", callback=_check_device)]
+Jobs = Annotated[int | None, option(HARDWARE, "Number of processes. Default: one per core.", min=1)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
 
 

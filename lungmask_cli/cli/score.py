@@ -1,11 +1,11 @@
 """`lungmask score`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lungmask_cli.cli.options import OUTPUT, Jobs, MaxPixels
+from lungmask_cli.cli.options import OUTPUT, Jobs, MaxPixels, option
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import UsageError
 from lungmask_cli.processes import available_cores
@@ -24,73 +24,76 @@ def _explain(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _option(text: str, panel: str, metavar: str | None = None, least: float | None = None) -> Any:
-    return typer.Option(help=text, rich_help_panel=panel, metavar=metavar, min=least)
-
-
 Predictions = Annotated[Path, typer.Argument(help="Folder of predicted masks.", metavar="PREDS")]
 Truth = Annotated[Path, typer.Argument(help="Folder of reference masks.", metavar="TRUTH")]
 Output = Annotated[
     Path | None,
-    typer.Option(
+    option(
+        OUTPUT,
+        "CSV file of all scores. Without it, the CSV is printed on standard output.",
         "--output",
         "-o",
-        help="CSV file of all scores. Without it, the CSV is printed on standard output.",
         metavar="FILE.csv",
-        rich_help_panel=OUTPUT,
     ),
 ]
 Summary = Annotated[
     list[Path] | None,
-    _option("Also write the summary: FILE.json, FILE.md or FILE.tex. May be repeated.", OUTPUT, "FILE"),
+    option(OUTPUT, "Also write the summary: FILE.json, FILE.md or FILE.tex. May be repeated.", metavar="FILE"),
 ]
-Gallery = Annotated[Path | None, _option("Also write an HTML page with a picture of every pair.", OUTPUT, "FILE.html")]
+Gallery = Annotated[
+    Path | None, option(OUTPUT, "Also write an HTML page with a picture of every pair.", metavar="FILE.html")
+]
 Plots = Annotated[
     Path | None,
-    _option("Also plot the distribution of Dice, the areas (Bland-Altman), and Dice against area.", OUTPUT, "DIR"),
+    option(
+        OUTPUT, "Also plot the distribution of Dice, the areas (Bland-Altman), and Dice against area.", metavar="DIR"
+    ),
 ]
 Threshold = Annotated[
-    float | None,
-    _option("Read masks as probabilities; lung is every pixel of at least this value, in (0, 1].", _MASKS),
+    float | None, option(_MASKS, "Read masks as probabilities; lung is every pixel of at least this value, in (0, 1].")
 ]
 Labels = Annotated[
     str | None,
-    _option(
-        "Read masks as labels, those of the right and the left lung. 1,2 is recognised automatically.",
+    option(
         _MASKS,
-        "RIGHT,LEFT",
+        "Read masks as labels, those of the right and the left lung. 1,2 is recognised automatically.",
+        metavar="RIGHT,LEFT",
     ),
 ]
 Missing = Annotated[
     Literal["error", "zero"],
-    _option("A mask without a partner is a failure (error), or is compared with an empty mask (zero).", _MASKS),
+    option(_MASKS, "A mask without a partner is a failure (error), or is compared with an empty mask (zero)."),
 ]
 Compare = Annotated[
     Path | None,
-    _option("Folder of a second method's masks of the same images, for a paired comparison.", _METRICS, "DIR"),
+    option(_METRICS, "Folder of a second method's masks of the same images, for a paired comparison.", metavar="DIR"),
 ]
-Metrics = Annotated[str | None, _option("Compute only these metrics, such as dice,hd95. Default: all.", _METRICS)]
+Metrics = Annotated[str | None, option(_METRICS, "Compute only these metrics, such as dice,hd95. Default: all.")]
 Tolerance = Annotated[
     float,
-    _option(
-        "Tolerance of the normalised surface distance in mm, or in pixels if the spacing is unknown.", _METRICS, least=0
+    option(
+        _METRICS, "Tolerance of the normalised surface distance in mm, or in pixels if the spacing is unknown.", min=0
     ),
 ]
-Seed = Annotated[int, _option("Random seed of the bootstrap.", _METRICS, least=0)]
+Seed = Annotated[int, option(_METRICS, "Random seed of the bootstrap.", min=0)]
 Images = Annotated[
     Path | None,
-    _option("Folder of the radiographs, for the gallery and for the pixel spacing of DICOM files.", _IMAGES, "DIR"),
+    option(
+        _IMAGES, "Folder of the radiographs, for the gallery and for the pixel spacing of DICOM files.", metavar="DIR"
+    ),
 ]
 Manifest = Annotated[
     Path | None,
-    _option("CSV file of patients, spacings and groups. Default: that of a prepared data set.", _IMAGES, "FILE.csv"),
+    option(
+        _IMAGES, "CSV file of patients, spacings and groups. Default: that of a prepared data set.", metavar="FILE.csv"
+    ),
 ]
-By = Annotated[str | None, _option("Also summarize by this column of the manifest.", _IMAGES, "COLUMN")]
+By = Annotated[str | None, option(_IMAGES, "Also summarize by this column of the manifest.", metavar="COLUMN")]
 Patient = Annotated[
     str | None,
-    _option("Column of the manifest that names the patient. Default: patient or patient_id.", _IMAGES, "COLUMN"),
+    option(_IMAGES, "Column of the manifest that names the patient. Default: patient or patient_id.", metavar="COLUMN"),
 ]
-Spacing = Annotated[str | None, _option("Pixel spacing of all masks in mm: one number, or ROW,COLUMN.", _IMAGES)]
+Spacing = Annotated[str | None, option(_IMAGES, "Pixel spacing of all masks in mm: one number, or ROW,COLUMN.")]
 Explain = Annotated[
     bool, typer.Option("--explain", callback=_explain, is_eager=True, help="Explain all metrics and exit.")
 ]

@@ -1,6 +1,6 @@
 """Runs `lungmask score`: scores all pairs, prints the summary, and writes the files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 import lungmask_cli
-from lungmask_cli.cli.terminal import print_error, progress, say, show_table, warn, write_table
+from lungmask_cli.cli.terminal import print_error, progress, say, show_table, warn
 from lungmask_cli.datasets.prepared import MANIFEST, is_prepared
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.files import write_text
@@ -43,7 +43,7 @@ def run_score(options: ScoreOptions) -> None:
         outcomes = evaluate_all(cases, options, progress("scoring"), pictures.add if pictures else None)
         results = make_results(outcomes, grouping, options.seed, _settings(options, metadata, grouping))
         if options.table:
-            write_table(options.table, to_csv(results))
+            _write_table(options.table, to_csv(results))
         else:
             typer.echo(to_csv(results), nl=False)
         _show(results)
@@ -98,6 +98,18 @@ def _warn_of_missing_radiographs(cases: Sequence[Case], images: Path | None) -> 
         warn(f"{len(missing)} of {len(cases)} masks have no radiograph in {images}, for example {missing[0]}")
 
 
+def _write_table(path: Path, table: str) -> None:
+    """Write the table to a file; if that fails, as on a full disk, print it on standard output and raise the error."""
+    try:
+        write_text(path, table)
+    except OSError as error:
+        print(table, end="")
+        raise UsageError(
+            f"{path}: cannot be written: {error.strerror or error}; the table is on standard output",
+            "Check the free space and the permissions.",
+        ) from error
+
+
 class _Pictures:
     """Passes pictures from the worker processes to the page."""
 
@@ -116,14 +128,10 @@ class _Pictures:
             self._error = error
 
     def finish(self, results: Results, outcomes: Sequence[Outcome]) -> None:
-        """Write the cards.
-
-        Raises:
-            OSError: the page or one of its pictures could not be written.
-        """
+        """Write the cards, or raise the error of the picture that could not be written."""
         if self._error:
             raise self._error
-        notes: Mapping[str, str] = {outcome.score.key: outcome.note for outcome in outcomes}
+        notes = {outcome.score.key: outcome.note for outcome in outcomes}
         cards = make_cards(results, notes, self._numbers)
         self._page.finish(make_columns(results), cards, LEGEND, summary_line(results))
 

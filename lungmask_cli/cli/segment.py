@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lungmask_cli.batch.options import EngineName, RunOptions, SegmentOptions, existing_mode
-from lungmask_cli.cli.options import HARDWARE, OUTPUT, Device, HashNames, MaxPixels, Polarity
+from lungmask_cli.cli.options import HARDWARE, OUTPUT, Device, HashNames, MaxPixels, Polarity, option
 from lungmask_cli.cli.segment_run import run_batch, show_plan
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import UsageError
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from lungmask_cli.batch.jobs import Job
 
 _EXISTING, _METHOD = "Existing files", "Method"
-
-
-def _flag(name: str, text: str, panel: str) -> object:
-    return typer.Option(name, help=text, rich_help_panel=panel)
-
 
 Inputs = Annotated[
     list[Path] | None,
@@ -45,64 +40,44 @@ FileList = Annotated[
 ]
 Weights = Annotated[
     list[str] | None,
-    typer.Option(
-        help="The name of shipped weights, a .weights.h5 file, or a run folder. Repeat to average several networks.",
+    option(
+        _METHOD,
+        "The name of shipped weights, a .weights.h5 file, or a run folder. Repeat to average several networks.",
         show_default=DEFAULT_WEIGHTS,
-        rich_help_panel=_METHOD,
     ),
 ]
-Labels = Annotated[bool, _flag("--labels", "Masks of 0, 1 (right lung) and 2 (left lung), not 0 and 255.", OUTPUT)]
-Probabilities = Annotated[bool, _flag("--probabilities", "Also 16-bit PNG in OUT/probabilities.", OUTPUT)]
-Overlay = Annotated[bool, _flag("--overlay", "Also pictures of the mask on the radiograph, in OUT/overlays.", OUTPUT)]
-Contours = Annotated[bool, _flag("--contours", "Also COCO polygons: OUT/contours.json.", OUTPUT)]
+Labels = Annotated[bool, option(OUTPUT, "Masks of 0, 1 (right lung) and 2 (left lung), not 0 and 255.", "--labels")]
+Probabilities = Annotated[bool, option(OUTPUT, "Also 16-bit PNG in OUT/probabilities.", "--probabilities")]
+Overlay = Annotated[bool, option(OUTPUT, "Also pictures of the mask on the radiograph, in OUT/overlays.", "--overlay")]
+Contours = Annotated[bool, option(OUTPUT, "Also COCO polygons: OUT/contours.json.", "--contours")]
 DicomSeg = Annotated[
-    bool, _flag("--dicom-seg", "Also DICOM segmentations in OUT/dicom_seg, which contain the patient's data.", OUTPUT)
+    bool, option(OUTPUT, "Also DICOM segmentations in OUT/dicom_seg, which contain the patient's data.", "--dicom-seg")
 ]
 Gallery = Annotated[
-    Path | None,
-    typer.Option(help="Also one HTML page with a picture of every mask.", metavar="FILE.html", rich_help_panel=OUTPUT),
+    Path | None, option(OUTPUT, "Also one HTML page with a picture of every mask.", metavar="FILE.html")
 ]
 Report = Annotated[
-    Path | None,
-    typer.Option(
-        help="Also versions, weights, settings and counts as JSON.", metavar="FILE.json", rich_help_panel=OUTPUT
-    ),
+    Path | None, option(OUTPUT, "Also versions, weights, settings and counts as JSON.", metavar="FILE.json")
 ]
-Truth = Annotated[
-    Path | None,
-    typer.Option(help="Folder of reference masks: adds the Dice of each image.", metavar="DIR", rich_help_panel=OUTPUT),
-]
-SkipExisting = Annotated[bool, _flag("--skip-existing", "Resume an earlier run into OUT.", _EXISTING)]
-Overwrite = Annotated[bool, _flag("--overwrite", "Compute all masks again.", _EXISTING)]
-DryRun = Annotated[bool, _flag("--dry-run", "Print as CSV which mask each file would become, and stop.", _EXISTING)]
-Cleanup = Annotated[bool, typer.Option(help="Fill holes and keep the two largest components.", rich_help_panel=_METHOD)]
+Truth = Annotated[Path | None, option(OUTPUT, "Folder of reference masks: adds the Dice of each image.", metavar="DIR")]
+SkipExisting = Annotated[bool, option(_EXISTING, "Resume an earlier run into OUT.", "--skip-existing")]
+Overwrite = Annotated[bool, option(_EXISTING, "Compute all masks again.", "--overwrite")]
+DryRun = Annotated[bool, option(_EXISTING, "Print as CSV which mask each file would become, and stop.", "--dry-run")]
+Cleanup = Annotated[bool, option(_METHOD, "Fill holes and keep the two largest components.")]
 Tta = Annotated[
-    bool, _flag("--tta", "Test-time augmentation: average predictions from slightly different crops. Slower.", _METHOD)
+    bool, option(_METHOD, "Test-time augmentation: average predictions from slightly different crops. Slower.", "--tta")
 ]
-Strict = Annotated[bool, _flag("--strict", "A doubtful mask is a failure, and is not written.", _METHOD)]
+Strict = Annotated[bool, option(_METHOD, "A doubtful mask is a failure, and is not written.", "--strict")]
 Runtime = Annotated[
-    RuntimeName,
-    typer.Option(
-        help="keras, or onnx, which is faster on CPUs and needs the extra \\[fast].", rich_help_panel=HARDWARE
-    ),
+    RuntimeName, option(HARDWARE, "keras, or onnx, which is faster on CPUs and needs the extra \\[fast].")
 ]
 Engine = Annotated[
-    EngineName,
-    typer.Option(
-        help="local: this machine; or ray: a cluster, which needs the extra \\[ray].", rich_help_panel=HARDWARE
-    ),
+    EngineName, option(HARDWARE, "local: this machine; or ray: a cluster, which needs the extra \\[ray].")
 ]
 Address = Annotated[
-    str | None,
-    typer.Option(
-        help="The address of the Ray cluster to join, or auto. By default, one is started here.",
-        rich_help_panel=HARDWARE,
-    ),
+    str | None, option(HARDWARE, "The address of the Ray cluster to join, or auto. By default, one is started here.")
 ]
-Parallel = Annotated[
-    int | None,
-    typer.Option(help="Radiographs processed in parallel. Default: one per core.", min=1, rich_help_panel=HARDWARE),
-]
+Parallel = Annotated[int | None, option(HARDWARE, "Radiographs processed in parallel. Default: one per core.", min=1)]
 
 
 def segment(

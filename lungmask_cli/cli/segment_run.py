@@ -3,8 +3,9 @@
 import math
 import signal
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -68,10 +69,9 @@ def run_batch(options: SegmentOptions, run: RunOptions, jobs: Sequence["Job"]) -
 
 def _convert_networks(options: SegmentOptions) -> None:
     """Convert networks for ONNX Runtime, so that the user knows the reason to wait, and only one worker does it."""
-    from lungmask_cli.models.load import load_network
-
     if options.inference.runtime != "onnx":
         return
+    from lungmask_cli.models.load import load_network
     from lungmask_cli.models.onnx_cache import is_converted
 
     for name, path in zip(options.inference.weight_names, options.inference.weight_files(), strict=True):
@@ -83,15 +83,7 @@ def _convert_networks(options: SegmentOptions) -> None:
 class _Stop:
     """Whether the user has requested the batch to stop."""
 
-    def __init__(self) -> None:
-        self.requested = False
-
-    def until_requested(self, jobs: Iterable["Job"]) -> Iterator["Job"]:
-        """The jobs, until the stop is requested."""
-        for job in jobs:
-            if self.requested:
-                return
-            yield job
+    requested = False
 
 
 @contextmanager
@@ -166,8 +158,8 @@ def _run_jobs(options: SegmentOptions, engine: "Engine", remaining: "Remaining",
     write_json(folder / SETTINGS, describe_settings(options))
     try:
         with open_table(folder, remaining.kept.values()) as append:
-            finished = engine.run(stop.until_requested(remaining.jobs))
-            for row in progress("segmenting", len(remaining.jobs))(finished):
+            started = takewhile(lambda job: not stop.requested, remaining.jobs)
+            for row in progress("segmenting", len(remaining.jobs))(engine.run(started)):
                 rows.append(row.cells())
                 tally.count(row)
                 append(rows[-1])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from lungmask_cli.errors import LungmaskError, UsageError
+from lungmask_cli.errors import LungmaskError
 from lungmask_cli.text import printable
 
 if TYPE_CHECKING:
@@ -140,41 +140,16 @@ def print_table(title: str, words: Sequence[str], numbers: Sequence[str], rows: 
     stdout.print(_table(title, columns, rows))
 
 
-def _table(title: str, columns: Iterable[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> "Table":
+def _table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> "Table":
     """A table whose columns have these headers; True marks columns of numbers."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    columns = list(columns)
-    headed = any(header for header, _ in columns)
-    table = Table(
-        title=Text(printable(title)) if title else None,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_header=headed,
-    )
+    heading, headed = Text(printable(title)) if title else None, any(header for header, _ in columns)
+    table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_header=headed)
     for header, number in columns:
         table.add_column(header, justify="right" if number else "left", no_wrap=number)
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table
-
-
-def write_table(path: Path, table: str) -> None:
-    """Write the table to a file; if that fails, as on a full disk, print it on standard output.
-
-    Raises:
-        UsageError: the file could not be written.
-    """
-    from lungmask_cli.files import write_text
-
-    try:
-        write_text(path, table)
-    except OSError as error:
-        print(table, end="")
-        raise UsageError(
-            f"{path}: cannot be written: {error.strerror or error}; the table is on standard output",
-            "Check the free space and the permissions.",
-        ) from error

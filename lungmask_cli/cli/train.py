@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lungmask_cli.cli.options import HARDWARE, Device, Jobs, MaxPixels, Polarity
+from lungmask_cli.cli.options import HARDWARE, Device, Jobs, MaxPixels, Polarity, option
 from lungmask_cli.cli.train_run import (
-    PREPARED_SIZE,
     check_new_plan,
     draw_batch,
     next_run_folder,
@@ -36,10 +35,6 @@ _CONFIG_KEYS = {
 _RUN, _RECIPE, _PARTS, _DATA = "Run", "Recipe", "Networks and losses", "Data"
 
 
-def _option(panel: str, text: str, *names: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=panel)
-
-
 def _describe(parts: dict[str, Part]) -> str:
     return "; ".join(f"{name}: {part.summary}" for name, part in parts.items())
 
@@ -51,19 +46,19 @@ Data = Annotated[
     ),
 ]
 Output = Annotated[
-    Path | None, _option(_RUN, "The run folder. Default: runs/PRESET-N.", "--output", "-o", metavar="RUN")
+    Path | None, option(_RUN, "The run folder. Default: runs/PRESET-N.", "--output", "-o", metavar="RUN")
 ]
 Resume = Annotated[
-    Path | None, _option(_RUN, "Resume the run in this folder after its last finished epoch.", metavar="RUN")
+    Path | None, option(_RUN, "Resume the run in this folder after its last finished epoch.", metavar="RUN")
 ]
 Folds = Annotated[
     int | None,
-    _option(_RUN, "Cross-validate: this number of runs, each tested on another part of the images.", metavar="K"),
+    option(_RUN, "Cross-validate: this number of runs, each tested on another part of the images.", metavar="K"),
 ]
-Tensorboard = Annotated[bool, _option(_RUN, "Also write logs for TensorBoard.", "--tensorboard")]
+Tensorboard = Annotated[bool, option(_RUN, "Also write logs for TensorBoard.", "--tensorboard")]
 ShowBatch = Annotated[
     Path | None,
-    _option(
+    option(
         _RUN,
         "Plot training images with each augmentation separately and all combined, and stop.",
         "--show-batch",
@@ -72,11 +67,11 @@ ShowBatch = Annotated[
 ]
 PresetName = Annotated[
     str | None,
-    _option(_RECIPE, f"{', '.join(PRESETS)}: see lungmask info presets. Default: compact.", "--preset", metavar="NAME"),
+    option(_RECIPE, f"{', '.join(PRESETS)}: see lungmask info presets. Default: compact.", "--preset", metavar="NAME"),
 ]
 Config = Annotated[
     Path | None,
-    _option(
+    option(
         _RECIPE,
         "A TOML file whose settings override the preset, such as the config.toml of a run.",
         metavar="FILE.toml",
@@ -84,28 +79,27 @@ Config = Annotated[
 ]
 Init = Annotated[
     str | None,
-    _option(
+    option(
         _RECIPE,
         "Start from these weights (a shipped name, file or run) with their recipe and a tenth of their learning rate.",
         metavar="WEIGHTS",
     ),
 ]
-ImageSize = Annotated[int | None, _option(_RECIPE, "Side of the network's input in pixels.")]
-Epochs = Annotated[int | None, _option(_RECIPE, "Passes over the training images.")]
-BatchSize = Annotated[int | None, _option(_RECIPE, "Images per step.")]
-LearningRate = Annotated[float | None, _option(_RECIPE, "The (highest) learning rate of Adam.")]
-Seed = Annotated[int | None, _option(_RECIPE, "Seed of weights, order, augmentation and a random split.")]
+ImageSize = Annotated[int | None, option(_RECIPE, "Side of the network's input in pixels.")]
+Epochs = Annotated[int | None, option(_RECIPE, "Passes over the training images.")]
+BatchSize = Annotated[int | None, option(_RECIPE, "Images per step.")]
+LearningRate = Annotated[float | None, option(_RECIPE, "The (highest) learning rate of Adam.")]
+Seed = Annotated[int | None, option(_RECIPE, "Seed of weights, order, augmentation and a random split.")]
 Patience = Annotated[
-    int | None,
-    _option(_RECIPE, "Stop after this number of epochs without a better validation Dice. Default: never."),
+    int | None, option(_RECIPE, "Stop after this number of epochs without a better validation Dice. Default: never.")
 ]
 Generator = Annotated[
     str | None,
-    _option(_PARTS, f"Another generator, the network that predicts masks. {_describe(GENERATORS)}.", metavar="NAME"),
+    option(_PARTS, f"Another generator, the network that predicts masks. {_describe(GENERATORS)}.", metavar="NAME"),
 ]
 Discriminator = Annotated[
     str | None,
-    _option(
+    option(
         _PARTS,
         f"Another discriminator. {_describe(DISCRIMINATORS)}; none: the generator is trained alone.",
         metavar="NAME",
@@ -113,7 +107,7 @@ Discriminator = Annotated[
 ]
 Loss = Annotated[
     str | None,
-    _option(
+    option(
         _PARTS,
         "Other losses between predicted and reference mask, with weights, such as dice=1,cross_entropy=0.5. "
         f"{_describe(LOSSES)}.",
@@ -121,31 +115,24 @@ Loss = Annotated[
     ),
 ]
 AdversarialWeight = Annotated[
-    float | None,
-    _option(_PARTS, "The weight of the adversarial loss, beside the other losses.", metavar="WEIGHT"),
+    float | None, option(_PARTS, "The weight of the adversarial loss, beside the other losses.", metavar="WEIGHT")
 ]
 Split = Annotated[
     str | None,
-    _option(_DATA, "TRAIN/VAL/TEST ratios, or a CSV file with a column of train, val, test: FILE.csv:COLUMN."),
+    option(_DATA, "TRAIN/VAL/TEST ratios, or a CSV file with a column of train, val, test: FILE.csv:COLUMN."),
 ]
 Devices = Annotated[
-    int, _option(HARDWARE, "GPUs of this machine that share each batch. For several machines, see TF_CONFIG.")
+    int, option(HARDWARE, "GPUs of this machine that share each batch. For several machines, see TF_CONFIG.")
 ]
 Deterministic = Annotated[
-    bool, _option(HARDWARE, "Reproducible weights on a GPU, too, but slower training.", "--deterministic")
+    bool, option(HARDWARE, "Reproducible weights on a GPU, too, but slower training.", "--deterministic")
 ]
 Precision = Annotated[
     Literal["float32", "mixed_bfloat16", "mixed_float16"] | None,
-    _option(HARDWARE, "Precision of the computations. Default: float32."),
+    option(HARDWARE, "Precision of the computations. Default: float32."),
 ]
 Memory = Annotated[
-    float,
-    typer.Option(
-        help="Images that would take more memory are read from disk in each epoch.",
-        metavar="GB",
-        min=0,
-        rich_help_panel=HARDWARE,
-    ),
+    float, option(HARDWARE, "Images that would take more memory are read from disk in each epoch.", metavar="GB", min=0)
 ]
 
 
@@ -199,7 +186,7 @@ def train(
             config=resolved,
             folder=output or next_run_folder(resolved.preset),
             data=tuple(str(folder.absolute()) for folder in data or []),
-            size=max(PREPARED_SIZE, resolved.detail),
+            size=max(RunPlan.size, resolved.detail),  # one prepared set in the cache serves all smaller networks
             correct_polarity=polarity,
             max_pixels=max_pixels,
             split=split,

@@ -1,6 +1,7 @@
 """What `lungmask train` does: check the plan, open the data, train, and report."""
 
 import importlib.util
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from lungmask_cli.datasets.prepared import PreparedSet
     from lungmask_cli.networks.backend import Device
 
-# The default size of prepared sets, so that one set in the cache serves every smaller network.
-PREPARED_SIZE = RunPlan.size
 _WITH_RESUME = frozenset({"resume", "jobs", "tensorboard", "show", "quiet", "verbose", "debug"})
 _FEW_IMAGES = 100  # for training
 _FINE_TUNING_RATE = 0.1  # of the learning rate that the weights were trained with
@@ -121,11 +120,8 @@ def _train_once(plan: RunPlan, prepared: "PreparedSet", device: "Device") -> str
         few = pluralize(images, "training image")
         say(f"Hint: {few} may be too few; --init {DEFAULT_WEIGHTS} starts from the shipped weights")
     result = train(plan, prepared, say, device)
-    test = (
-        "no test images"
-        if result.test_dice is None
-        else f"test Dice {result.test_dice:.4f} on {pluralize(result.test_count, 'image')}"
-    )
+    tested = pluralize(result.test_count, "image")
+    test = "no test images" if result.test_dice is None else f"test Dice {result.test_dice:.4f} on {tested}"
     return f"best epoch {result.best_epoch}: val Dice {result.val_dice:.4f}, {test}; {result.seconds / 60:.1f} minutes"
 
 
@@ -222,7 +218,5 @@ def resolve_config(
 
 def next_run_folder(preset: str) -> Path:
     """The first of runs/PRESET-1, runs/PRESET-2, ... that does not exist."""
-    number = 1
-    while Path("runs", f"{preset}-{number}").exists():
-        number += 1
-    return Path("runs", f"{preset}-{number}")
+    folders = (Path("runs", f"{preset}-{number}") for number in itertools.count(1))
+    return next(folder for folder in folders if not folder.exists())

@@ -172,8 +172,7 @@ def pair_both_lungs(folder: Path) -> Pairing | None:
     if images is None or masks is None:
         return None
     files = _files(masks, RASTER_SUFFIXES)
-    title = f"{images.name}/ + {masks.name}/"
-    return _pair_files(title, folder, _files(images, IMAGE_SUFFIXES), files, masks_each=1)
+    return _pair_files(f"{images.name}/ + {masks.name}/", folder, _files(images, IMAGE_SUFFIXES), files, masks_each=1)
 
 
 LAYOUTS: tuple[Callable[[Path], Pairing | None], ...] = (pair_both_lungs, pair_sides)

@@ -50,21 +50,7 @@ class PrepareOptions:
     jobs: int = 1
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One pair to prepare; `key` is a hash of everything that its entry depends on, empty if a file is missing."""
-
-    pair: Pair
-    key: str
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """The result of one pair: an entry or a problem."""
-
-    task: _Task
-    entry: Entry | None
-    problem: str = ""
+_Outcome = tuple[str, Entry | str]  # the id of a pair, and its entry or its problem
 
 
 def prepare(
@@ -95,80 +81,63 @@ def prepare(
     destination.mkdir(parents=True, exist_ok=True)
     for partial_file in destination.glob(f"*/{PARTIAL}*"):  # of a run that was killed
         partial_file.unlink()
-    done = _read_journal(destination)
-    outcomes: dict[str, _Outcome] = {}
+    keys = {pair.id: _key(pair, options) for pair in pairing.pairs}
+    finished = _read_journal(destination)
+    done = {pair_id: finished[key] for pair_id, key in keys.items() if key in finished}
+    outcomes: dict[str, Entry | str] = {}
     with (destination / _JOURNAL).open("a", encoding="utf-8") as journal:
-        results = _prepare_pairs(
-            [_Task(pair, _key(pair, options)) for pair in pairing.pairs], destination, options, done
-        )
+        results = _prepare_pairs(pairing.pairs, destination, options, done)
         for _ in progress(pairing.pairs):  # one step per pair, in the order in which they are finished
-            outcome = next(results)
-            outcomes[outcome.task.pair.id] = outcome
-            if outcome.entry and outcome.entry is not done.get(outcome.task.key):
-                journal.write(_journal_line(outcome))
+            pair_id, outcome = next(results)
+            outcomes[pair_id] = outcome
+            if isinstance(outcome, Entry) and outcome is not done.get(pair_id):
+                journal.write(_journal_line(keys[pair_id], outcome))
                 journal.flush()
         next(results, None)  # lets the processes end by themselves
-    entries, problems = _collect(pairing, outcomes, split)
+    in_order = {pair.id: outcomes[pair.id] for pair in pairing.pairs}
+    entries = {pair_id: outcome for pair_id, outcome in in_order.items() if isinstance(outcome, Entry)}
+    problems = (*pairing.unpaired, *(outcome for outcome in in_order.values() if isinstance(outcome, str)))
     if not entries:
         raise UsageError("no pair could be prepared", f"For example: {problems[-1]}")
-    in_order = (outcomes[pair.id] for pair in pairing.pairs)
-    write_text(destination / _JOURNAL, "".join(_journal_line(outcome) for outcome in in_order if outcome.entry))
-    prepared = PreparedSet(destination, options.size, split_method, pairing.layout, entries, problems)
+    lines = (_journal_line(keys[pair_id], entry) for pair_id, entry in entries.items())
+    write_text(destination / _JOURNAL, "".join(lines))
+    split_entries = tuple(replace(entry, split=split[pair_id]) for pair_id, entry in entries.items())
+    prepared = PreparedSet(destination, options.size, split_method, pairing.layout, split_entries, problems)
     write_manifest(prepared)
     return prepared
 
 
-def _collect(
-    pairing: Pairing, outcomes: dict[str, _Outcome], split: dict[str, str]
-) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
-    entries: list[Entry] = []
-    problems = list(pairing.unpaired)
-    for pair in pairing.pairs:
-        entry = outcomes[pair.id].entry
-        if entry is None:
-            problems.append(outcomes[pair.id].problem)
-        else:
-            entries.append(replace(entry, split=split[pair.id]))
-    return tuple(entries), tuple(problems)
-
-
 def _drop_duplicates(pairing: Pairing) -> Pairing:
     """Each image content once: duplicates would get the same name, and overwrite each other's mask."""
-    seen: set[str] = set()
-    pairs = []
+    pairs: dict[str, Pair] = {}
     for pair in pairing.pairs:
         try:
             name = hash_file_name(pair.image)
         except OSError:  # the reader reports it
             name = pair.id
-        if name not in seen:
-            pairs.append(pair)
-        seen.add(name)
+        pairs.setdefault(name, pair)
     count = len(pairing.pairs) - len(pairs)
     duplicates = [f"{pluralize(count, 'duplicate radiograph')} left out"] if count else []
-    return replace(pairing, pairs=pairs, unpaired=[*pairing.unpaired, *duplicates])
+    return replace(pairing, pairs=[*pairs.values()], unpaired=[*pairing.unpaired, *duplicates])
 
 
 def _refuse_to_overwrite_source(pairing: Pairing, destination: Path) -> None:
-    written = {os.path.realpath(destination / name) for name in ("images", "masks")}
-    for pair in pairing.pairs:
-        for path in (pair.image, *pair.masks):
-            if os.path.realpath(path.parent) in written:
-                raise UsageError(
-                    f"{destination}: contains the source files, which would be overwritten", "Give another folder."
-                )
+    sources = {os.path.realpath(path.parent) for pair in pairing.pairs for path in (pair.image, *pair.masks)}
+    if sources & {os.path.realpath(destination / name) for name in ("images", "masks")}:
+        problem = f"{destination}: contains the source files, which would be overwritten"
+        raise UsageError(problem, "Give another folder.")
 
 
 def _prepare_pairs(
-    tasks: list[_Task], destination: Path, options: PrepareOptions, done: dict[str, Entry]
+    pairs: list[Pair], destination: Path, options: PrepareOptions, done: dict[str, Entry]
 ) -> Iterator[_Outcome]:
-    """The outcomes of all tasks, in any order."""
+    """The outcomes of all pairs, in any order; `done` holds the entries of an earlier run by id."""
     remaining = []
-    for task in tasks:
-        if task.key in done and _is_intact(done[task.key], destination):
-            yield _Outcome(task, done[task.key])
+    for pair in pairs:
+        if pair.id in done and _is_intact(done[pair.id], destination):
+            yield pair.id, done[pair.id]
         else:
-            remaining.append(task)
+            remaining.append(pair)
     prepare_one = partial(_prepare_pair, destination=destination, options=options)
     if options.jobs > 1 and len(remaining) >= _MIN_PAIRS_FOR_PROCESSES:
         yield from map_in_processes(prepare_one, remaining, options.jobs)
@@ -176,23 +145,19 @@ def _prepare_pairs(
         yield from map(prepare_one, remaining)
 
 
-def _prepare_pair(task: _Task, destination: Path, options: PrepareOptions) -> _Outcome:
-    name = "a pair" if options.hash_names else task.pair.id
+def _prepare_pair(pair: Pair, destination: Path, options: PrepareOptions) -> _Outcome:
     try:
-        name = _hash_image(task.pair) if options.hash_names else name
-        return _Outcome(task, _write_pair(task.pair, name, destination, options))
+        name = hash_file_name(pair.image) if options.hash_names else pair.id
+    except OSError:
+        return pair.id, "a pair: cannot be used"
+    try:
+        return pair.id, _write_pair(pair, name, destination, options)
     except ImageError as error:
-        return _Outcome(task, None, f"{name}: cannot be used" if options.hash_names else error.message)
-
-
-def _hash_image(pair: Pair) -> str:
-    try:
-        return hash_file_name(pair.image)
-    except OSError as error:
-        raise ImageError(f"{pair.image}: cannot be read: {error.strerror}") from error
+        return pair.id, f"{name}: cannot be used" if options.hash_names else error.message
 
 
 def _key(pair: Pair, options: PrepareOptions) -> str:
+    """A hash of everything that the entry of the pair depends on; empty if a file is missing."""
     facts: list[object] = [lungmask_cli.__version__, pair.id, pair.origin, astuple(replace(options, jobs=1))]
     for path in (pair.image, *pair.masks):
         try:
@@ -277,6 +242,5 @@ def _read_journal(destination: Path) -> dict[str, Entry]:
     return done
 
 
-def _journal_line(outcome: _Outcome) -> str:
-    assert outcome.entry is not None
-    return json.dumps({"key": outcome.task.key, "entry": asdict(outcome.entry)}) + "\n"
+def _journal_line(key: str, entry: Entry) -> str:
+    return json.dumps({"key": key, "entry": asdict(entry)}) + "\n"

@@ -92,10 +92,8 @@ def read_split(path: Path, column: str | None) -> dict[str, str]:
 
 
 def _choose_column(path: Path, names: list[str], column: str | None) -> str:
-    if column is None and "split" in names:
-        return "split"
-    if column is None and len(names) == 2:
-        return names[1]
+    if column is None and ("split" in names or len(names) == 2):
+        return "split" if "split" in names else names[1]
     if column is None:
         raise UsageError(
             f"{path}: contains several splits", f"Choose one: --split {path}:{names[1]} (of {', '.join(names[1:])})."

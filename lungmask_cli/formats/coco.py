@@ -127,11 +127,7 @@ def _outline_lung(lung: Mask) -> dict[str, Any]:
 
 
 def _trace_boundaries(padded: Mask) -> Iterator[Corners]:
-    """All pixel corners on the boundary of each 4-connected component, (N, 2) x and y.
-
-    Args:
-        padded: a mask without holes, padded by one pixel; the corners are those of the mask without the padding.
-    """
+    """The boundary corners (N, 2), x and y without the padding, of each 4-connected component of a hole-free mask."""
     import contourpy
 
     contours = contourpy.contour_generator(z=padded.astype(np.float64), line_type=contourpy.LineType.Separate)

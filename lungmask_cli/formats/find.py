@@ -42,10 +42,8 @@ def find_images(inputs: Iterable[Path], exclude: Path | None = None) -> list[tup
 def _walk(folder: Path, exclude: Path | None) -> Iterator[Path]:
     # Real paths, because links may form a cycle; Path.resolve would raise on a link to itself.
     visited = {os.path.realpath(exclude)} if exclude else set()
-    unlisted: list[Path] = []
-    for root, folders, names in os.walk(
-        folder, onerror=lambda error: unlisted.append(Path(error.filename)), followlinks=True
-    ):
+    unlisted: list[OSError] = []
+    for root, folders, names in os.walk(folder, onerror=unlisted.append, followlinks=True):
         visited.add(os.path.realpath(root))
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and os.path.realpath(Path(root, name)) not in visited
@@ -54,7 +52,7 @@ def _walk(folder: Path, exclude: Path | None) -> Iterator[Path]:
             path = Path(root, name)
             if not name.startswith(".") and _looks_like_image(path):
                 yield path
-    yield from unlisted
+    yield from (Path(error.filename) for error in unlisted)
 
 
 def _looks_like_image(path: Path) -> bool:

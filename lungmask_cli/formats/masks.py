@@ -106,7 +106,8 @@ def _interpret(values: NDArray[Any], path: Path, options: MaskOptions, spacing: 
     is_integer = values.dtype.kind in "biu"
     largest = float(values.max())
     explicit = options.labels is not None or options.threshold is not None
-    binary = explicit and _is_binary(values, largest)
+    has_full_scale = values.dtype.kind in "iu" and largest in (_MAX_8_BIT, _MAX_16_BIT)
+    binary = explicit and has_full_scale and np.count_nonzero(values) == np.count_nonzero(values == largest)
     default = DEFAULT_LABELS if is_integer and largest == DEFAULT_LABELS[1] and options.threshold is None else None
     if (labels := options.labels or default) and not binary:
         return _select_labels(values, labels, path, spacing)
@@ -127,18 +128,13 @@ def _select_labels(values: NDArray[Any], labels: tuple[int, int], path: Path, sp
     return LungMask(lungs, right, left, spacing, labelled=True)
 
 
-def _is_binary(values: NDArray[Any], largest: float) -> bool:
-    """Whether the values are integers and only 0 and 255, or only 0 and 65535."""
-    full = values.dtype.kind in "iu" and largest in (_MAX_8_BIT, _MAX_16_BIT)
-    return full and int(np.count_nonzero(values)) == int(np.count_nonzero(values == largest))
-
-
 def _smallest_lung_value(values: NDArray[Any], largest: float, path: Path, threshold: float | None) -> float:
     is_integer = values.dtype.kind in "biu"
     if is_integer and largest <= 1:
         return 1
     if threshold is None:
-        if is_integer and largest < _likely_full_scale(values, largest) / 2 and len(np.unique(values)) > 2:
+        likely = _MAX_8_BIT if largest <= _MAX_8_BIT else _MAX_16_BIT  # larger types may hold values of 8 bits
+        if is_integer and largest < min(likely, _full_scale(values, largest)) / 2 and len(np.unique(values)) > 2:
             raise _ambiguous(path, f"up to {largest:g}")
         least = max(largest / 2, 0.5)
     elif is_integer:
@@ -177,11 +173,6 @@ def _full_scale(values: NDArray[Any], largest: float) -> int:
     if values.dtype.itemsize <= 2:
         return int(np.iinfo(values.dtype).max)
     return _MAX_8_BIT if largest <= _MAX_8_BIT else _MAX_16_BIT
-
-
-def _likely_full_scale(values: NDArray[Any], largest: float) -> int:
-    """As `_full_scale`, but 8 bits also in larger types if all values are that small."""
-    return min(_full_scale(values, largest), _MAX_8_BIT if largest <= _MAX_8_BIT else _MAX_16_BIT)
 
 
 def _to_integers(values: NDArray[Any]) -> NDArray[Any]:

@@ -8,17 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.formats.checks import check_size
 from lungmask_cli.imaging.radiograph import Spacing, make_spacing
 
 NIFTI_SUFFIXES = frozenset({".nii", ".nii.gz"})
-_UNKNOWN = (1.0, 1.0)
 _MM = {"meter": 1000.0, "micron": 0.001}
 
 
-def read_nifti(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[Any], Spacing | None]:
+def read_nifti(path: Path, max_pixels: int) -> tuple[NDArray[Any], Spacing | None]:
     """The values (H, W) of a NIfTI file of one slice, and its pixel spacing.
 
     The first axis of the file is the column axis, as ITK and ITK-SNAP write it; the orientation is ignored. A spacing
@@ -53,4 +51,4 @@ def read_nifti(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[NDArray[Any], 
         ) from None
     if values.dtype.kind not in "biuf":
         raise ImageError(f"{path}: holds colours or complex numbers", "Export the mask as integers or real numbers.")
-    return values, None if (rows, columns) == _UNKNOWN else make_spacing(rows, columns, "NIfTI")
+    return values, None if (rows, columns) == (1.0, 1.0) else make_spacing(rows, columns, "NIfTI")

@@ -11,7 +11,6 @@ from lungmask_cli.imaging.radiograph import DEFAULT_LABELS, FloatImage, Mask
 
 # Run-length compression: searching for distant repeats takes most of the time and makes these images no smaller.
 GREY_PNG = {"compress_level": 1, "compress_type": zlib.Z_RLE}
-_COLOUR_PNG = {"compress_level": 1}
 
 
 def write_mask(path: Path, mask: Mask) -> None:
@@ -38,7 +37,7 @@ def write_grey16(path: Path, image: FloatImage) -> None:
 
 def write_picture(path: Path, picture: Image.Image) -> None:
     """Write a Pillow image in colour as PNG."""
-    _write_png(path, picture, _COLOUR_PNG)
+    _write_png(path, picture, {"compress_level": 1})
 
 
 def _write_png(path: Path, picture: Image.Image, compression: dict[str, int]) -> None:

@@ -29,7 +29,8 @@ def read_raster(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
         ImageError: the file is empty, truncated, too large, has several pages, or is not an image.
     """
     with _open_image(path, max_pixels) as image:
-        lossy = _is_16_bit_colour(image)
+        # Pillow drops the lower byte of 16-bit colours.
+        lossy = image.mode not in _GREY_MODES and any("16" in str(tile[3]) for tile in getattr(image, "tile", ()))
         ImageOps.exif_transpose(image, in_place=True)
         note = "its 16-bit colours are read with 8 bits; export it as 16-bit grey"
         return Radiograph(_to_grey(image), warnings=(note,) if lossy else ())
@@ -89,11 +90,6 @@ def _has_colour_palette(image: Image.Image) -> bool:
     palette = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
     used = palette[np.flatnonzero(image.histogram()[: len(palette)])]
     return bool((used != used[:, :1]).any())
-
-
-def _is_16_bit_colour(image: Image.Image) -> bool:
-    """Whether the image has 16-bit colours, of which Pillow drops the lower byte."""
-    return image.mode not in _GREY_MODES and any("16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 def _to_grey(image: Image.Image) -> NDArray[Any]:

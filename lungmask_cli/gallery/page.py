@@ -64,7 +64,9 @@ class GalleryWriter:
     """Writes the page piece by piece. Pictures go to the file at once, so memory does not grow with their number."""
 
     def __init__(self, file: BinaryIO, title: str) -> None:
-        head, self._tail = _read_template().split(_PICTURES)
+        folder = resources.files("lungmask_cli.gallery")
+        page, style, script = (folder.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
+        head, self._tail = page.replace(_STYLE, style).replace(_SCRIPT, script).split(_PICTURES)
         self._file = file
         self._pictures = 0
         self.finished = False
@@ -113,13 +115,6 @@ def open_gallery(path: Path, title: str) -> Iterator[GalleryWriter]:
             raise RuntimeError("the page has pictures but no cards: finish was not called")
 
 
-def _read_template() -> str:
-    """The HTML with its CSS and JavaScript, which lie in files of their own."""
-    folder = resources.files("lungmask_cli.gallery")
-    page, style, script = (folder.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
-    return page.replace(_STYLE, style).replace(_SCRIPT, script)
-
-
 def _printable_fields(item: Column | Card) -> dict[str, Any]:
     return {name: printable(value) if isinstance(value, str) else value for name, value in vars(item).items()}
 
@@ -132,8 +127,4 @@ def _card_data(card: Card, columns: Sequence[Column]) -> dict[str, Any]:
 def _to_json(value: float) -> float | str:
     """The value as a JSON number, or as a word that JavaScript's `Number` understands where JSON has no number."""
     number = float(value)
-    if math.isnan(number):
-        return "NaN"
-    if math.isinf(number):
-        return "Infinity" if number > 0 else "-Infinity"
-    return number
+    return number if math.isfinite(number) else json.dumps(number)

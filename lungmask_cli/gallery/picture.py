@@ -64,10 +64,16 @@ def draw_errors(predicted: Mask, truth: Mask, image: FloatImage | None, side: in
         side: maximum length of the longer side in pixels; larger pictures are reduced, smaller ones are not enlarged.
     """
     height, width = reduced_shape(truth.shape, side)
-    classes = _reduce(_classify(predicted, truth), height, width)
+    # In bits: truth alone is 2, predicted alone is 3, and both together are 3 ^ 2 = 1.
+    over, under = (
+        predicted.view(np.uint8) * np.uint8(_OVER_SEGMENTED),
+        truth.view(np.uint8) * np.uint8(_UNDER_SEGMENTED),
+    )
+    classes = _reduce(over ^ under, height, width)
     if image is None:
         return Picture(width, height, _encode_png(classes, (_FILL, UNDER, OVER), (255, 255, 255)), None)
-    classes[_inside_agreement(classes)] = _BACKGROUND
+    agreement = classes == _AGREEMENT
+    classes[erode(agreement | (classes == _UNDER_SEGMENTED)) & agreement] = _BACKGROUND  # only its outline is drawn
     overlay = _encode_png(classes, (_OUTLINE, UNDER, OVER), (_OUTLINE_ALPHA, _ERROR_ALPHA, _ERROR_ALPHA))
     return Picture(width, height, overlay, _encode_jpeg(image, height, width))
 
@@ -103,12 +109,6 @@ def reduced_shape(shape: tuple[int, ...], side: int) -> tuple[int, int]:
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def _classify(predicted: Mask, truth: Mask) -> NDArray[np.uint8]:
-    """Agreement, under- and over-segmentation as 1, 2 and 3."""
-    # In bits: truth alone is 2, predicted alone is 3, and both together are 3 ^ 2 = 1.
-    return (predicted.view(np.uint8) * np.uint8(_OVER_SEGMENTED)) ^ (truth.view(np.uint8) * np.uint8(_UNDER_SEGMENTED))
-
-
 def _reduce(classes: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """The largest class of each block."""
     # NumPy reduces whole rows at once, so columns are transposed into rows.
@@ -119,12 +119,6 @@ def _reduce(classes: NDArray[np.uint8], height: int, width: int) -> NDArray[np.u
 
 def _block_starts(size: int, blocks: int) -> NDArray[np.intp]:
     return np.arange(blocks, dtype=np.intp) * size // blocks
-
-
-def _inside_agreement(classes: NDArray[np.uint8]) -> Mask:
-    """The pixels of agreement (H, W) that are not on the boundary of the reference mask."""
-    agreement = classes == _AGREEMENT
-    return erode(agreement | (classes == _UNDER_SEGMENTED)) & agreement
 
 
 def _contours(classes: NDArray[np.uint8]) -> NDArray[np.uint8]:

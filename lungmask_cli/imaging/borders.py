@@ -1,7 +1,6 @@
 """Uniform borders of an image: the page, the collimation and the black margin beside a radiograph."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lungmask_cli.imaging.morphology import Box
 from lungmask_cli.imaging.radiograph import FloatImage
@@ -22,14 +21,11 @@ def find_exposed_area(image: FloatImage) -> Box:
             for at_start in (True, False):
                 while ends[axis] - starts[axis] > max(image.shape[axis] // 3, 1):
                     inner = image[starts[0] : ends[0], starts[1] : ends[1]]
-                    if not _is_uniform(np.take(inner, 0 if at_start else -1, axis)):
+                    # Percentiles, because a border may hold a label.
+                    low, high = np.percentile(np.take(inner, 0 if at_start else -1, axis), (3, 97))
+                    if high - low >= _UNIFORM_RANGE:
                         break
                     starts[axis] += at_start
                     ends[axis] -= not at_start
                     trimmed = True
     return slice(starts[0], ends[0]), slice(starts[1], ends[1])
-
-
-def _is_uniform(line: NDArray[np.float32]) -> bool:
-    low, high = np.percentile(line, (3, 97))  # percentiles, because a border may hold a label
-    return bool(high - low < _UNIFORM_RANGE)

@@ -29,9 +29,7 @@ def resize(image: NDArray[Any], height: int, width: int) -> FloatImage:
     block = int(min(rows / height, columns / width) / 2)
     if block > 1:
         image = _average_blocks(_average_blocks(image, block).T, block).T
-    picture = Image.fromarray(np.ascontiguousarray(image, np.float32))
-    covered = (0, 0, columns / max(block, 1), rows / max(block, 1))
-    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR, covered), dtype=np.float32)
+    return _resize_box(image, (0, 0, columns / max(block, 1), rows / max(block, 1)), (width, height))
 
 
 def _average_blocks(image: NDArray[Any], block: int) -> FloatImage:
@@ -203,8 +201,8 @@ def _enlarge_extent(above: NDArray[np.bool_], size: int) -> tuple[int, int]:
     return max(0, math.floor((indices[0] - 1) * scale)), min(size, math.ceil((indices[-1] + 2) * scale))
 
 
-def _resize_box(image: FloatImage, box: tuple[float, ...], size: tuple[int, int]) -> FloatImage:
-    """The box (left, upper, right, lower) of (H, W) float32, resized to `size` (width, height), bilinear."""
+def _resize_box(image: NDArray[Any], box: tuple[float, ...], size: tuple[int, int]) -> FloatImage:
+    """The box (left, upper, right, lower) of (H, W), resized to `size` (width, height), bilinear: float32."""
     height, width = image.shape
     left, upper, right, lower = box
     within = (max(left, 0), max(upper, 0), min(right, width), min(lower, height))  # beyond only by rounding

@@ -27,7 +27,12 @@ def normalize(radiograph: Radiograph, shape: tuple[int, int] | None = None) -> F
         pixels = np.clip(radiograph.pixels, low, high)
     if radiograph.valid is not None:
         pixels = np.where(radiograph.valid, pixels, pixels.dtype.type(low))
-    return _stretch(resize(pixels, *(shape or radiograph.shape)), low, high)
+    pixels = resize(pixels, *(shape or radiograph.shape))
+    scale = np.float32(1 / (high - low)) if high > low else np.float32(np.inf)
+    if not np.isfinite(scale):
+        return np.zeros(pixels.shape, np.float32)
+    stretched = (pixels - np.float32(low)) * scale
+    return np.clip(stretched, 0, 1, out=stretched)
 
 
 def _measure_percentiles(radiograph: Radiograph) -> tuple[float, float]:
@@ -39,12 +44,3 @@ def _measure_percentiles(radiograph: Radiograph) -> tuple[float, float]:
         inner = sample
     low, high = (float(value) for value in np.percentile(inner, (LOW_PERCENTILE, HIGH_PERCENTILE)))
     return low, high
-
-
-def _stretch(pixels: FloatImage, low: float, high: float) -> FloatImage:
-    """The pixels with [low, high] stretched to [0, 1]; all 0 where there is no contrast."""
-    scale = np.float32(1 / (high - low)) if high > low else np.float32(np.inf)
-    if not np.isfinite(scale):
-        return np.zeros(pixels.shape, np.float32)
-    stretched = (pixels - np.float32(low)) * scale
-    return np.clip(stretched, 0, 1, out=stretched)

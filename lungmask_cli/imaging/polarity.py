@@ -7,7 +7,6 @@ image and its inverse have scores of equal size and opposite sign. `benchmarks/p
 import functools
 import json
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,5 +63,5 @@ def make_thumbnail(image: FloatImage) -> NDArray[np.float32]:
 
 @functools.cache
 def _load_weights() -> NDArray[np.float32]:
-    fitted: dict[str, Any] = json.loads(files(__package__).joinpath("polarity.json").read_text(encoding="utf-8"))
+    fitted = json.loads(files(__package__).joinpath("polarity.json").read_text(encoding="utf-8"))
     return np.array(fitted["weights"], np.float32)

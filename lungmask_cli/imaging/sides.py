@@ -126,8 +126,7 @@ def _find_cut(lungs: PixelRuns) -> tuple[Integers, int]:
     moved = PixelRuns(lungs.rows - lungs.rows[0], lungs.starts - left, lungs.ends - left, width)
     path = _find_cheapest_path(_count_per_block(moved, height, block) / block**2)
     columns = np.interp((np.arange(height) + 0.5) / block - 0.5, np.arange(len(path)), path)
-    first: Integers = left + np.clip(np.ceil((columns + 0.5) * block - 0.5).astype(np.int64), 1, width - 1)
-    return first, block
+    return left + np.clip(np.ceil((columns + 0.5) * block - 0.5).astype(np.int64), 1, width - 1), block
 
 
 def _find_cheapest_path(shares: NDArray[np.float64]) -> Integers:

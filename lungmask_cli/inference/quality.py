@@ -144,13 +144,10 @@ class Model:
         rescaled = {name: SIGNS[name].rescale(signs[name], getattr(baseline, name), best[name]) for name in _CERTAINTY}
         return {**signs, **rescaled}
 
-    def costs(self, signs: Mapping[str, float]) -> dict[str, float]:
-        """The cost of each sign, at least 0."""
-        return {name: float(np.interp(signs[name], *table)) for name, table in self.tables.items()}
-
-    def score(self, costs: Mapping[str, float]) -> float:
-        """The expected Dice with these costs."""
-        return 1 / (1 + math.exp(sum(costs.values()) - self.best))
+    def score(self, signs: Mapping[str, float]) -> tuple[float, dict[str, float]]:
+        """The expected Dice of a mask with these signs, and the cost of each sign, at least 0."""
+        costs = {name: float(np.interp(signs[name], *table)) for name, table in self.tables.items()}
+        return 1 / (1 + math.exp(sum(costs.values()) - self.best)), costs
 
 
 @dataclass(frozen=True)
@@ -183,8 +180,7 @@ class Gate:
         model, signs = self.multi_pass if "agreement" in measured else self.single_pass, measured
         if baseline:
             model, signs = model.for_network(baseline), model.rescale_certainty(measured, baseline)
-        costs = model.costs(signs)
-        score = model.score(costs)
+        score, costs = model.score(signs)
         decisive = {name for name in SIGNS if SIGNS[name].decisive and self._is_decisive(name, signs[name])}
         if score >= LEAST_SCORE and not decisive:
             return score, ()
@@ -218,7 +214,7 @@ def assess(prediction: Prediction, right: Mask, left: Mask, baseline: NetworkBas
     if not reduced.lungs.any():  # a few pixels
         return Quality(0.0, 0.0, (SIGNS["area"].describe(0.0),))
     score, reasons = gate.evaluate(measure_signs(reduced, gate.shapes, gate.pictures), baseline)
-    return Quality(score, reduced.confidence, reasons)
+    return Quality(score, float(reduced.certainty.mean()), reasons)
 
 
 def measure_baseline(predictions: Iterable[tuple[Prediction, Mask, Mask, float]]) -> NetworkBaseline | None:
@@ -235,11 +231,8 @@ def measure_baseline(predictions: Iterable[tuple[Prediction, Mask, Mask, float]]
         reduced = resample_to_grid(prediction, right, left)
         if reduced.lungs.any():
             signs.append(measure_signs(reduced, gate.shapes, gate.pictures))
-    if not signs:
-        return None
-    return NetworkBaseline(
-        float(np.mean(dices)), *(float(np.median([values[name] for values in signs])) for name in _CERTAINTY)
-    )
+    medians = (float(np.median([values[name] for values in signs])) for name in _CERTAINTY)
+    return NetworkBaseline(float(np.mean(dices)), *medians) if signs else None
 
 
 def read_baseline(manifests: Sequence[Mapping[str, Any]]) -> NetworkBaseline | None:
@@ -278,16 +271,9 @@ def parse_gate(fitted: Mapping[str, Any]) -> Gate:
         return Model(numbers["best"], tables)
 
     def pca(numbers: Mapping[str, Any]) -> PcaDistance:
-        mean, components, deviations = (
-            np.array(numbers[name], np.float64) for name in ("mean", "components", "deviations")
-        )
-        return PcaDistance(mean, components, deviations, numbers["residual"])
+        arrays = {name: np.array(numbers[name], np.float64) for name in ("mean", "components", "deviations")}
+        return PcaDistance(**arrays, residual=numbers["residual"])
 
-    return Gate(
-        model(fitted["single_pass"]),
-        model(fitted["multi_pass"]),
-        pca(fitted["shapes"]),
-        pca(fitted["pictures"]),
-        fitted["limits"],
-        fitted["decisive_limits"],
-    )
+    single_pass, multi_pass = (model(fitted[name]) for name in ("single_pass", "multi_pass"))
+    shapes, pictures = (pca(fitted[name]) for name in ("shapes", "pictures"))
+    return Gate(single_pass, multi_pass, shapes, pictures, fitted["limits"], fitted["decisive_limits"])

@@ -97,16 +97,9 @@ class Segmenter(InferenceOptions):
         prediction = predict(self.networks, image, radiograph.shape, self.tta)
         lungs = as_mask(prediction, self.cleanup)
         right, left = split_sides(lungs)
-        return Segmentation(
-            lungs=lungs,
-            right=right,
-            left=left,
-            prediction=prediction,
-            quality=assess(prediction, right, left, self._baseline),
-            spacing=radiograph.spacing,
-            inverted=inverted,
-            warnings=(*radiograph.warnings, *([DARK_BONES] if inverted else [])),
-        )
+        quality = assess(prediction, right, left, self._baseline)
+        warnings = (*radiograph.warnings, *([DARK_BONES] if inverted else []))
+        return Segmentation(lungs, right, left, prediction, quality, radiograph.spacing, inverted, warnings)
 
 
 def _from_array(array: NDArray[Any]) -> Radiograph:

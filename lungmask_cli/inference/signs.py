@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from lungmask_cli.imaging.geometry import Letterbox, resize, resize_nearest
-from lungmask_cli.imaging.morphology import Box, bounding_box, outline
+from lungmask_cli.imaging.morphology import bounding_box, outline
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 from lungmask_cli.inference.two_pass import Prediction
 from lungmask_cli.models.network import THRESHOLD
@@ -50,36 +50,18 @@ class GridPrediction:
     @functools.cached_property
     def lungs(self) -> Mask:
         """Both lungs."""
-        both: Mask = self.right | self.left
-        return both
+        return self.right | self.left
 
     @functools.cached_property
     def probability(self) -> FloatImage:
         """The mean of the passes."""
-        mean: FloatImage = np.mean(self.passes, axis=0)
-        return mean
-
-    @functools.cached_property
-    def boundary(self) -> Mask:
-        """The pixels of the lungs that have one of their four neighbours outside."""
-        return outline(self.lungs)
-
-    @property
-    def confidence(self) -> float:
-        """The mean certainty along the boundary; the mask must not be empty."""
-        return float(self.certainty.mean())
+        return np.mean(self.passes, axis=0)
 
     @functools.cached_property
     def certainty(self) -> NDArray[np.float32]:
         """(boundary pixels,): 0 where the probability is 0.5 in the whole neighbourhood, 1 where it is 0 or 1."""
         smoothed = ndimage.uniform_filter(np.abs(2 * self.probability - 1), _NEIGHBOURHOOD)
-        values: NDArray[np.float32] = smoothed[self.boundary]
-        return values
-
-    @functools.cached_property
-    def box(self) -> Box:
-        """The rows and columns that the lungs cover; the mask must not be empty."""
-        return bounding_box(self.lungs)
+        return smoothed[outline(self.lungs)]
 
 
 def resample_to_grid(prediction: Prediction, right: Mask, left: Mask) -> GridPrediction:
@@ -125,7 +107,7 @@ class PcaDistance:
 
 def shape_thumbnail(prediction: GridPrediction) -> NDArray[np.float32]:
     """(144,) in [0, 1]: the lungs, stretched to 12 x 12; the mask must not be empty."""
-    return resize(prediction.lungs[prediction.box], THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel()
+    return resize(prediction.lungs[bounding_box(prediction.lungs)], THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel()
 
 
 def picture_thumbnail(prediction: GridPrediction) -> NDArray[np.float32]:
@@ -136,16 +118,13 @@ def picture_thumbnail(prediction: GridPrediction) -> NDArray[np.float32]:
     picture = prediction.image[prediction.content]
     (top, bottom), (first, last) = (
         (side.start - edge.start, side.stop - edge.start)
-        for side, edge in zip(prediction.box, prediction.content, strict=True)
+        for side, edge in zip(bounding_box(prediction.lungs), prediction.content, strict=True)
     )
     down, across = (int(np.ceil(_MARGIN * size)) for size in (bottom - top, last - first))
     padded = np.pad(picture, ((down, down), (across, across)), mode="edge")
     crop = padded[top : bottom + 2 * down, first : last + 2 * across]
-    return _ranks(resize(crop, THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel())
-
-
-def _ranks(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The rank of each value, scaled to mean 0 and a standard deviation of about 1; equal values share a mean rank."""
+    values = resize(crop, THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel()
+    # Equal values share their mean rank; the ranks are scaled to mean 0 and a standard deviation of about 1.
     levels, counts = np.unique(np.round(values * 255), return_inverse=True, return_counts=True)[1:]
     ranks = (np.cumsum(counts) - counts / 2)[levels] / values.size
     return ((ranks - 0.5) * np.sqrt(12)).astype(np.float32)
@@ -173,6 +152,7 @@ def measure_signs(prediction: GridPrediction, shapes: PcaDistance, pictures: Pca
     area = np.count_nonzero(prediction.lungs)
     probability, certainty = prediction.probability, prediction.certainty
     lungs = prediction.lungs[prediction.content]
+    at_edge = sum(np.count_nonzero(line) for line in (lungs[0], lungs[-1], lungs[:, 0], lungs[:, -1]))
     agreements = list(_agreements((*prediction.localization_passes, *prediction.passes)))
     return {
         "picture": pictures.distance(picture_thumbnail(prediction)),
@@ -184,7 +164,7 @@ def measure_signs(prediction: GridPrediction, shapes: PcaDistance, pictures: Pca
         "unsure": float(np.count_nonzero((probability > _SURELY_NOT) & (probability < _SURELY)) / area),
         "inside": float(probability[prediction.lungs].mean()),
         "darker": _contrast(prediction),
-        "edge": float(_count_at_edge(lungs) / certainty.size),
+        "edge": float(at_edge / certainty.size),
     }
 
 
@@ -205,7 +185,3 @@ def _contrast(prediction: GridPrediction) -> float:
     if not outside.size:
         return 0.0
     return float((outside.mean() - inside.mean()) / (np.concatenate([outside, inside]).std() + 1e-3))
-
-
-def _count_at_edge(lungs: Mask) -> int:
-    return sum(int(np.count_nonzero(line)) for line in (lungs[0], lungs[-1], lungs[:, 0], lungs[:, -1]))

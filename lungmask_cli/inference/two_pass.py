@@ -12,10 +12,11 @@ import numpy as np
 
 from lungmask_cli.imaging.borders import find_exposed_area
 from lungmask_cli.imaging.components import clean
+from lungmask_cli.imaging.contrast import enhance
 from lungmask_cli.imaging.geometry import MIN_WIDTH, WHOLE, ZOOM_MARGIN, Letterbox, Window, resize
 from lungmask_cli.imaging.morphology import bounding_box
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
-from lungmask_cli.models.network import THRESHOLD, Network, predict_one
+from lungmask_cli.models.network import THRESHOLD, Network
 
 _BORDER_DETECTION_SIZE = 128
 # Test-time augmentation also predicts from crops with these larger margins around the lungs.
@@ -105,7 +106,10 @@ def _box(networks: Sequence[Network], height: int, width: int) -> Letterbox:
 
 def _localize(network: Network, square: FloatImage) -> tuple[Pass, Window]:
     """The localization pass, and the window around the lungs that it found."""
-    picture = _find_picture(square)
+    small = resize(square, _BORDER_DETECTION_SIZE, _BORDER_DETECTION_SIZE)
+    exposed = np.zeros(small.shape, np.bool_)
+    exposed[find_exposed_area(small)] = True
+    picture = Window.around(exposed, margin=0)  # without page margins, collimation or black borders
     localization_pass = _run_pass(network, square, picture, network.localization_size)
     lungs = _locate_lungs(localization_pass.probability)
     return localization_pass, lungs.within(picture) if lungs else picture
@@ -124,15 +128,7 @@ def _run_passes(network: Network, square: FloatImage, window: Window, tta: bool)
 
 
 def _run_pass(network: Network, square: FloatImage, window: Window, size: int) -> Pass:
-    return Pass(window, predict_one(network, window.crop(square, size)))
-
-
-def _find_picture(square: FloatImage) -> Window:
-    """The window around the image content, without page margins, collimation or black borders."""
-    small = resize(square, _BORDER_DETECTION_SIZE, _BORDER_DETECTION_SIZE)
-    picture = np.zeros(small.shape, np.bool_)
-    picture[find_exposed_area(small)] = True
-    return Window.around(picture, margin=0)
+    return Pass(window, network.predict(enhance(window.crop(square, size), network.contrast)[None])[0])
 
 
 def _locate_lungs(probability: FloatImage) -> Window | None:

@@ -3,8 +3,7 @@
 import importlib.util
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from lungmask_cli import __version__
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.files import PARTIAL, atomic_write, write_json
+from lungmask_cli.files import atomic_write, atomic_write_folder, write_json
 from lungmask_cli.formats.find import find_images
 from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.contrast import enhance
@@ -91,7 +90,7 @@ def export_network(
     target = find_format(kind)
     _check_output(output, target, overwrite)
     images = _comparison_images(weights, radiographs)
-    with atomic_write(output) if target.suffix else _atomic_write_folder(output) as partial:
+    with atomic_write(output) if target.suffix else atomic_write_folder(output) as partial:
         difference = write_checked(weights, kind, partial, images)
     return Comparison(difference, len(images) - 1)
 
@@ -145,11 +144,8 @@ def write_checked(
         model = load_model(weights, size)
         with quietly():
             target.write(model.generator, describe_network(weights, model.manifest), path)
-            difference = _largest_difference(
-                keras_predictor(model.generator),
-                target.load(path),
-                images or [_synthetic_image(model.generator.input_shape[1])],
-            )
+            images = images or [_synthetic_image(model.generator.input_shape[1])]
+            difference = _largest_difference(keras_predictor(model.generator), target.load(path), images)
     if not difference <= TOLERANCE:  # also if it is NaN
         raise UsageError(
             f"{weights}: its network as {kind} differs from Keras by {difference:.1e}, more than {TOLERANCE:g}",
@@ -208,24 +204,8 @@ def _check_output(output: Path, target: Format, overwrite: bool) -> None:
         raise UsageError(f"{output}: is not an earlier export", "Choose another name with -o.")
 
 
-@contextmanager
-def _atomic_write_folder(path: Path) -> Iterator[Path]:
-    """Like `atomic_write`, for a folder, which the block must create."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=path.parent) as folder:
-        partial = Path(folder) / "new"
-        yield partial
-        if path.exists():
-            path.rename(Path(folder) / "old")
-        partial.rename(path)
-
-
 def _comparison_images(weights: Path, folder: Path | None) -> list[FloatImage]:
-    """A synthetic image, and the first radiographs of the folder as input for the network: (S, S) each.
-
-    Raises:
-        UsageError: no radiograph in the folder can be read.
-    """
+    """A synthetic image, and the first radiographs of the folder as input for the network: (S, S) each."""
     config = TrainConfig().merged(verify_weights(weights)["config"])
     images = [_synthetic_image(config.image_size)]
     if folder is None:
@@ -263,17 +243,14 @@ def _write_onnx(generator: "keras.Model", metadata: Mapping[str, Any], path: Pat
     import onnx
     import tf2onnx
 
-    model, _ = tf2onnx.convert.from_function(_serving_function(generator), [_input_signature(generator)], opset=_OPSET)
+    function = _serving_function(generator)
+    model, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=_OPSET)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
     onnx.helper.set_model_props(model, texts)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
-
-
-def _load_onnx(path: Path) -> Predictor:
-    return onnx_predictor(path.read_bytes(), threads=1)
 
 
 def _write_saved_model(generator: "keras.Model", metadata: Mapping[str, Any], path: Path) -> None:
@@ -305,9 +282,8 @@ def _write_litert(generator: "keras.Model", metadata: Mapping[str, Any], path: P
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "network"
         _write_saved_model(generator, metadata, saved)
-        model = flatbuffer_utils.convert_bytearray_to_object(
-            tf.lite.TFLiteConverter.from_saved_model(str(saved)).convert()
-        )
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
+        model = flatbuffer_utils.convert_bytearray_to_object(converter.convert())
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = list(json.dumps(metadata).encode("utf-8"))
     entry.name, entry.buffer = _METADATA, len(model.buffers)
@@ -317,28 +293,18 @@ def _write_litert(generator: "keras.Model", metadata: Mapping[str, Any], path: P
 
 
 def _load_litert(path: Path) -> Predictor:
-    run = _interpreter()(str(path), num_threads=1).get_signature_runner(_SIGNATURE)
-
-    def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
-        lungs: NDArray[np.float32] = run(**{INPUT: images[..., None]})[OUTPUT]
-        return lungs[..., 0]
-
-    return predict
-
-
-def _interpreter() -> Any:
-    """The interpreter of LiteRT, or that of TensorFlow, which will be removed."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
         try:
-            from tensorflow.lite.python.interpreter import Interpreter
+            from tensorflow.lite.python.interpreter import Interpreter  # will be removed from TensorFlow
         except ImportError as error:
             raise UsageError(
                 "LiteRT's interpreter, which checks the file, is not installed",
                 "Install it: pip install ai-edge-litert",
             ) from error
-    return Interpreter
+    run = Interpreter(str(path), num_threads=1).get_signature_runner(_SIGNATURE)
+    return lambda images: run(**{INPUT: images[..., None]})[OUTPUT][..., 0]
 
 
 def _serving_function(generator: "keras.Model") -> Any:
@@ -348,17 +314,13 @@ def _serving_function(generator: "keras.Model") -> Any:
     def predict(radiograph: Any) -> dict[str, Any]:
         return {OUTPUT: generator(radiograph, training=False)}
 
-    return tf.function(predict, [_input_signature(generator)])
-
-
-def _input_signature(generator: "keras.Model") -> Any:
-    import tensorflow as tf
-
-    return tf.TensorSpec((None, *generator.input_shape[1:]), tf.float32, INPUT)
+    return tf.function(predict, [tf.TensorSpec((None, *generator.input_shape[1:]), tf.float32, INPUT)])
 
 
 FORMATS = {
-    ONNX: Format(".onnx", ("onnx", "onnxruntime", "tf2onnx"), _write_onnx, _load_onnx),
+    ONNX: Format(
+        ".onnx", ("onnx", "onnxruntime", "tf2onnx"), _write_onnx, lambda path: onnx_predictor(path.read_bytes(), 1)
+    ),
     SAVEDMODEL: Format("", (), _write_saved_model, _load_saved_model),
     LITERT: Format(".tflite", (), _write_litert, _load_litert),
 }

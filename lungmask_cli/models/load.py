@@ -7,7 +7,6 @@ from lungmask_cli.models.network import Network, batched, build_network, keras_p
 from lungmask_cli.networks.backend import Device, Hardware, choose_device
 
 KERAS, ONNX = "keras", "onnx"
-RUNTIMES = (KERAS, ONNX)
 
 
 def start_runtime(runtime: str, device: str = "auto", threads: int | None = None) -> Device:
@@ -19,7 +18,7 @@ def start_runtime(runtime: str, device: str = "auto", threads: int | None = None
     if runtime == KERAS:
         return choose_device(Hardware(device, callers=threads))
     if runtime != ONNX:
-        raise UsageError(f"there is no runtime named {runtime!r}", f"Use {' or '.join(RUNTIMES)}.")
+        raise UsageError(f"there is no runtime named {runtime!r}", f"Use {KERAS} or {ONNX}.")
     if device not in ("auto", "cpu"):
         raise UsageError(f"--runtime {runtime} computes on the CPU, not on {device}", "Use --device auto.")
     return Device("cpu", f"{runtime} runs on the CPU")
@@ -30,7 +29,7 @@ def load_network(path: Path, runtime: str = KERAS, threads: int | None = None, m
 
     Args:
         path: the weight file.
-        runtime: one of `RUNTIMES`.
+        runtime: `KERAS` or `ONNX`.
         threads: how many threads will use it in parallel, with one core each; None for one thread with all cores.
         max_batch: how many single images from different threads are predicted as one batch, which suits GPUs.
 

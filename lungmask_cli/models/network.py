@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungmask_cli.config import TrainConfig
-from lungmask_cli.imaging.contrast import enhance
-from lungmask_cli.imaging.radiograph import FloatImage
 
 # Maps (N, S, S) float32 radiographs in [0, 1] to (N, S, S) float32 probabilities.
 Predictor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -89,8 +87,7 @@ class _TensorFlowPredictor:
 
         batch = tf.constant(images[..., None])
         graph = self._graphs.get(images.shape[1])
-        predicted: NDArray[np.float32] = (graph(batch) if graph else self._predict_without_graph(batch)).numpy()
-        return predicted[..., 0]
+        return (graph(batch) if graph else self._predict_without_graph(batch)).numpy()[..., 0]
 
     def _predict_without_graph(self, batch: Any) -> Any:
         import tensorflow as tf
@@ -132,9 +129,3 @@ def batched(predict: Predictor, max_batch: int) -> Predictor:
 
     threading.Thread(target=serve, daemon=True).start()
     return request
-
-
-def predict_one(network: Network, image: FloatImage) -> FloatImage:
-    """The probabilities that a network predicts for one (S, S) image in [0, 1]."""
-    probability: FloatImage = network.predict(enhance(image, network.contrast)[None])[0]
-    return probability

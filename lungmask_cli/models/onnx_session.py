@@ -29,8 +29,7 @@ def onnx_predictor(model: bytes, threads: int) -> Predictor:
     (radiograph,), (lungs,) = session.get_inputs(), session.get_outputs()
 
     def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
-        predicted: NDArray[np.float32] = session.run([lungs.name], {radiograph.name: images[..., None]})[0]
-        return predicted[..., 0]
+        return session.run([lungs.name], {radiograph.name: images[..., None]})[0][..., 0]
 
     return predict
 

@@ -81,10 +81,8 @@ def _halve(path: Path) -> None:
     def copy(name: str, node: Any) -> None:
         if isinstance(node, h5py.Dataset):
             values = np.asarray(node)
-            halved = target.create_dataset(
-                name, data=values.astype(np.float16) if values.dtype == np.float32 else values
-            )
-            halved.attrs.update(node.attrs)
+            values = values.astype(np.float16) if values.dtype == np.float32 else values
+            target.create_dataset(name, data=values).attrs.update(node.attrs)
         else:
             target.require_group(name).attrs.update(node.attrs)
 

@@ -1,11 +1,10 @@
 """Starts Keras and its backend without start-up messages, and chooses the device."""
 
-import contextlib
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from lungmask_cli.errors import UsageError
@@ -106,7 +105,13 @@ def _start_backend(hardware: Hardware) -> int:
     _require_supported(backend)  # which may also come from the configuration file of Keras
     if hardware.devices > 1 and backend != "tensorflow":
         raise UsageError(f"--devices needs TensorFlow, not {backend}", "Set KERAS_BACKEND=tensorflow.")
-    return _start_jax(hardware) if backend == "jax" else _start_tensorflow(hardware)
+    if backend == "tensorflow":
+        return _start_tensorflow(hardware)
+    if hardware.deterministic:  # JAX reads it at its first use, below
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    import jax
+
+    return len(jax.devices()) if jax.default_backend() == "gpu" else 0
 
 
 def _require_supported(backend: str) -> None:
@@ -114,14 +119,6 @@ def _require_supported(backend: str) -> None:
         raise UsageError(
             f"lungmask does not run on the Keras backend {backend}", f"Set KERAS_BACKEND to {' or '.join(BACKENDS)}."
         )
-
-
-def _start_jax(hardware: Hardware) -> int:
-    if hardware.deterministic:  # JAX reads it at its first use, below
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
-    import jax
-
-    return len(jax.devices()) if jax.default_backend() == "gpu" else 0
 
 
 def _start_tensorflow(hardware: Hardware) -> int:
@@ -147,7 +144,7 @@ def _configure_tensorflow(device: Device, callers: int | None) -> None:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * device.count)
     if device.kind == "cpu" and callers:
-        with contextlib.suppress(RuntimeError):  # TensorFlow is initialised already, and cannot be changed
+        with suppress(RuntimeError):  # TensorFlow is initialised already, and cannot be changed
             tf.config.threading.set_intra_op_parallelism_threads(1)
             tf.config.threading.set_inter_op_parallelism_threads(callers)
     if "TF_CONFIG" not in os.environ:

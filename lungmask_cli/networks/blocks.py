@@ -69,11 +69,16 @@ def normal_initializer(seed: int) -> initializers.Initializer:
     return initializers.RandomNormal(stddev=0.02, seed=seed)
 
 
+def convolution(x: KerasTensor, filters: int, size: int, kind: str, stride: int = 1) -> KerasTensor:
+    """Convolution and normalisation: (B, H, W, C) to (B, H / stride, W / stride, filters)."""
+    layer = layers.Conv2D(filters, size, stride, "same", use_bias=kind == "none", kernel_initializer="he_normal")
+    return normalization(kind, filters)(layer(x))
+
+
 def convolution_block(x: KerasTensor, filters: int, kind: str) -> KerasTensor:
     """3 x 3 convolution - normalisation - ReLU, twice: (B, H, W, C) to (B, H, W, filters)."""
     for _ in range(2):
-        x = layers.Conv2D(filters, 3, padding="same", use_bias=kind == "none", kernel_initializer="he_normal")(x)
-        x = layers.ReLU()(normalization(kind, filters)(x))
+        x = layers.ReLU()(convolution(x, filters, 3, kind))
     return x
 
 
@@ -83,22 +88,19 @@ def residual_block(x: KerasTensor, filters: int, size: int, kind: str) -> KerasT
     Source: Dai et al. 2018 (arXiv:1703.08770), section 3, as in re-implementations: convolution - normalisation -
     ReLU - convolution - normalisation, plus the normalised shortcut, then normalisation and ReLU.
     """
-
-    def convolution(x: KerasTensor, size: int) -> KerasTensor:
-        layer = layers.Conv2D(filters, size, padding="same", use_bias=kind == "none", kernel_initializer="he_normal")
-        return normalization(kind, filters)(layer(x))
-
-    inner = convolution(layers.ReLU()(convolution(x, size)), size)
-    joined = layers.Add()([inner, convolution(x, 1)])
+    inner = convolution(layers.ReLU()(convolution(x, filters, size, kind)), filters, size, kind)
+    joined = layers.Add()([inner, convolution(x, filters, 1, kind)])
     return layers.ReLU()(normalization(kind, filters)(joined))
 
 
 def residual_encoder(x: KerasTensor, widths: Sequence[int], kind: str) -> KerasTensor:
-    """The first blocks of SCAN's networks: one of 7 x 7, then one of 3 x 3 per width, with pooling between them."""
+    """The blocks of SCAN's networks: one of 7 x 7, one of 3 x 3 and pooling per width but the last, and four of it."""
     x = residual_block(x, widths[0], 7, kind)
-    for level, width in enumerate(widths):
-        x = layers.AveragePooling2D(2)(x) if level else x
+    for width in widths[:-1]:
         x = residual_block(x, width, 3, kind)
+        x = layers.AveragePooling2D(2)(x)
+    for size in (1, 3, 1, 3):
+        x = residual_block(x, widths[-1], size, kind)
     return x
 
 

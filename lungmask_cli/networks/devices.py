@@ -32,19 +32,14 @@ def list_devices() -> Devices:
     import keras
 
     backend = keras.backend.backend()
-    gpus = _jax_gpus() if backend == "jax" else _tensorflow_gpus()
+    if backend == "jax":
+        import jax
+
+        gpus = [device.device_kind for device in jax.devices() if device.platform == "gpu"]
+    else:
+        import tensorflow as tf
+
+        details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+        gpus = [detail.get("device_name", "unknown") for detail in details]
     names = (f"gpu:{number} ({name})" for number, name in enumerate(gpus))
     return Devices(backend, used, (f"cpu ({available_cores()} cores)", *names))
-
-
-def _tensorflow_gpus() -> list[str]:
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    return [tf.config.experimental.get_device_details(gpu).get("device_name", "unknown") for gpu in gpus]
-
-
-def _jax_gpus() -> list[str]:
-    import jax
-
-    return [device.device_kind for device in jax.devices() if device.platform == "gpu"]

@@ -61,9 +61,7 @@ _COMPACT = TrainConfig(
     generator=GeneratorConfig(name="unet", filters=16, max_filters=160, levels=6, normalization="group"),
     discriminator=DiscriminatorConfig(name="patch", filters=16, normalization="group"),
     loss=LossConfig(terms={"cross_entropy": 1.0, "dice": 1.0}, adversarial=0.01, real_label=0.9),
-    optimizer=OptimizerConfig(
-        learning_rate=1e-3, beta_1=0.9, schedule="cosine", warmup_epochs=2.0, clip_norm=1.0, ema=0.99
-    ),
+    optimizer=replace(_STEADY, warmup_epochs=2.0),
     augmentation=AugmentationConfig(
         rotation_degrees=15.0,
         scale=0.3,
@@ -108,10 +106,7 @@ _COMPACT_ROBUST = replace(
 )
 
 _COMPACT_FAST = _COMPACT_ROBUST.merged(
-    {
-        "preset": "compact-fast",
-        "generator": {"name": "residual-unet", "filters": 16, "max_filters": 128, "levels": 6},
-    }
+    {"preset": "compact-fast", "generator": {"name": "residual-unet", "filters": 16, "max_filters": 128, "levels": 6}}
 )
 
 _COMPACT_TINY = _COMPACT_FAST.merged(

@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 
-FLOPS_PER_MULTIPLY_ADD = 2
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -57,7 +56,7 @@ class NetworkSummary:
     @property
     def flops(self) -> int:
         """For one image: a multiply-add is two floating-point operations."""
-        return FLOPS_PER_MULTIPLY_ADD * self.multiply_adds
+        return 2 * self.multiply_adds
 
 
 def format_number(number: float) -> str:

@@ -208,14 +208,12 @@ def _match(case: Case, masks: _ReadMasks, role: Role, options: ScoreOptions) -> 
     files = case.pair.files
     predicted = _check(case, masks, role, TRUTH, options)
     truth = _check(case, masks, TRUTH, role, options)
-    if predicted is not None:
-        matched = predicted, truth or _empty_like(predicted)
-    elif truth is not None:
-        matched = _empty_like(truth), truth
-    else:  # there is a mask in a third folder only
+    mask = predicted or truth
+    if mask is None:  # there is a mask in a third folder only
         raise _no_partner(case.pair.key, options.folders[TRUTH])
+    matched = predicted or _empty_like(mask), truth or _empty_like(mask)
     if matched[0].shape != matched[1].shape:
-        paths = " and ".join(str(_first(files[own])) for own in (role, TRUTH))
+        paths = " and ".join(str(next(iter(files[own].values()))) for own in (role, TRUTH))
         sizes = " and ".join(format_size(mask.lungs) for mask in matched)
         raise ImageError(f"{paths} differ in size: {sizes} pixels", "Both masks need the size of the radiograph.")
     return matched
@@ -228,17 +226,13 @@ def _check(case: Case, masks: _ReadMasks, role: Role, partner: Role, options: Sc
         raise mask
     if mask is None and options.missing == "error":
         files = case.pair.files[partner]
-        raise _no_partner(str(_first(files)) if files else case.pair.key, options.folders[role])
+        raise _no_partner(str(next(iter(files.values()))) if files else case.pair.key, options.folders[role])
     return mask
 
 
 def _no_partner(name: str, folder: Path) -> ImageError:
     hint = "Add the missing mask, or count it as Dice 0 with --missing zero."
     return ImageError(f"{name}: has no partner in {folder}", hint)
-
-
-def _first(files: Files) -> Path:
-    return next(iter(files.values()))
 
 
 def _empty_like(mask: LungMask) -> LungMask:

@@ -21,17 +21,10 @@ def make_columns(results: Results) -> list[Column]:
     columns = sort_columns(column for score in results.scores for column in score.values)
     columns.sort(key=lambda column: column.structure != LUNGS or column.metric not in HEADLINES)  # what cards show
     compared = [column for column in columns if column in results.comparison]
-    return [
-        *(Column(column.name, column.title, column.better, column.decimals) for column in columns),
-        *(
-            Column(f"other_{column.name}", f"{column.title} of the other method", column.better, column.decimals)
-            for column in compared
-        ),
-        *(
-            Column(f"gain_{column.name}", f"{column.title}: gain over the other method", "higher", column.decimals)
-            for column in compared
-        ),
-    ]
+    own = [Column(c.name, c.title, c.better, c.decimals) for c in columns]
+    others = [Column(f"other_{c.name}", f"{c.title} of the other method", c.better, c.decimals) for c in compared]
+    gains = [Column(f"gain_{c.name}", f"{c.title}: gain over the other method", "higher", c.decimals) for c in compared]
+    return [*own, *others, *gains]
 
 
 def make_cards(results: Results, notes: Mapping[str, str], pictures: Mapping[str, int]) -> list[Card]:

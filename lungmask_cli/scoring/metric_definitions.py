@@ -4,7 +4,7 @@ The table determines the columns of the CSV file, the summaries, `--metrics`, `-
 """
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -105,9 +105,7 @@ class MetricColumn:
         """The label for readers: `HD95 (mm)`, `Right lung NSD (2 mm)`."""
         tolerance = "" if self.tolerance is None else f"{self.tolerance:g} "
         unit = f" ({tolerance}{self.unit})" if self.unit else ""
-        title = METRICS[self.metric].title
-        prefix = _STRUCTURES[self.structure][1]
-        return f"{prefix}{title}{unit}"
+        return f"{_STRUCTURES[self.structure][1]}{METRICS[self.metric].title}{unit}"
 
     @property
     def better(self) -> Better:
@@ -144,12 +142,8 @@ def parse_metrics(names: str | None) -> tuple[str, ...]:
     wanted = [name.strip().lower() for name in names.split(",") if name.strip()]
     unknown = [name for name in wanted if name not in METRICS]
     if unknown or not wanted:
-        raise UsageError(
-            f"--metrics {names}: no metric is called {unknown[0]}"
-            if unknown
-            else f"--metrics {names}: names no metric",
-            f"Known: {', '.join(METRICS)}.",
-        )
+        problem = f"no metric is called {unknown[0]}" if unknown else "names no metric"
+        raise UsageError(f"--metrics {names}: {problem}", f"Known: {', '.join(METRICS)}.")
     return tuple(name for name in METRICS if name in wanted)
 
 
@@ -187,12 +181,10 @@ and Hesterberg 2015 (American Statistician 69:371) for the interval."""
 
 def explanation() -> str:
     """The conventions and the definition of every metric, as `--explain` prints them."""
-    return "\n\n".join([_CONVENTIONS, "\n".join(_definitions())])
-
-
-def _definitions() -> Iterator[str]:
+    lines = []
     better = {"higher": " Higher is better.", "lower": " Lower is better.", "zero": " Zero is best.", "": ""}
     for metric in METRICS.values():
         unit = f" [{' or '.join(_UNITS[metric.kind])}]" if metric.kind in _UNITS else ""
         text = f"{metric.name}{unit}: {metric.definition}{better[metric.better]}"
-        yield textwrap.fill(text, _LINE_LENGTH, subsequent_indent="    ")
+        lines.append(textwrap.fill(text, _LINE_LENGTH, subsequent_indent="    "))
+    return f"{_CONVENTIONS}\n\n" + "\n".join(lines)

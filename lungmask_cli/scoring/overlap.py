@@ -42,6 +42,11 @@ class Overlap:
         return _ratio(self.intersection, self.predicted)
 
     @property
+    def area_difference(self) -> int:
+        """Predicted area minus reference area."""
+        return self.predicted - self.truth
+
+    @property
     def over_segmented(self) -> int:
         """Pixels that are predicted as lung but are not in the reference mask."""
         return self.predicted - self.intersection

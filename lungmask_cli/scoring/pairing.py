@@ -1,5 +1,6 @@
 """Finds the mask files of each folder and pairs predicted masks with reference masks."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -99,21 +100,13 @@ def _list_masks(root: Path) -> Iterator[tuple[str, str, Path]]:
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
         suffix = _suffix(path)
-        if (
-            not suffix
-            or path.is_dir()
-            or (len(parts) > 1 and parts[0] in _SKIPPED_FOLDERS)
-            or any(part.startswith(".") for part in parts)
-        ):
+        skipped = (len(parts) > 1 and parts[0] in _SKIPPED_FOLDERS) or any(part.startswith(".") for part in parts)
+        if not suffix or path.is_dir() or skipped:
             continue
-        sides = [_SIDE_FOLDERS.get(_normalize_name(part), LUNGS) for part in parts[:-1]]
+        sides = [_SIDE_FOLDERS.get(re.sub("[ _-]", "", part.lower()), LUNGS) for part in parts[:-1]]
         side = next((side for side in sides if side != LUNGS), LUNGS)
         folders = [part for part, part_side in zip(parts[:-1], sides, strict=True) if part_side == LUNGS]
         yield "/".join([*folders, parts[-1][: -len(suffix)]]), side, path
-
-
-def _normalize_name(name: str) -> str:
-    return name.lower().replace(" ", "").replace("_", "").replace("-", "")
 
 
 def _suffix(path: Path) -> str:

@@ -62,12 +62,7 @@ def draw_plots(scores: Sequence[Score], folder: Path) -> list[Path]:
 
 
 def _collect(scores: Sequence[Score]) -> _PlotData:
-    units = Counter(
-        column.unit
-        for score in scores
-        for column in score.values
-        if column == MetricColumn("area_truth", unit=column.unit)
-    )
+    units = Counter(c.unit for score in scores for c in score.values if c == MetricColumn("area_truth", unit=c.unit))
     defined = [score for score in scores if not math.isnan(score.values.get(MetricColumn("dice"), math.nan))]
     if not defined:
         raise UsageError("there is nothing to plot: no pair has a Dice", "See the reasons in the CSV file.")
@@ -89,10 +84,7 @@ def _make_axes(title: str, horizontal: str, vertical: str) -> tuple[Figure, Axes
 def _distribution(data: _PlotData) -> Figure:
     figure, axes = _make_axes(f"Dice, {data.note}", "Dice", "images")
     axes.hist(data.dice, bins=min(50, max(10, len(data.dice) // 4)))
-    for value, label, style in (
-        (float(data.dice.mean()), "mean", "--"),
-        (float(np.median(data.dice)), "median", "-"),
-    ):
+    for value, label, style in ((float(data.dice.mean()), "mean", "--"), (float(np.median(data.dice)), "median", "-")):
         axes.axvline(value, color="black", linestyle=style, label=f"{label} {value:.4f}")
     axes.legend()
     return figure

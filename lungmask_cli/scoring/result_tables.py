@@ -16,9 +16,7 @@ from lungmask_cli.scoring.scores import FAILED, Score
 from lungmask_cli.scoring.statistics import Comparison, Statistic, Summary
 from lungmask_cli.text import printable
 
-_FIRST_COLUMNS = ("file", "status", "reason")
 _SIZE_COLUMNS = ("width", "height", "spacing_row_mm", "spacing_column_mm", "spacing_source")
-_OTHER = "other_"
 _LATEX = str.maketrans(
     {char: f"\\{char}" for char in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -39,9 +37,9 @@ def to_csv(results: Results) -> str:
     columns = sort_columns(column for score in results.scores for column in score.values)
     others = sort_columns(column for score in results.others for column in score.values)
     metadata = results.grouping.columns
-    header = [*_FIRST_COLUMNS, *metadata, *_SIZE_COLUMNS, *(column.name for column in columns)]
+    header = ["file", "status", "reason", *metadata, *_SIZE_COLUMNS, *(column.name for column in columns)]
     if results.others:
-        header += [f"{_OTHER}status", f"{_OTHER}reason", *(f"{_OTHER}{column.name}" for column in others)]
+        header += ["other_status", "other_reason", *(f"other_{column.name}" for column in others)]
     rows = []
     for index, score in enumerate(results.scores):
         row: list[object] = [score.key, score.status, score.reason]
@@ -77,20 +75,18 @@ def to_json(results: Results) -> str:
         "summaries": {
             name: {
                 "counts": dict(summary.counts),
-                "statistics": {column.name: _to_fields(value) for column, value in summary.statistics.items()},
+                "statistics": {column.name: _to_json_value(value) for column, value in summary.statistics.items()},
             }
             for name, summary in summaries.items()
         },
-        "comparison": {column.name: _to_fields(value) for column, value in results.comparison.items()},
+        "comparison": {column.name: _to_json_value(value) for column, value in results.comparison.items()},
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def _to_fields(value: Statistic | Comparison) -> dict[str, Any]:
-    return {name: _to_json_value(field) for name, field in vars(value).items()}
-
-
 def _to_json_value(value: Any) -> Any:
+    if isinstance(value, Statistic | Comparison):
+        return {name: _to_json_value(field) for name, field in vars(value).items()}
     if isinstance(value, tuple):
         return [_to_json_value(item) for item in value]
     if isinstance(value, str):
@@ -144,11 +140,7 @@ def _comparison_table(comparison: Mapping[MetricColumn, Comparison]) -> Table:
         if column.structure != LUNGS and column.metric not in HEADLINES:
             continue
         means = (format_number(part, column.decimals) for part in (value.mean, value.other_mean))
-        difference = (
-            f"{value.difference:+.{column.decimals}f}"
-            if math.isfinite(value.difference)
-            else format_number(value.difference, 0)
-        )
+        difference = format_number(value.difference, column.decimals, "+")
         better = f"{value.better[0]} : {value.better[1]}"
         interval = _format_range(value.interval, column.decimals)
         rows.append(
@@ -170,11 +162,11 @@ def _worst_table(summary: Summary) -> Table:
     return Table("Worst first", ("", ""), tuple(rows))
 
 
-def format_number(value: float, decimals: int) -> str:
-    """A number for readers; a dash if it is undefined."""
+def format_number(value: float, decimals: int, sign: str = "") -> str:
+    """A number for readers; a dash if it is undefined. With the sign `+`, numbers above 0 have one, too."""
     if math.isnan(value):
         return "-"
-    return f"{value:.{decimals}f}" if math.isfinite(value) else ("inf" if value > 0 else "-inf")
+    return f"{value:{sign}.{decimals}f}" if math.isfinite(value) else ("inf" if value > 0 else "-inf")
 
 
 def format_p_value(value: float) -> str:
@@ -194,13 +186,10 @@ def to_markdown(results: Results) -> str:
     parts = []
     for table in make_tables(results):
         lines = [table.header, ("---", *["---:"] * (len(table.header) - 1)), *table.rows]
-        body = "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
+        escaped = ([printable(cell).replace("|", "\\|") for cell in line] for line in lines)
+        body = "\n".join(f"| {' | '.join(line)} |" for line in escaped)
         parts.append(f"**{table.title}**\n\n{body}\n")
     return "\n".join(parts)
-
-
-def _markdown(cell: str) -> str:
-    return printable(cell).replace("|", "\\|")
 
 
 def to_latex(results: Results) -> str:

@@ -12,6 +12,7 @@ from lungmask_cli.scoring.surface import SurfaceDistances, assign_to_lungs, surf
 
 SCORED, EMPTY, FAILED = "scored", "empty", "failed"
 _MM2_PER_CM2 = 100
+_AREAS = {"area_drawn": "predicted", "area_truth": "truth"}  # the attributes of `Overlap`
 
 
 @dataclass(frozen=True)
@@ -106,20 +107,7 @@ class _StructurePair:
             from lungmask_cli.imaging.components import count_components  # imports SciPy, which few metrics need
 
             return count_components(self.predicted if name == "components_drawn" else self.truth)
-        if METRICS[name].unit(known=True):
-            return self._areas()[name] * self._pixel_area
-        return float(getattr(self.overlap, name))
-
-    def _areas(self) -> dict[str, int]:
-        areas = self.overlap
-        return {
-            "area_drawn": areas.predicted,
-            "area_truth": areas.truth,
-            "area_difference": areas.predicted - areas.truth,
-            "over_segmented": areas.over_segmented,
-            "under_segmented": areas.under_segmented,
-        }
-
-    @property
-    def _pixel_area(self) -> float:
-        return 1.0 if self.spacing is None else self.spacing.row_mm * self.spacing.column_mm / _MM2_PER_CM2
+        value = float(getattr(self.overlap, _AREAS.get(name, name)))
+        if METRICS[name].kind == "area" and self.spacing:
+            value *= self.spacing.row_mm * self.spacing.column_mm / _MM2_PER_CM2
+        return value

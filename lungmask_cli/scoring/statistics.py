@@ -97,20 +97,18 @@ def summarize(scores: Sequence[Score], patients: Mapping[str, str], seed: int, g
     """
     counts = Counter(score.status for score in scores)
     columns = sort_columns(column for score in scores for column in score.values)
-    units = _number_units([score.key for score in scores], patients)
+    keys = np.array([score.key for score in scores], object)
+    units = _number_units(keys, patients)
     values = np.array([[score.values.get(column, math.nan) for column in columns] for score in scores])
     intervals = bootstrap_intervals(values, units, seed) if columns else []
-    keys = [score.key for score in scores]
     statistics = {}
     for index, column in enumerate(columns):
         scored = np.array([column in score.values for score in scores])
-        statistics[column] = _statistic(
-            column, values[scored, index], [*np.array(keys, object)[scored]], intervals[index]
-        )
+        statistics[column] = _statistic(column, values[scored, index], keys[scored], intervals[index])
     return Summary(group, {status: counts[status] for status in (SCORED, EMPTY, FAILED)}, statistics)
 
 
-def _statistic(column: MetricColumn, values: Floats, keys: Sequence[str], interval: tuple[float, float]) -> Statistic:
+def _statistic(column: MetricColumn, values: Floats, keys: Iterable[str], interval: tuple[float, float]) -> Statistic:
     undefined = int(np.isnan(values).sum())
     named = [(key, float(value)) for key, value in zip(keys, values, strict=True) if not math.isnan(value)]
     known = values[~np.isnan(values)]
@@ -225,29 +223,20 @@ def compare_methods(
     scores: Sequence[Score], others: Sequence[Score], patients: Mapping[str, str], seed: int
 ) -> dict[MetricColumn, Comparison]:
     """The paired comparison of two methods for each column that has a direction."""
-    columns = [
-        column
-        for column in sort_columns(column for score in (*scores, *others) for column in score.values)
-        if column.better
-    ]
+    columns = sort_columns(column for score in (*scores, *others) for column in score.values if column.better)
     by_key = {score.key: score for score in others}
     pairs = [(score, by_key[score.key]) for score in scores if score.key in by_key]
     units = _number_units([score.key for score, _ in pairs], patients)
     values = np.array(
         [[[score.values.get(column, math.nan) for column in columns] for score in pair] for pair in pairs]
     ).reshape(len(pairs), 2, len(columns))
-    differences = _differences(values[:, 0], values[:, 1])
+    with np.errstate(invalid="ignore"):  # the difference of two infinite distances is 0
+        differences = np.where(values[:, 0] == values[:, 1], 0.0, values[:, 0] - values[:, 1])
     intervals = bootstrap_intervals(differences, units, seed)
     return {
         column: _comparison(column, values[:, :, index], differences[:, index], units, intervals[index])
         for index, column in enumerate(columns)
     }
-
-
-def _differences(first: Floats, second: Floats) -> Floats:
-    """First minus second; the difference of two infinite distances is 0."""
-    with np.errstate(invalid="ignore"):
-        return np.where(first == second, 0.0, first - second)
 
 
 def _comparison(
@@ -256,10 +245,9 @@ def _comparison(
     known = ~np.isnan(differences)
     pairs = values[known]
     badness = np.array([[column.badness(value) for value in pair] for pair in pairs]).reshape(-1, 2)
-    known_by_one = ~np.isnan(values).all(axis=1)
     return Comparison(
         count=int(known.sum()),
-        left_out=int((known_by_one & ~known).sum()),
+        left_out=int((~np.isnan(values).all(axis=1) & ~known).sum()),
         mean=_mean(pairs[:, 0]),
         other_mean=_mean(pairs[:, 1]),
         difference=_mean(differences[known]),

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from lungmask_cli.imaging.morphology import bounding_box, outline
 from lungmask_cli.imaging.radiograph import Mask
 
-_PERCENTILE = 95
 _ROUNDING = 1e-9
 
 
@@ -35,9 +34,8 @@ class SurfaceDistances:
     @property
     def hd95(self) -> float:
         """The larger of the 95th percentiles of the two directions."""
-        return self._if_empty() or float(
-            max(np.percentile(self.from_predicted, _PERCENTILE), np.percentile(self.from_truth, _PERCENTILE))
-        )
+        directions = (self.from_predicted, self.from_truth)
+        return self._if_empty() or float(max(np.percentile(distances, 95) for distances in directions))
 
     @property
     def assd(self) -> float:

@@ -113,9 +113,8 @@ def _paint_opacities(image: FloatImage, mask: FloatImage, rng: Generator) -> Flo
         cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
         radii = np.exp(rng.uniform(np.log(0.02), np.log(0.22), 2)).astype(np.float32)
         edge, texture = _smooth_fields(size, 0.5, rng)
-        distance = (
-            np.hypot((across * cosine + down * sine) / radii[0], (down * cosine - across * sine) / radii[1]) + edge
-        )
+        along, beside = (across * cosine + down * sine) / radii[0], (down * cosine - across * sine) / radii[1]
+        distance = np.hypot(along, beside) + edge
         patch = 1 / (1 + np.exp(np.clip((distance - 1) / softness, -30, 30)))
         strength, level = np.float32(rng.uniform(0.3, 1)), np.float32(rng.uniform(0.5, 1)) + texture / 5
         image = image + np.maximum(level - image, 0) * (strength * patch)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -87,7 +86,10 @@ class RadiographBatches(keras.utils.PyDataset):
         Raises:
             ImageError: a file has become unreadable. The error is kept in `read_error`, too.
         """
-        rows = self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        order = np.arange(len(self._entries))
+        if self._is_training:
+            order = np.random.default_rng((self._config.seed, epoch)).permutation(len(order))
+        rows = order[index * self.batch_size : (index + 1) * self.batch_size]
         rows = rows[shard * len(rows) // shards : (shard + 1) * len(rows) // shards]
         images = np.empty((len(rows), self.image_size, self.image_size, 1), np.float32)
         masks = np.empty_like(images)
@@ -104,20 +106,12 @@ class RadiographBatches(keras.utils.PyDataset):
         return [self._pair(self.epoch, row) for row in range(min(count, len(self._entries)))]
 
     def _pair(self, epoch: int, row: int) -> tuple[FloatImage, FloatImage]:
-        image, mask = self._load(row)
+        if self.is_in_memory:
+            stored = self._images[row], self._masks[row]
+        else:
+            stored = load_pair(self._prepared, self._entries[row], self.image_size)
+        image, mask = stored[0].astype(np.float32) / 65535, stored[1].astype(np.float32) / 255
         if self._is_training:
             rng = np.random.default_rng((self._config.seed, epoch, row))
             image, mask = augment(image, mask, self._config.augmentation, rng)
         return enhance(image, self._config.contrast), mask
-
-    def _load(self, row: int) -> tuple[FloatImage, FloatImage]:
-        if self.is_in_memory:
-            image, mask = self._images[row], self._masks[row]
-        else:
-            image, mask = load_pair(self._prepared, self._entries[row], self.image_size)
-        return image.astype(np.float32) / 65535, mask.astype(np.float32) / 255
-
-    def _order(self, epoch: int) -> NDArray[Any]:
-        if not self._is_training:
-            return np.arange(len(self._entries))
-        return np.random.default_rng((self._config.seed, epoch)).permutation(len(self._entries))

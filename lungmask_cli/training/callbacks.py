@@ -15,27 +15,14 @@ from lungmask_cli.models.manifest import BEST
 from lungmask_cli.models.weights import save_weights
 from lungmask_cli.training.batches import RadiographBatches
 from lungmask_cli.training.checkpoint import Checkpoint, TrainingState
-from lungmask_cli.training.curves import plot_curves
+from lungmask_cli.training.curves import LOSS_COLUMNS, plot_curves
 from lungmask_cli.training.plan import METRICS
 
 LAST = "last"
 # Plotting the curves takes as long as a small epoch.
 _SECONDS_BETWEEN_CURVES = 10.0
-_COLUMNS = (
-    "dice",
-    "val_dice",
-    "segmentation_loss",
-    "generator_adversarial_loss",
-    "discriminator_loss",
-    "loss",
-    "val_loss",
-)
-_BAR_LABELS = {
-    "dice": "dice",
-    "segmentation_loss": "seg",
-    "generator_adversarial_loss": "adv",
-    "discriminator_loss": "disc",
-}
+_COLUMNS = ("dice", "val_dice", *LOSS_COLUMNS, "loss", "val_loss")
+_BAR_LABELS = dict(zip(("dice", *LOSS_COLUMNS), ("dice", "seg", "adv", "disc"), strict=True))
 Logs = dict[str, Any] | None
 
 
@@ -60,7 +47,7 @@ class ProgressBar(keras.callbacks.Callback):
         super().__init__()
         self._epochs = epochs
         self._batch_size = batch_size
-        self._bar: tqdm[Any] | None = None
+        self._bar: tqdm[Any] = tqdm(disable=True)
         self._title = ""
         self._started = 0.0
 
@@ -69,19 +56,16 @@ class ProgressBar(keras.callbacks.Callback):
         self._started = time.monotonic()
         self._title = f"epoch {epoch + 1}/{self._epochs}"
         images = self.params["steps"] * self._batch_size
-        hidden = not sys.stderr.isatty()
-        self._bar = tqdm(total=images, desc=self._title, unit=" images", leave=False, disable=hidden)
+        self._bar = tqdm(total=images, desc=self._title, unit=" images", leave=False, disable=not sys.stderr.isatty())
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Advance the bar."""
-        assert self._bar is not None
         self._bar.update(self._batch_size)
         if logs and not self._bar.disable:  # reading the values waits for the step
             self._bar.set_postfix({short: f"{float(logs[name]):.4f}" for name, short in _BAR_LABELS.items()})
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Print the line of the epoch."""
-        assert self._bar is not None
         self._bar.close()
         seconds = time.monotonic() - self._started
         logs = logs or {}
@@ -140,7 +124,10 @@ class RunRecorder(keras.callbacks.Callback):
         if self.best_epoch == 0 or dice > self.rows[self.best_epoch - 1]["val_dice"]:
             self.best_epoch = epoch + 1
         if self._checkpoint:
-            self._write_metrics()
+            if time.monotonic() - self._plotted > _SECONDS_BETWEEN_CURVES:
+                self._plot()
+            rows = ([f"{value:.6g}" for value in row.values()] for row in self.rows)
+            write_text(self._folder / METRICS, csv_text(list(self.rows[0]), rows))
             for name in [BEST, LAST] if self.best_epoch == epoch + 1 else [LAST]:
                 self._save(name, epoch + 1, dice)
             self._checkpoint.write(TrainingState(tuple(self.rows), self.best_epoch, self.seconds))
@@ -155,12 +142,6 @@ class RunRecorder(keras.callbacks.Callback):
     def _plot(self) -> None:
         plot_curves(self.rows, self._folder / "curves.png")
         self._plotted = time.monotonic()
-
-    def _write_metrics(self) -> None:
-        if time.monotonic() - self._plotted > _SECONDS_BETWEEN_CURVES:
-            self._plot()
-        rows = ([f"{value:.6g}" for value in row.values()] for row in self.rows)
-        write_text(self._folder / METRICS, csv_text(list(self.rows[0]), rows))
 
     def _save(self, name: str, epoch: int, dice: float) -> None:
         manifest = {**self._manifest, "epoch": epoch, "scores": {"val_dice": dice}}

@@ -45,8 +45,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Copy all variables while the model still has the weights that are trained."""
-        arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(self.model).items()}
-        self._arrays = {name: array.copy() for name, array in arrays.items()}
+        variables = _variables(self.model).items()
+        self._arrays = {name: keras.ops.convert_to_numpy(variable).copy() for name, variable in variables}
 
     def write(self, state: TrainingState) -> None:
         """Write the copy; if that fails, the previous checkpoint remains."""

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lungmask_cli.files import atomic_write
 
-_LOSSES = ("segmentation_loss", "generator_adversarial_loss", "discriminator_loss")
+LOSS_COLUMNS = ("segmentation_loss", "generator_adversarial_loss", "discriminator_loss")
 
 
 def plot_curves(rows: list[dict[str, float]], path: Path) -> None:
@@ -19,7 +19,7 @@ def plot_curves(rows: list[dict[str, float]], path: Path) -> None:
     upper.set_ylabel("mean Dice")
     # With the first epochs in range, all later ones would lie at the top edge.
     upper.set_ylim(max(0.0, min(row["val_dice"] for row in rows[len(rows) // 4 :]) - 0.05), 1.0)
-    _plot(lower, rows, {name: name.replace("_", " ") for name in _LOSSES})
+    _plot(lower, rows, {name: name.replace("_", " ") for name in LOSS_COLUMNS})
     lower.set_ylabel("loss")
     lower.set_yscale("log")
     lower.set_xlabel("epoch")

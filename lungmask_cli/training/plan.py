@@ -126,8 +126,9 @@ def read_plan(folder: Path) -> RunPlan:
     try:
         facts = json.loads((folder / PLAN).read_text(encoding="utf-8"))
         source, hardware = facts["source"], facts["hardware"]
+        settings = read_toml(folder / CONFIG)
         return RunPlan(
-            config=_read_config(folder / CONFIG),
+            config=find_preset(str(settings.get("preset"))).config.merged(settings),
             folder=folder,
             data=tuple(source["data"]),
             size=source["size"],
@@ -142,11 +143,6 @@ def read_plan(folder: Path) -> RunPlan:
         raise UsageError(f"{folder}: is not the folder of a run that can be resumed ({error})", "See runs/.") from error
 
 
-def _read_config(path: Path) -> TrainConfig:
-    settings = read_toml(path)
-    return find_preset(str(settings.get("preset"))).config.merged(settings)
-
-
 def _git_state() -> str:
     """The commit of the program, with `+changes` if files differ from it; empty outside of a checkout."""
     package = Path(lungmask_cli.__file__).parent
@@ -154,9 +150,7 @@ def _git_state() -> str:
         return ""
     try:
         commit, changes = (
-            subprocess.run(
-                ["git", *command], cwd=package, capture_output=True, text=True, check=True, timeout=10
-            ).stdout
+            subprocess.check_output(["git", *command], cwd=package, stderr=subprocess.DEVNULL, text=True, timeout=10)
             for command in (("rev-parse", "HEAD"), ("status", "--porcelain"))
         )
     except (OSError, subprocess.SubprocessError):  # git is not installed; the version has to do

@@ -83,11 +83,6 @@ class _Run:
         """The number of images in each step, on all devices together."""
         return min(self.plan.config.batch_size, len(self.train_entries))
 
-    @property
-    def best_weights(self) -> Path:
-        """The weights of the epoch with the best validation Dice."""
-        return self.plan.folder / f"{BEST}.weights.h5"
-
 
 def train(plan: RunPlan, prepared: PreparedSet, report: Report = print, device: Device = CPU) -> RunResult:
     """Train according to `plan` and fill the run folder.
@@ -163,11 +158,7 @@ def _precision_policy(name: str) -> Iterator[None]:
 
 
 def _load_initial_weights(model: AdversarialModel, weights: Path) -> None:
-    """Load weights into the generator.
-
-    Raises:
-        UsageError: they belong to another generator.
-    """
+    """Load weights into the generator, unless they belong to another one."""
     try:
         model.generator.set_weights(load_model(weights).generator.get_weights())
     except ValueError as error:
@@ -197,9 +188,8 @@ def _fit(model: AdversarialModel, run: _Run) -> RunRecorder:
     validation_steps = len(validation) if is_shared else None
     try:
         if plan.init and not state.rows:
-            before = model.evaluate(
-                distribution.distribute(validation), steps=validation_steps, return_dict=True, verbose=0
-            )
+            shared = distribution.distribute(validation)
+            before = model.evaluate(shared, steps=validation_steps, return_dict=True, verbose=0)
             run.report(f"before training: val Dice {before['dice']:.4f}")
         model.fit(
             distribution.distribute(batches),
@@ -288,31 +278,28 @@ def build_optimizer(
 
 
 def _evaluate_best_weights(run: _Run) -> float | None:
-    """Add the baseline to the manifest of the best weights, and return their mean Dice on the test images."""
-    network = load_network(run.best_weights)
-    _write_baseline(run, network)
-    return _evaluate_test_images(run, network)
+    """Add the baseline to the manifest of the best weights; write and average their Dice on the test images."""
+    weights = run.plan.folder / f"{BEST}.weights.h5"
+    network = load_network(weights)
+    _write_baseline(run, network, manifest_path(weights))
+    entries = run.prepared.entries_in(TEST)
+    if not entries:
+        return None
+    # At the prepared size, as `lungmask segment` does.
+    dices = [_predict_entry(network, run.prepared, entry)[-1] for entry in entries]
+    rows = ((entry.id, f"{dice:.6f}") for entry, dice in zip(entries, dices, strict=True))
+    write_text(run.plan.folder / TEST_DICE, csv_text(("id", "dice"), rows))
+    return float(np.mean(dices))
 
 
-def _write_baseline(run: _Run, network: Network) -> None:
+def _write_baseline(run: _Run, network: Network, manifest: Path) -> None:
     """Add the baseline of the network, measured on validation images, to its manifest; the quality check needs it."""
     every = math.ceil(len(run.val_entries) / _BASELINE_IMAGES)  # images of one data set are consecutive
     predictions = (_predict_entry(network, run.prepared, entry) for entry in run.val_entries[::every])
     baseline = measure_baseline((prediction, *split_sides(lungs), dice) for prediction, lungs, dice in predictions)
     if baseline:
         values = {name: round(value, 5) for name, value in asdict(baseline).items()}
-        write_json(manifest_path(run.best_weights), {**network.manifest, BASELINE: values})
-
-
-def _evaluate_test_images(run: _Run, network: Network) -> float | None:
-    """Predict the test images at the prepared size, as `lungmask segment` does; write and average their Dice."""
-    entries = run.prepared.entries_in(TEST)
-    if not entries:
-        return None
-    dices = [_predict_entry(network, run.prepared, entry)[-1] for entry in entries]
-    rows = ((entry.id, f"{dice:.6f}") for entry, dice in zip(entries, dices, strict=True))
-    write_text(run.plan.folder / TEST_DICE, csv_text(("id", "dice"), rows))
-    return float(np.mean(dices))
+        write_json(manifest, {**network.manifest, BASELINE: values})
 
 
 def _predict_entry(network: Network, prepared: PreparedSet, entry: Entry) -> tuple[Prediction, Mask, float]:

@@ -52,9 +52,8 @@ def _decode(path: Path, plugin: str) -> tuple[NDArray[Any], dict[str, Any]]:
 
     dataset = dcmread(path, force=True)
     try:
-        pixels, properties = get_decoder(dataset.file_meta.TransferSyntaxUID).as_array(
-            dataset, raw=False, decoding_plugin=plugin
-        )
+        decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
+        pixels, properties = decoder.as_array(dataset, raw=False, decoding_plugin=plugin)
     except Exception as error:  # pydicom's errors may quote the header, and some cannot be pickled
         raise RuntimeError(type(error).__name__) from None
     return np.array(pixels), {"photometric_interpretation": str(properties["photometric_interpretation"])}

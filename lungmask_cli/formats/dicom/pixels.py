@@ -75,7 +75,9 @@ def read_dicom(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
         else:
             pixels, window_sentences = _to_grey_values(dataset, stored, photometric)
             sentences += window_sentences
-        return Radiograph(_compact(pixels), _find_valid(dataset, stored), find_spacing(dataset), sentences)
+        if pixels.dtype.kind not in "iu" or pixels.dtype.itemsize > 2:
+            pixels = pixels.astype(np.float32)
+        return Radiograph(pixels, _find_valid(dataset, stored), find_spacing(dataset), sentences)
 
 
 def read_dicom_spacing(path: Path) -> tuple[tuple[int, int], Spacing | None]:
@@ -200,20 +202,15 @@ def _decode_stored_values(dataset: Any, path: Path) -> tuple[NDArray[Any], str]:
     try:
         pixels, properties = decode_pixels(dataset, path)
     except (RuntimeError, NotImplementedError):
-        raise ImageError(
-            f"{path}: its pixels ({_syntax_name(syntax)}) cannot be decoded", _decoder_hint(syntax)
-        ) from None
+        # An unknown transfer syntax is not quoted, because it may be any text.
+        name = syntax.name if syntax.name != str(syntax) else "an unknown transfer syntax"
+        raise ImageError(f"{path}: its pixels ({name}) cannot be decoded", _decoder_hint(syntax)) from None
     except (ValueError, AttributeError, KeyError, IndexError, TypeError):
         raise ImageError(f"{path}: its pixel data do not fit its header", "The file may be incomplete.") from None
     photometric = str(properties["photometric_interpretation"])
     if photometric == "PALETTE COLOR":
         return apply_color_lut(pixels, dataset)[..., :3], "RGB"
     return pixels, photometric
-
-
-def _syntax_name(syntax: Any) -> str:
-    """The name of a transfer syntax in the standard; an unknown one is not quoted, because it may be any text."""
-    return str(syntax.name) if syntax.name != str(syntax) else "an unknown transfer syntax"
 
 
 def _decoder_hint(syntax: Any) -> str:
@@ -254,11 +251,6 @@ def _to_grey_values(dataset: Any, stored: NDArray[Any], photometric: str) -> tup
     pixels, sentences = _apply_voi(dataset, values)
     inverted = photometric == "MONOCHROME1" or str(dataset.get("PresentationLUTShape", "")) == "INVERSE"
     return invert(pixels) if inverted else pixels, sentences
-
-
-def _compact(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Integers of up to 16 bits unchanged, all others as float32."""
-    return pixels if pixels.dtype.kind in "iu" and pixels.dtype.itemsize <= 2 else pixels.astype(np.float32)
 
 
 def _apply_voi(dataset: Any, values: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:

@@ -36,7 +36,6 @@ _LUNG_WORDS = frozenset({
     "lung", "lungs", "right", "left", "both", "and", "the", "field", "fields", "mask", "masks", "segmentation",
     "upper", "middle", "lower", "lobe", "lobes",
 })  # fmt: skip
-_DEFAULT_THRESHOLD = 0.5
 _MAX_FULL_FRAMES = 4  # frames of the largest size
 
 
@@ -54,7 +53,7 @@ def read_segmentation(path: Path, threshold: float | None = None, max_pixels: in
     with pydicom_errors(path):
         dataset = read_dataset(path, max_pixels)
         _require_segmentation(dataset, path, max_pixels)
-        return _merge_segments(dataset, path, _DEFAULT_THRESHOLD if threshold is None else threshold)
+        return _merge_segments(dataset, path, 0.5 if threshold is None else threshold)
 
 
 def _require_segmentation(dataset: Any, path: Path, max_pixels: int) -> None:
@@ -110,7 +109,8 @@ def _find_side(segment: Any) -> str:
     codes = type_codes | _codes(regions)
     modifiers = ("SegmentedPropertyTypeModifierCodeSequence", "AnatomicRegionModifierSequence")
     sides = _codes(item for coded in (*types, *regions) for name in modifiers for item in coded.get(name) or [])
-    words = _split_words(str(segment.get("SegmentLabel", "")))
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(segment.get("SegmentLabel", "")))  # `RightLung` is two words
+    words = set(re.findall(r"[a-z]+", spaced.lower()))
     named = words & {"lung", "lungs"} and words <= _LUNG_WORDS
     if not (codes & (_LUNG | _RIGHT_LUNG | _LEFT_LUNG) or named):
         return ""
@@ -121,12 +121,6 @@ def _find_side(segment: Any) -> str:
 
 def _codes(items: Iterable[Any]) -> set[str]:
     return {str(item.get("CodeValue", "")) for item in items}
-
-
-def _split_words(label: str) -> set[str]:
-    """The words of a label in lower case; `RightLung` is two words."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", label).lower()
-    return set(re.findall(r"[a-z]+", spaced))
 
 
 def _read_segments(dataset: Any, path: Path, threshold: float) -> Iterator[tuple[int, Mask]]:

@@ -84,23 +84,20 @@ class _Lungs:
     spacing: Spacing | None
     identity: str
 
-    def radiograph_uid(self, purpose: str) -> str:
+    def radiograph_uid(self, *sources: str) -> str:
         """A UID that all segmentations of the radiograph with the same weights have in common."""
-        return self._make_uid(purpose)
+        from pydicom.uid import generate_uid
+
+        return str(generate_uid(entropy_srcs=[_NAME, self.identity, *sources]))
 
     def segmentation_uid(self, purpose: str) -> str:
         """A UID of this segmentation alone."""
-        return self._make_uid(purpose, self._content)
+        return self.radiograph_uid(purpose, self._content)
 
     @cached_property
     def _content(self) -> str:
         checksum = hashlib.sha256(np.packbits([self.right, self.left]).tobytes()).hexdigest()
         return f"{__version__} {self.right.shape} {self.spacing.mm if self.spacing else None} {checksum}"
-
-    def _make_uid(self, *sources: str) -> str:
-        from pydicom.uid import generate_uid
-
-        return str(generate_uid(entropy_srcs=[_NAME, self.identity, *sources]))
 
 
 def _segment_source(source: Path, lungs: _Lungs) -> Any:

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from lungmask_cli.config import DiscriminatorConfig
-from lungmask_cli.networks.blocks import level_widths, pair_inputs, require_multiple, residual_block, residual_encoder
+from lungmask_cli.networks.blocks import level_widths, pair_inputs, require_multiple, residual_encoder
 
 _LEVELS = 5
 
@@ -20,10 +20,7 @@ def scan_critic(config: DiscriminatorConfig, shape: tuple[int, int]) -> keras.Mo
     require_multiple(shape, 2 ** (_LEVELS - 1), "SCAN's critic")
     widths = level_widths(config.filters, 8 * config.filters, _LEVELS)
     pair = pair_inputs(shape)
-    x = residual_encoder(layers.Concatenate()(pair), widths[:-1], config.normalization)
-    x = layers.AveragePooling2D(2)(x)
-    for size in (1, 3, 1, 3):
-        x = residual_block(x, widths[-1], size, config.normalization)
+    x = residual_encoder(layers.Concatenate()(pair), widths, config.normalization)
     x = layers.GlobalAveragePooling2D(keepdims=True)(x)
     logits = layers.Conv2D(1, 1, dtype="float32", name="logits")(x)
     return keras.Model(pair, logits, name="scan_critic")

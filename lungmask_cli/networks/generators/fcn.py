@@ -4,7 +4,7 @@ import keras
 from keras import KerasTensor, layers
 
 from lungmask_cli.config import GeneratorConfig
-from lungmask_cli.networks.blocks import level_widths, normalization, require_multiple
+from lungmask_cli.networks.blocks import convolution, level_widths, require_multiple
 
 _LEVELS = 5
 _CONVOLUTIONS = (2, 2, 3, 3, 3)  # of VGG16, level by level
@@ -28,11 +28,11 @@ def fcn(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
     pooled = []
     for width, convolutions in zip(widths, _CONVOLUTIONS, strict=True):
         for _ in range(convolutions):
-            x = _convolution(x, width, 3, config.normalization)
+            x = layers.ReLU()(convolution(x, width, 3, config.normalization))
         x = layers.MaxPooling2D()(x)
         pooled.append(x)
-    x = _convolution(x, _WIDENED * widths[-1], 7, config.normalization)
-    x = _convolution(x, _WIDENED * widths[-1], 1, config.normalization)
+    for size in (7, 1):
+        x = layers.ReLU()(convolution(x, _WIDENED * widths[-1], size, config.normalization))
     score = _score(x, "score_32")
     for features, stride in ((pooled[3], 16), (pooled[2], 8)):
         score = layers.UpSampling2D(2, interpolation="bilinear")(score)
@@ -40,11 +40,6 @@ def fcn(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
     score = layers.UpSampling2D(8, interpolation="bilinear")(score)
     outputs = layers.Activation("sigmoid", dtype="float32", name="lungs")(score)
     return keras.Model(inputs, outputs, name="fcn")
-
-
-def _convolution(x: KerasTensor, filters: int, size: int, kind: str) -> KerasTensor:
-    x = layers.Conv2D(filters, size, padding="same", use_bias=kind == "none", kernel_initializer="he_normal")(x)
-    return layers.ReLU()(normalization(kind, filters)(x))
 
 
 def _score(features: KerasTensor, name: str) -> KerasTensor:

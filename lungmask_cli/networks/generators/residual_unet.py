@@ -4,7 +4,7 @@ import keras
 from keras import KerasTensor, layers
 
 from lungmask_cli.config import GeneratorConfig
-from lungmask_cli.networks.blocks import level_widths, normalization, require_multiple
+from lungmask_cli.networks.blocks import convolution, level_widths, normalization, require_multiple
 
 
 def residual_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
@@ -24,7 +24,7 @@ def residual_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Mode
     x = inputs = keras.Input((*shape, 1), name="radiograph")
     skips = []
     for level, width in enumerate(widths):
-        x = layers.ReLU()(_convolution(x, width, 2 if level else 4, 2, kind))
+        x = layers.ReLU()(convolution(x, width, 2 if level else 4, kind, 2))
         x = _block(x, kind)
         skips.append(x)
     x = _block(skips.pop(), kind)
@@ -37,14 +37,8 @@ def residual_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Mode
     return keras.Model(inputs, outputs, name="residual_unet")
 
 
-def _convolution(x: KerasTensor, filters: int, size: int, stride: int, kind: str) -> KerasTensor:
-    """Convolution and normalisation: (B, H, W, C) to (B, H / stride, W / stride, filters)."""
-    layer = layers.Conv2D(filters, size, stride, "same", use_bias=kind == "none", kernel_initializer="he_normal")
-    return normalization(kind, filters)(layer(x))
-
-
 def _block(x: KerasTensor, kind: str) -> KerasTensor:
     """Two 3 x 3 convolutions and the identity as shortcut; the shape does not change."""
     width = x.shape[-1]
-    inner = layers.ReLU()(_convolution(x, width, 3, 1, kind))
-    return layers.ReLU()(layers.Add()([x, _convolution(inner, width, 3, 1, kind)]))
+    inner = layers.ReLU()(convolution(x, width, 3, kind))
+    return layers.ReLU()(layers.Add()([x, convolution(inner, width, 3, kind)]))

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from lungmask_cli.config import GeneratorConfig
-from lungmask_cli.networks.blocks import level_widths, require_multiple, residual_block, residual_encoder
+from lungmask_cli.networks.blocks import level_widths, require_multiple, residual_encoder
 
 _LEVELS = 5
 _MAPS = 4
@@ -24,10 +24,7 @@ def scan(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
     require_multiple(shape, stride, "a SCAN")
     widths = level_widths(config.filters, config.max_filters, _LEVELS)
     inputs = keras.Input((*shape, 1), name="radiograph")
-    x = residual_encoder(inputs, widths[:-1], config.normalization)
-    x = layers.AveragePooling2D(2)(x)
-    for size in (1, 3, 1, 3):
-        x = residual_block(x, widths[-1], size, config.normalization)
+    x = residual_encoder(inputs, widths, config.normalization)
     x = layers.Conv2D(_MAPS, 1, kernel_initializer="he_normal")(x)
     x = layers.Conv2DTranspose(1, 2 * stride, stride, "same", kernel_initializer="he_normal")(x)
     outputs = layers.Activation("sigmoid", dtype="float32", name="lungs")(x)
