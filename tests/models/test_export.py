@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 import sys
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lungmask_cli.cli.app import app
+from lungmask_cli.cli.export import export
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.geometry import ZOOM_MARGIN
@@ -150,6 +152,10 @@ def test_a_file_that_differs_from_keras_is_removed(error, refused, weights, tmp_
     else:
         assert export_network(weights, LITERT, output).difference == pytest.approx(error, rel=0.01)
     assert list(tmp_path.iterdir()) == ([] if refused else [output])
+
+
+def test_the_command_offers_every_format():
+    assert typing.get_args(typing.get_type_hints(export)["kind"]) == tuple(FORMATS)
 
 
 def test_a_missing_package_is_named_with_its_extra(weights, tmp_path, monkeypatch):

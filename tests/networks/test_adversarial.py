@@ -1,4 +1,4 @@
-"""The two players must not train each other: one loss, but separate gradients."""
+"""Generator and discriminator have one loss, but separate gradients."""
 
 from dataclasses import replace
 
@@ -27,14 +27,15 @@ Y = tf.constant(np.stack([phantom.lungs for phantom in PHANTOMS])[..., None].ast
 
 
 def gradients(loss, discriminator="patch"):
-    """Gradients of the one loss for both players, on the same first weights."""
-    judge = replace(CONFIG.discriminator, name=discriminator)
-    model = build_adversarial_model(replace(CONFIG, loss=loss, discriminator=judge))
+    """Gradients of the loss for the generator and the discriminator, always from the same initial weights."""
+    config = replace(CONFIG, loss=loss, discriminator=replace(CONFIG.discriminator, name=discriminator))
+    model = build_adversarial_model(config)
     with tf.GradientTape() as tape:
         total = model.compute_loss(X, Y, model(X, training=True))
-    players = (model.generator.trainable_weights, model.discriminator.trainable_weights)
-    found = tape.gradient(total, [[weight.value for weight in player] for player in players])
-    return [[np.asarray(gradient) for gradient in player] for player in found]
+    weights = [
+        [weight.value for weight in network.trainable_weights] for network in (model.generator, model.discriminator)
+    ]
+    return [[np.asarray(gradient) for gradient in network] for network in tape.gradient(total, weights)]
 
 
 def all_close(one, two):
@@ -42,7 +43,7 @@ def all_close(one, two):
 
 
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
-def test_the_discriminator_does_not_feel_the_generators_losses(discriminator):
+def test_the_generators_losses_do_not_train_the_discriminator(discriminator):
     _, one = gradients(CONFIG.loss, discriminator)
     other = {"cross_entropy": 3.0, "l1": 5.0, "focal_tversky": 2.0}
     _, two = gradients(replace(CONFIG.loss, adversarial=7.0, terms=other), discriminator)
@@ -50,29 +51,29 @@ def test_the_discriminator_does_not_feel_the_generators_losses(discriminator):
 
 
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
-def test_the_generator_does_not_feel_the_discriminators_loss(discriminator):
-    one, judge_one = gradients(CONFIG.loss, discriminator)
-    two, judge_two = gradients(replace(CONFIG.loss, real_label=0.6), discriminator)
+def test_the_discriminators_loss_does_not_train_the_generator(discriminator):
+    one, discriminator_one = gradients(CONFIG.loss, discriminator)
+    two, discriminator_two = gradients(replace(CONFIG.loss, real_label=0.6), discriminator)
     assert all_close(one, two)
-    assert not all_close(judge_one, judge_two)
+    assert not all_close(discriminator_one, discriminator_two)
 
 
 @pytest.mark.parametrize("discriminator", DISCRIMINATORS)
-def test_the_generator_feels_the_adversary(discriminator):
+def test_the_adversarial_loss_trains_the_generator(discriminator):
     one, _ = gradients(CONFIG.loss, discriminator)
     two, _ = gradients(replace(CONFIG.loss, adversarial=0.0), discriminator)
     assert not all_close(one, two)
 
 
 @pytest.mark.parametrize("term", LOSSES)
-def test_every_loss_that_compares_masks_reaches_the_generator_alone(term):
-    one, judge_one = gradients(CONFIG.loss)
-    two, judge_two = gradients(replace(CONFIG.loss, terms={**CONFIG.loss.terms, term: 9.0}))
+def test_every_segmentation_loss_trains_the_generator_alone(term):
+    one, discriminator_one = gradients(CONFIG.loss)
+    two, discriminator_two = gradients(replace(CONFIG.loss, terms={**CONFIG.loss.terms, term: 9.0}))
     assert not all_close(one, two)
-    assert all_close(judge_one, judge_two)
+    assert all_close(discriminator_one, discriminator_two)
 
 
-def test_while_the_generator_is_trained_alone_the_discriminator_stands_still():
+def test_while_the_generator_is_trained_alone_the_discriminator_does_not_change():
     model = build_adversarial_model(CONFIG)
     model.adversary.assign(0.0)
     model.compile(optimizer=keras.optimizers.Adam(1e-3), jit_compile=False)
@@ -86,38 +87,38 @@ def test_while_the_generator_is_trained_alone_the_discriminator_stands_still():
         assert np.allclose(one, two, atol=1e-5)
 
 
-def test_the_one_loss_gives_the_gradients_of_two_tapes():
+def test_the_gradients_are_those_of_two_separate_tapes():
     model = build_adversarial_model(CONFIG)
     loss = CONFIG.loss
     with tf.GradientTape() as for_generator, tf.GradientTape() as for_discriminator:
-        drawn = model.generator(X, training=True)
-        fooled = adversarial_loss(model.discriminator([X, drawn], training=True), 1.0)
-        generator_loss = segmentation_loss(loss.terms, Y, drawn) + loss.adversarial * fooled
+        predicted = model.generator(X, training=True)
+        adversarial = adversarial_loss(model.discriminator([X, predicted], training=True), 1.0)
+        generator_loss = segmentation_loss(loss.terms, Y, predicted) + loss.adversarial * adversarial
         real = adversarial_loss(model.discriminator([X, Y], training=True), loss.real_label)
-        fake = adversarial_loss(model.discriminator([X, tf.stop_gradient(drawn)], training=True), 0.0)
+        fake = adversarial_loss(model.discriminator([X, tf.stop_gradient(predicted)], training=True), 0.0)
         discriminator_loss = 0.5 * (real + fake)
     reference = [
         for_generator.gradient(generator_loss, [w.value for w in model.generator.trainable_weights]),
         for_discriminator.gradient(discriminator_loss, [w.value for w in model.discriminator.trainable_weights]),
     ]
-    for player, expected in zip(gradients(loss), reference, strict=True):
-        assert all_close(player, [np.asarray(gradient) for gradient in expected])
+    for found, expected in zip(gradients(loss), reference, strict=True):
+        assert all_close(found, [np.asarray(gradient) for gradient in expected])
 
 
 def test_without_a_discriminator_it_is_plain_supervised_training():
     model = build_adversarial_model(replace(CONFIG, discriminator=DiscriminatorConfig(name="none")))
-    drawn = model(X)
-    total = model.compute_loss(X, Y, drawn)
-    assert float(total) == pytest.approx(float(segmentation_loss(CONFIG.loss.terms, Y, drawn)))
+    predicted = model(X)
+    total = model.compute_loss(X, Y, predicted)
+    assert float(total) == pytest.approx(float(segmentation_loss(CONFIG.loss.terms, Y, predicted)))
     assert not [w for w in model.weights if "patch" in w.path]
 
 
-def test_the_first_weights_follow_from_the_seed():
+def test_the_initial_weights_follow_from_the_seed():
     one, two = (build_adversarial_model(replace(CONFIG, seed=seed)) for seed in (4, 4))
     assert all(np.array_equal(a, b) for a, b in zip(one.get_weights(), two.get_weights(), strict=True))
 
 
-def test_both_players_learn():
+def test_generator_and_discriminator_learn():
     model = build_adversarial_model(CONFIG)
     model.compile(optimizer=keras.optimizers.Adam(1e-3), jit_compile=False)
     before = model.get_weights()

@@ -1,4 +1,4 @@
-"""The normalisation layers against Keras's own, and against what normalising means."""
+"""The normalisation layers, compared with those of Keras."""
 
 import keras
 import numpy as np
@@ -17,7 +17,9 @@ from lungmask_cli.networks.blocks import GroupNormalization, normalization
     mean=st.floats(-20, 20),
     seed=st.integers(0, 2**16),
 )
-def test_groups_are_normalised_as_keras_does(groups: int, per_group: int, side: int, mean: float, seed: int) -> None:
+def test_group_normalization_equals_that_of_keras(
+    groups: int, per_group: int, side: int, mean: float, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     values = rng.normal(mean, 2, (2, side, side + 1, groups * per_group)).astype(np.float32)
     ours, theirs = GroupNormalization(groups), keras.layers.GroupNormalization(groups)
@@ -29,10 +31,10 @@ def test_groups_are_normalised_as_keras_does(groups: int, per_group: int, side: 
     assert np.allclose(found, keras.ops.convert_to_numpy(theirs(values)), atol=2e-3)
 
 
-def test_one_image_does_not_depend_on_the_others_of_its_batch() -> None:
+def test_an_image_does_not_depend_on_the_others_of_its_batch() -> None:
     values = np.random.default_rng(0).normal(3, 2, (3, 8, 8, 16)).astype(np.float32)
     layer = normalization("group", 16)
-    together = keras.ops.convert_to_numpy(layer(values))
+    batch = keras.ops.convert_to_numpy(layer(values))
     alone = np.concatenate([keras.ops.convert_to_numpy(layer(values[n : n + 1])) for n in range(3)])
-    assert together == pytest.approx(alone, abs=1e-5)
-    assert together.mean(axis=(1, 2)).reshape(3, 8, 2).mean(axis=2) == pytest.approx(0, abs=1e-4)
+    assert batch == pytest.approx(alone, abs=1e-5)
+    assert batch.mean(axis=(1, 2)).reshape(3, 8, 2).mean(axis=2) == pytest.approx(0, abs=1e-4)

@@ -1,4 +1,4 @@
-"""The losses on masks small enough to work out by hand."""
+"""The losses, on masks small enough for calculation by hand."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ TRUTH = tf.reshape(tf.constant([1.0, 1.0, 0.0, 0.0]), (1, 2, 2, 1))
 PREDICTED = tf.reshape(tf.constant([0.9, 0.5, 0.5, 0.1]), (1, 2, 2, 1))
 
 
-def loss(name, truth=TRUTH, drawn=PREDICTED):
-    return float(LOSSES[name].load()(truth, drawn))
+def loss(name, truth=TRUTH, predicted=PREDICTED):
+    return float(LOSSES[name].load()(truth, predicted))
 
 
 def test_l1_by_hand():
@@ -33,23 +33,23 @@ def test_focal_tversky_by_hand():
     assert loss("focal_tversky") == pytest.approx((1 - index) ** 0.75, rel=1e-5)
 
 
-def test_focal_tversky_forgives_missed_lung_least():
+def test_focal_tversky_penalises_missed_lung_more_than_false_lung():
     missed = tf.reshape(tf.constant([1.0, 0.0, 0.0, 0.0]), (1, 2, 2, 1))
-    added = tf.reshape(tf.constant([1.0, 1.0, 1.0, 0.0]), (1, 2, 2, 1))
-    assert loss("focal_tversky", drawn=missed) > loss("focal_tversky", drawn=added)
+    false = tf.reshape(tf.constant([1.0, 1.0, 1.0, 0.0]), (1, 2, 2, 1))
+    assert loss("focal_tversky", predicted=missed) > loss("focal_tversky", predicted=false)
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_every_loss_is_least_where_the_masks_agree_and_has_a_slope_there(name):
-    drawn = tf.Variable(TRUTH)
+def test_every_loss_is_lowest_for_equal_masks_and_has_a_finite_gradient(name):
+    predicted = tf.Variable(TRUTH)
     with tf.GradientTape() as tape:
-        least = LOSSES[name].load()(TRUTH, drawn)
-    assert float(least) == pytest.approx(0, abs=1e-4)
-    assert np.isfinite(tape.gradient(least, drawn).numpy()).all()
-    assert loss(name) > float(least)
+        lowest = LOSSES[name].load()(TRUTH, predicted)
+    assert float(lowest) == pytest.approx(0, abs=1e-4)
+    assert np.isfinite(tape.gradient(lowest, predicted).numpy()).all()
+    assert loss(name) > float(lowest)
 
 
-def test_terms_are_added_with_their_weights():
+def test_losses_are_added_with_their_weights():
     terms = {"l1": 2.0, "dice": 0.5}
     assert float(segmentation_loss(terms, TRUTH, PREDICTED)) == pytest.approx(2 * loss("l1") + 0.5 * loss("dice"))
     with pytest.raises(ConfigError) as caught:
@@ -57,7 +57,7 @@ def test_terms_are_added_with_their_weights():
     assert "Did you mean dice?" in caught.value.hint
 
 
-def test_several_discriminators_have_one_vote_each():
+def test_the_loss_is_the_mean_over_several_discriminators():
     one, two = tf.zeros((1, 4, 4, 1)), tf.fill((1, 1, 1, 1), 3.0)
     both = (float(adversarial_loss(one, 1.0)) + float(adversarial_loss(two, 1.0))) / 2
     assert float(adversarial_loss([one, two], 1.0)) == pytest.approx(both)

@@ -15,18 +15,18 @@ from lungmask_cli.networks.presets import PRESETS
 
 @pytest.mark.parametrize("shape", [(64, 64), (32, 96)])
 @pytest.mark.parametrize("name", GENERATORS)
-def test_generators_give_a_probability_for_every_pixel(name, shape):
+def test_generators_predict_a_probability_for_every_pixel(name, shape):
     generator = build_generator(GeneratorConfig(name=name, filters=4, max_filters=8), shape)
-    drawn = np.asarray(generator(np.random.default_rng(0).random((2, *shape, 1), np.float32)))
-    assert drawn.shape == (2, *shape, 1)
-    assert drawn.min() >= 0
-    assert drawn.max() <= 1
+    predicted = np.asarray(generator(np.random.default_rng(0).random((2, *shape, 1), np.float32)))
+    assert predicted.shape == (2, *shape, 1)
+    assert predicted.min() >= 0
+    assert predicted.max() <= 1
 
 
 @pytest.mark.parametrize(
     ("name", "step"), [("unet", 16), ("attention-unet", 16), ("fcn", 32), ("scan", 16), ("residual-unet", 32)]
 )
-def test_a_generator_says_which_sizes_it_can_draw(name, step):
+def test_a_generator_refuses_wrong_sizes_and_suggests_the_next(name, step):
     config = GeneratorConfig(name=name, filters=2)
     with pytest.raises(ConfigError, match=f"multiples of {step}, not 90 x 64") as caught:
         build_generator(config, (90, 64))
@@ -34,7 +34,7 @@ def test_a_generator_says_which_sizes_it_can_draw(name, step):
     assert build_generator(config, (96, 64)).output_shape == (None, 96, 64, 1)
 
 
-def test_pix2pix_draws_what_can_be_halved_once():
+def test_pix2pix_supports_every_even_size():
     with pytest.raises(ConfigError, match="multiples of 2, not 33 x 64"):
         build_generator(GeneratorConfig(name="pix2pix", filters=2), (33, 64))
     assert build_generator(GeneratorConfig(name="pix2pix", filters=2), (34, 64)).output_shape == (None, 34, 64, 1)
@@ -63,15 +63,15 @@ def test_every_generator_fits_into_every_preset(preset, name):
         ("four-scales", [(2, 3), (1, 2), (1, 1), (1, 1)]),
     ],
 )
-def test_discriminators_judge_patches_or_images(name, logits):
+def test_discriminators_have_logits_for_patches_or_images(name, logits):
     assert name in DISCRIMINATORS
     discriminator = build_discriminator(DiscriminatorConfig(name=name, filters=2), (64, 96))
     assert [tensor.shape for tensor in discriminator.inputs] == [(None, 64, 96, 1)] * 2
-    assert [tuple(tensor.shape[1:]) for tensor in discriminator.outputs] == [(*found, 1) for found in logits]
+    assert [tuple(tensor.shape[1:]) for tensor in discriminator.outputs] == [(*size, 1) for size in logits]
 
 
 @pytest.mark.parametrize("name", ["image", "scan", "four-scales"])
-def test_a_discriminator_says_which_sizes_it_can_judge(name):
+def test_a_discriminator_refuses_wrong_sizes(name):
     with pytest.raises(ConfigError, match="not 30 x 64"):
         build_discriminator(DiscriminatorConfig(name=name, filters=2), (30, 64))
 
@@ -87,12 +87,12 @@ def test_the_image_discriminator_sees_the_whole_image():
         assert np.abs(corner).max() > 0
 
 
-def test_filters_are_doubled_up_to_the_limit():
+def test_filters_double_up_to_the_maximum():
     assert level_widths(16, 160, 6) == [16, 32, 64, 128, 160, 160]
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_generators_have_no_noise(name):
+def test_generators_have_no_dropout(name):
     config = PRESETS[name].config
     generator = build_generator(config.generator, (256, 256))
     assert not [layer for layer in generator.layers if isinstance(layer, keras.layers.Dropout)]
@@ -103,17 +103,17 @@ def parameters(preset):
 
 
 @pytest.mark.parametrize(("preset", "published", "share"), [("unet", 31.0e6, 0.002), ("fcn", 134.3e6, 0.001)])
-def test_published_networks_have_their_published_parameters(preset, published, share):
+def test_networks_have_their_published_number_of_parameters(preset, published, share):
     assert parameters(preset) == pytest.approx(published, rel=share)
 
 
-def test_scan_has_about_its_published_parameters():
+def test_scan_has_about_its_published_number_of_parameters():
     assert parameters("scan") == pytest.approx(271e3, rel=0.01)
     critic = build_discriminator(PRESETS["scan"].config.discriminator, (400, 400))
     assert critic.count_params() == pytest.approx(258e3, rel=0.05)
 
 
-def test_pix2pix_has_its_published_parameters():
+def test_pix2pix_has_its_published_number_of_parameters():
     config = GeneratorConfig(name="pix2pix", filters=64, max_filters=512, levels=8, normalization="batch")
     assert build_generator(config, (256, 256)).count_params() == pytest.approx(54.4e6, rel=0.002)
 
@@ -127,10 +127,10 @@ def test_the_attention_gate_can_close_a_skip():
     gate = next(layer for layer in generator.layers if isinstance(layer, keras.layers.Multiply))
     weights = keras.Model(generator.inputs, gate.input[1])
     image = np.random.default_rng(0).random((1, 32, 32, 1), np.float32)
-    found = np.asarray(weights(image))
-    assert found.shape == (1, 32, 32, 1)
-    assert found.min() > 0
-    assert found.max() < 1
+    gate_weights = np.asarray(weights(image))
+    assert gate_weights.shape == (1, 32, 32, 1)
+    assert gate_weights.min() > 0
+    assert gate_weights.max() < 1
 
 
 def test_the_paper_discriminator_has_six_layers_of_stride_2():
@@ -160,7 +160,7 @@ def test_unknown_parts_name_the_nearest_one():
 def test_mean_dice_by_hand():
     metric = MeanDice()
     truth = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]], np.float32).reshape(3, 2, 2, 1)
-    drawn = np.array([[0.9, 0.1, 0.6, 0], [0.7, 0, 0, 0], [0, 0, 0, 0]], np.float32).reshape(3, 2, 2, 1)
-    metric.update_state(truth[:2], drawn[:2])
-    metric.update_state(truth[2:], drawn[2:])  # both empty: does not count
+    predicted = np.array([[0.9, 0.1, 0.6, 0], [0.7, 0, 0, 0], [0, 0, 0, 0]], np.float32).reshape(3, 2, 2, 1)
+    metric.update_state(truth[:2], predicted[:2])
+    metric.update_state(truth[2:], predicted[2:])  # both masks empty: skipped
     assert float(metric.result()) == pytest.approx((0.5 + 1) / 2)

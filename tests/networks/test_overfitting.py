@@ -1,4 +1,4 @@
-"""A network that cannot learn four phantoms by heart is wired wrongly."""
+"""Every generator must be able to overfit four phantoms."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from tests.phantoms import draw_phantom
 
 SIZE = 64
 PHANTOMS = [draw_phantom(SIZE, SIZE, seed) for seed in range(4)]
-STEPS = 8  # of an epoch: for steps as small as these the end of an epoch takes longer than one
+STEPS = 8  # per epoch, because the end of an epoch takes longer than such a small step
 X = np.stack([phantom.image for phantom in PHANTOMS] * STEPS)[..., None]
 Y = np.stack([phantom.lungs for phantom in PHANTOMS] * STEPS)[..., None].astype(np.float32)
 
@@ -36,7 +36,7 @@ def best_dice(config, goal, epochs):
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_every_generator_learns_four_phantoms_by_heart(name):
+def test_every_generator_overfits_four_phantoms(name):
     changes = {"generator": {"name": name}, "discriminator": {"name": "none"}, "loss": {"terms": {"dice": 1.0}}}
-    goal = 0.93 if name == "scan" else 0.97  # whose masks come from 4 x 4 pixels
+    goal = 0.93 if name == "scan" else 0.97  # its masks are upsampled from 4 x 4 pixels
     assert best_dice(TrainConfig().merged(changes), goal, epochs=150 // STEPS) > goal

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds: by hand for single layers, and against TensorFlow's profiler for whole networks."""
+"""Parameters and multiply-adds: of single layers by hand, of networks compared with the profiler of TensorFlow."""
 
 import keras
 import pytest
@@ -12,9 +12,9 @@ from lungmask_cli.networks.generators import build_generator
 from lungmask_cli.networks.summary import format_number, summarize_network
 
 
-def network_of(*made, shape=(8, 6, 3)):
+def build_network(*parts, shape=(8, 6, 3)):
     x = inputs = keras.Input(shape)
-    for layer in made:
+    for layer in parts:
         x = layer(x)
     return keras.Model(inputs, x)
 
@@ -32,50 +32,50 @@ def network_of(*made, shape=(8, 6, 3)):
         (layers.UpSampling2D(2), (16, 12, 3), 0, 0),
     ],
 )
-def test_one_layer_counts_as_by_hand(layer, shape, parameters, multiply_adds):
-    anatomy = summarize_network(network_of(layer))
-    row = anatomy.layers[-1]
+def test_the_counts_of_one_layer_by_hand(layer, shape, parameters, multiply_adds):
+    summary = summarize_network(build_network(layer))
+    row = summary.layers[-1]
     assert (row.shape, row.parameters, row.multiply_adds) == (shape, parameters, multiply_adds)
     assert row.kind == type(layer).__name__
-    assert anatomy.flops == 2 * multiply_adds
+    assert summary.flops == 2 * multiply_adds
 
 
-def test_a_wrapper_counts_as_the_layer_inside_and_holds_its_own_numbers():
-    row = summarize_network(network_of(layers.SpectralNormalization(layers.Conv2D(4, 3, padding="same")))).layers[-1]
+def test_a_wrapper_has_the_counts_of_its_layer_and_its_own_parameters():
+    row = summarize_network(build_network(layers.SpectralNormalization(layers.Conv2D(4, 3, padding="same")))).layers[-1]
     assert row.kind == "Conv2D"
     assert row.detail == "3×3"  # noqa: RUF001
     assert row.multiply_adds == 8 * 6 * 3 * 3 * 3 * 4
     assert row.parameters == 3 * 3 * 3 * 4 + 4 + 4  # kernel, bias, singular vector
 
 
-def test_trainable_and_other_parameters_are_told_apart():
-    anatomy = summarize_network(network_of(layers.BatchNormalization()))
-    assert (anatomy.trainable, anatomy.not_trainable, anatomy.parameters) == (6, 6, 12)
+def test_trainable_and_other_parameters_are_counted_separately():
+    summary = summarize_network(build_network(layers.BatchNormalization()))
+    assert (summary.trainable, summary.not_trainable, summary.parameters) == (6, 6, 12)
 
 
-def test_a_layer_that_is_called_twice_works_twice_and_is_held_once():
+def test_a_layer_that_is_called_twice_computes_twice_but_has_its_parameters_once():
     shared = layers.Conv2D(3, 3, padding="same")
-    anatomy = summarize_network(network_of(shared, shared))
-    assert [row.parameters for row in anatomy.layers] == [0, 84, 0]
-    assert [row.multiply_adds for row in anatomy.layers] == [0, 3888, 3888]
-    assert anatomy.parameters == 84
+    summary = summarize_network(build_network(shared, shared))
+    assert [row.parameters for row in summary.layers] == [0, 84, 0]
+    assert [row.multiply_adds for row in summary.layers] == [0, 3888, 3888]
+    assert summary.parameters == 84
 
 
-def test_a_model_inside_a_model_counts_with_all_its_layers():
-    inner = network_of(layers.Conv2D(4, 3), layers.Conv2D(2, 1))
-    anatomy = summarize_network(network_of(inner))
-    assert anatomy.multiply_adds == summarize_network(inner).multiply_adds > 0
-    assert anatomy.parameters == inner.count_params()
+def test_a_nested_model_counts_with_all_its_layers():
+    inner = build_network(layers.Conv2D(4, 3), layers.Conv2D(2, 1))
+    summary = summarize_network(build_network(inner))
+    assert summary.multiply_adds == summarize_network(inner).multiply_adds > 0
+    assert summary.parameters == inner.count_params()
 
 
-def test_inputs_are_places_of_earlier_layers():
+def test_inputs_are_indices_of_earlier_layers():
     radiograph, mask = keras.Input((8, 8, 1), name="radiograph"), keras.Input((8, 8, 1), name="mask")
     joined = layers.Concatenate(name="joined")([radiograph, mask])
-    anatomy = summarize_network(keras.Model([radiograph, mask], [joined, layers.ReLU(name="second")(joined)]))
-    by_name = {row.name: row for row in anatomy.layers}
-    assert [anatomy.layers[place].name for place in by_name["joined"].inputs] == ["radiograph", "mask"]
-    assert [anatomy.layers[place].name for place in anatomy.outputs] == ["joined", "second"]
-    assert all(given < place for place, row in enumerate(anatomy.layers) for given in row.inputs)
+    summary = summarize_network(keras.Model([radiograph, mask], [joined, layers.ReLU(name="second")(joined)]))
+    by_name = {row.name: row for row in summary.layers}
+    assert [summary.layers[index].name for index in by_name["joined"].inputs] == ["radiograph", "mask"]
+    assert [summary.layers[index].name for index in summary.outputs] == ["joined", "second"]
+    assert all(source < index for index, row in enumerate(summary.layers) for source in row.inputs)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_inputs_are_places_of_earlier_layers():
     ],
 )
 def test_details_are_kernel_stride_and_activation(layer, detail):
-    assert summarize_network(network_of(layer)).layers[-1].detail == detail
+    assert summarize_network(build_network(layer)).layers[-1].detail == detail
 
 
 SHAPE = (64, 64)
@@ -109,11 +109,11 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_multiply_adds_are_those_of_tensorflows_profiler(name):
+def test_multiply_adds_equal_those_of_the_profiler_of_tensorflow(name):
     model = NETWORKS[name]()
-    anatomy = summarize_network(model)
-    assert anatomy.flops == profiled_flops(model) > 0
-    assert anatomy.parameters == model.count_params() == sum(row.parameters for row in anatomy.layers)
+    summary = summarize_network(model)
+    assert summary.flops == profiled_flops(model) > 0
+    assert summary.parameters == model.count_params() == sum(row.parameters for row in summary.layers)
 
 
 def profiled_flops(model):
@@ -142,5 +142,5 @@ def profiled_flops(model):
         (2e9, "2.00 G"),
     ],
 )
-def test_numbers_format_number(number, text):
+def test_numbers_are_formatted_with_three_digits(number, text):
     assert format_number(number) == text
