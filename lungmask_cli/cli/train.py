@@ -187,7 +187,7 @@ def train(
             folder=output or next_run_folder(resolved.preset),
             data=tuple(str(folder.absolute()) for folder in data or []),
             size=max(RunPlan.size, resolved.detail),  # one prepared set in the cache serves all smaller networks
-            correct_polarity=polarity,
+            polarity=polarity,
             max_pixels=max_pixels,
             split=split,
             folds=folds or 0,

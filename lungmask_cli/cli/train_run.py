@@ -69,7 +69,7 @@ def open_data(plan: RunPlan, jobs: int | None) -> "PreparedSet":
     from lungmask_cli.datasets.preparation import PrepareOptions
     from lungmask_cli.processes import available_cores
 
-    options = PrepareOptions(plan.size, plan.max_pixels, plan.correct_polarity, jobs=jobs or available_cores())
+    options = PrepareOptions(plan.size, plan.max_pixels, plan.polarity, jobs=jobs or available_cores())
     folders = [Path(folder) for folder in plan.data]
     prepared = open_or_prepare(folders, options, plan.split, plan.config.seed, progress("preparing"))
     if not plan.resume:

@@ -38,14 +38,14 @@ class PrepareOptions:
     Args:
         size: the side of the prepared squares in pixels.
         max_pixels: larger images are refused.
-        correct_polarity: invert radiographs whose bones are dark.
+        polarity: invert radiographs whose bones are dark.
         hash_names: name each pair by the first 16 digits of the SHA-256 of its radiograph's file; write no other names.
         jobs: the number of processes.
     """
 
     size: int = 512
     max_pixels: int = MAX_PIXELS
-    correct_polarity: bool = True
+    polarity: bool = True
     hash_names: bool = False
     jobs: int = 1
 
@@ -181,7 +181,7 @@ def _write_pair(pair: Pair, name: str, destination: Path, options: PrepareOption
     mask, warnings = _read_mask(pair, radiograph, options.max_pixels)
     height, width = radiograph.shape
     box = Letterbox(height, width, options.size)
-    image, inverted = to_network_input(radiograph, options.correct_polarity, box.content)
+    image, inverted = to_network_input(radiograph, options.polarity, box.content)
     image_path, mask_path = destination / "images" / f"{name}.png", destination / "masks" / f"{name}.png"
     write_grey16(image_path, box.apply(image))
     write_mask(mask_path, Letterbox(mask.shape[0], mask.shape[1], options.size).apply_mask(mask))

@@ -33,7 +33,7 @@ class RunPlan:
         folder: the run folder.
         data: the data folders, absolute.
         size: the side of the prepared squares in pixels, if the data have to be prepared.
-        correct_polarity: invert radiographs whose bones are dark, when the data are prepared.
+        polarity: invert radiographs whose bones are dark, when the data are prepared.
         max_pixels: larger images are refused when the data are prepared.
         split: the option `--split`; None for the split of a prepared set, or the default.
         folds: the number of folds of a cross-validation; 0 for a single run.
@@ -50,7 +50,7 @@ class RunPlan:
     folder: Path
     data: tuple[str, ...] = ()
     size: int = 512
-    correct_polarity: bool = True
+    polarity: bool = True
     max_pixels: int = MAX_PIXELS
     split: str | None = None
     folds: int = 0
@@ -99,7 +99,7 @@ def write_plan(plan: RunPlan, split_csv: str) -> None:
         "source": {
             "data": plan.data,
             "size": plan.size,
-            "polarity": plan.correct_polarity,
+            "polarity": plan.polarity,
             "max_pixels": plan.max_pixels,
         },
         "split_method": plan.split_method,
@@ -132,7 +132,7 @@ def read_plan(folder: Path) -> RunPlan:
             folder=folder,
             data=tuple(source["data"]),
             size=source["size"],
-            correct_polarity=source["polarity"],
+            polarity=source["polarity"],
             max_pixels=source["max_pixels"],
             split=None if facts["folds"] else f"{folder / SPLIT}:split",
             hardware=Hardware(**{name: hardware[name] for name in _HARDWARE}),

@@ -69,8 +69,8 @@ def test_damaged_weights_and_manifests_are_refused(saved):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "is of format 2 for Keras 3.*; this lungmask reads format 1 for Keras 3"),
-        ({"keras": "4.0.0 on tensorflow"}, "for Keras 4.0.0; this lungmask reads format 1 for Keras 3"),
+        ({"format": 2}, "has format 2 for Keras 3.*, but this lungmask reads format 1 for Keras 3"),
+        ({"keras": "4.0.0 on tensorflow"}, "for Keras 4.0.0, but this lungmask reads format 1 for Keras 3"),
         ({"config": {"generator": {"name": "transformer"}}}, "do not fit its manifest: .*transformer"),
         ({"config": {"attention_heads": 8}}, "do not fit its manifest: .*attention_heads"),
     ],

@@ -263,5 +263,5 @@ def test_a_run_of_an_earlier_version_is_resumed(lungmask, tmp_path):
     assert "resuming after epoch 2 of 2" in resumed.stderr
     assert (run / "summary.json").exists()
     plan = read_plan(run)
-    assert (plan.data, plan.size, plan.correct_polarity) == ((str(data),), 512, False)
+    assert (plan.data, plan.size, plan.polarity) == ((str(data),), 512, False)
     assert (plan.config, plan.hardware.device, plan.resume) == (TINY, "cpu", True)
