@@ -272,9 +272,9 @@ def _summarize_networks(config: TrainConfig) -> "dict[str, NetworkSummary]":
 
 
 def _headings(role: str, summary: "NetworkSummary", size: int) -> tuple[str, str]:
-    from lungmask_cli.networks.summary import format_number
+    from lungmask_cli.networks.summary import abbreviate_number
 
-    parameters, flops = format_number(summary.parameters), format_number(summary.flops)
+    parameters, flops = abbreviate_number(summary.parameters), abbreviate_number(summary.flops)
     return f"{role} {summary.name}", f"{parameters} parameters, {flops}FLOPs for one image of {size} px"
 
 

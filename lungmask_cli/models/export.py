@@ -59,7 +59,7 @@ class Format:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ExportCheck:
     """The difference between an exported network and Keras.
 
     Args:
@@ -73,7 +73,7 @@ class Comparison:
 
 def export_network(
     weights: Path, kind: str, output: Path, radiographs: Path | None = None, overwrite: bool = False
-) -> Comparison:
+) -> ExportCheck:
     """Write the network in another format, and compare it with Keras; if they differ, nothing is written.
 
     Args:
@@ -92,7 +92,7 @@ def export_network(
     images = _comparison_images(weights, radiographs)
     with atomic_write(output) if target.suffix else atomic_write_folder(output) as partial:
         difference = write_checked(weights, kind, partial, images)
-    return Comparison(difference, len(images) - 1)
+    return ExportCheck(difference, len(images) - 1)
 
 
 def find_format(kind: str) -> Format:

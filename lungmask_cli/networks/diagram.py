@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from lungmask_cli.networks.summary import TIMES, Layer, NetworkSummary, format_number, format_shape
+from lungmask_cli.networks.summary import TIMES, Layer, NetworkSummary, abbreviate_number, format_shape
 
 LEGEND = (
     f"Blocks: height {TIMES} width {TIMES} channels of the output: parameters, then the layers. /2 is a stride of 2.",
@@ -117,7 +117,7 @@ def build_diagram(summary: NetworkSummary) -> Diagram:
         parameters = sum(layers[index].parameters for index in indices)
         words = [_describe(layers[index], shape[-1]) for index in indices if not _is_minor(summary, index)]
         runs = ((word, len(list(run))) for word, run in itertools.groupby(words))
-        heading = format_shape(shape) + (f": {format_number(parameters)}" if parameters else "")
+        heading = format_shape(shape) + (f": {abbreviate_number(parameters)}" if parameters else "")
         lines = heading, *(f"{count} {TIMES} {word}" if count > 1 else word for word, count in runs)
         blocks.append(Block(columns.index(column), sizes.index(size), column[1] % 2 == 1, shape, parameters, lines))
     numbers = {key: number for number, key in enumerate(groups)}

@@ -59,7 +59,7 @@ class NetworkSummary:
         return 2 * self.multiply_adds
 
 
-def format_number(number: float) -> str:
+def abbreviate_number(number: float) -> str:
     """The number with three digits and k, M or G, such as `13.6 M`; below 1000 as it is."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:

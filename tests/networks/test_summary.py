@@ -9,7 +9,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from lungmask_cli.config import DiscriminatorConfig, GeneratorConfig
 from lungmask_cli.networks.discriminators import build_discriminator
 from lungmask_cli.networks.generators import build_generator
-from lungmask_cli.networks.summary import format_number, summarize_network
+from lungmask_cli.networks.summary import abbreviate_number, summarize_network
 
 
 def build_network(*parts, shape=(8, 6, 3)):
@@ -143,4 +143,4 @@ def profiled_flops(model):
     ],
 )
 def test_numbers_are_formatted_with_three_digits(number, text):
-    assert format_number(number) == text
+    assert abbreviate_number(number) == text
