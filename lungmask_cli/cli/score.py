@@ -8,7 +8,6 @@ import typer
 from lungmask_cli.cli.options import OUTPUT, Jobs, MaxPixels, option
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import UsageError
-from lungmask_cli.processes import available_cores
 
 if TYPE_CHECKING:
     from lungmask_cli.imaging.radiograph import Spacing as PixelSpacing
@@ -133,6 +132,7 @@ def score(
     """
     from lungmask_cli.cli.score_run import run_score
     from lungmask_cli.formats.masks import MaskOptions
+    from lungmask_cli.processes import available_cores
     from lungmask_cli.scoring.options import ScoreOptions
 
     options = ScoreOptions(
