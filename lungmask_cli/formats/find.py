@@ -50,12 +50,12 @@ def _walk(folder: Path, exclude: Path | None) -> Iterator[Path]:
         )
         for name in names:
             path = Path(root, name)
-            if not name.startswith(".") and _looks_like_image(path):
+            if not name.startswith(".") and _is_image(path):
                 yield path
     yield from (Path(error.filename) for error in unlisted)
 
 
-def _looks_like_image(path: Path) -> bool:
+def _is_image(path: Path) -> bool:
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
     try:
