@@ -2,26 +2,27 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lungmask_cli.batch.gallery import make_gallery
 from lungmask_cli.batch.jobs import Job
 from lungmask_cli.batch.options import Existing, RunOptions, SegmentOptions
 from lungmask_cli.batch.outputs import CONTOURS
-from lungmask_cli.batch.report import describe_settings, make_report
+from lungmask_cli.batch.report import make_report
 from lungmask_cli.batch.rows import Row
 from lungmask_cli.batch.table import Remaining, check_settings, find_remaining, remove_partial_files, sort_table
 from lungmask_cli.files import check_writable, write_json
 
 
-def prepare_batch(options: SegmentOptions, jobs: Sequence[Job], existing: Existing) -> Remaining:
-    """Check the output folder and the weights, and find which jobs remain to be done.
+def prepare_batch(
+    options: SegmentOptions, settings: dict[str, Any], jobs: Sequence[Job], existing: Existing
+) -> Remaining:
+    """Check the output folder, and find which jobs remain to be done. `settings` is what the options determine.
 
     Raises:
-        UsageError: a result exists already, or was computed with other settings; the folder cannot be written to; or
-            some weights do not exist.
+        UsageError: a result exists already, or was computed with other settings; or the folder cannot be written to.
     """
     remaining = find_remaining(options, jobs, existing)
-    settings = describe_settings(options)
     if existing is Existing.SKIP:
         check_settings(settings, options.outputs.folder)
     check_writable(options.outputs.folder)

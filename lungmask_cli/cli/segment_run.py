@@ -44,16 +44,20 @@ def run_batch(options: SegmentOptions, run: RunOptions, jobs: Sequence["Job"]) -
         typer.Exit: 1 if any radiograph failed, 130 if the batch was interrupted.
     """
     from lungmask_cli.batch.engines import make_engine
+    from lungmask_cli.batch.report import describe_settings
     from lungmask_cli.batch.run import finish_batch, prepare_batch
-    from lungmask_cli.batch.table import TABLE
+    from lungmask_cli.batch.table import SETTINGS, TABLE
+    from lungmask_cli.files import write_json
 
     folder, started = options.outputs.folder, time.perf_counter()
-    remaining = prepare_batch(options, jobs, run.existing)
+    settings = describe_settings(options)
+    remaining = prepare_batch(options, settings, jobs, run.existing)
     _convert_networks(options)
     engine = make_engine(options, run)
     kept = f", {len(remaining.kept)} done before" if remaining.kept else ""
     weights = ", ".join(options.inference.weight_names)
     say(f"{pluralize(len(jobs), 'file')}{kept}, weights {weights}, {engine.description}")
+    write_json(folder / SETTINGS, settings)
     with _interruptible() as stop:
         tally = _run_jobs(options, engine, remaining, stop)
     say(tally.summary(len(jobs), len(remaining.kept)))
@@ -147,15 +151,13 @@ class _Tally:
 
 
 def _run_jobs(options: SegmentOptions, engine: "Engine", remaining: "Remaining", stop: _Stop) -> _Tally:
-    """Write the settings, and a row for each job as soon as it is done."""
-    from lungmask_cli.batch.report import describe_settings
+    """Write a row for each job as soon as it is done."""
     from lungmask_cli.batch.rows import COLUMNS
-    from lungmask_cli.batch.table import SETTINGS, TableError, open_table
-    from lungmask_cli.files import csv_text, write_json
+    from lungmask_cli.batch.table import TableError, open_table
+    from lungmask_cli.files import csv_text
 
     folder, tally = options.outputs.folder, _Tally()
     rows: list[list[object]] = []
-    write_json(folder / SETTINGS, describe_settings(options))
     try:
         with open_table(folder, remaining.kept.values()) as append:
             started = takewhile(lambda job: not stop.requested, remaining.jobs)
