@@ -20,7 +20,7 @@ from robustness import CORRUPTIONS, moved, to_image
 from lungmask_cli.datasets.layouts import Pair, find_pairs
 from lungmask_cli.datasets.splits import resolve_split
 from lungmask_cli.formats.masks import read_masks
-from lungmask_cli.formats.raster import read_values
+from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.polarity import to_network_input
 from lungmask_cli.imaging.radiograph import Mask, Radiograph
 from lungmask_cli.inference.two_pass import as_mask, input_shape, predict
@@ -30,7 +30,7 @@ from lungmask_cli.scoring.overlap import overlap
 
 
 def cases(pair: Pair, number: int, changed: bool) -> Iterator[tuple[Radiograph, Mask]]:
-    values, lungs = read_values(pair.image), np.any(read_masks(pair.masks), axis=0)
+    values, lungs = read_radiograph(pair.image).pixels, np.any(read_masks(pair.masks), axis=0)
     if not changed:
         yield Radiograph(values), lungs
         return

@@ -396,7 +396,7 @@ def attempt(value: Value) -> float | None:
 
 
 def real_pairs(preds: Path, truth: Path) -> Iterator[Pair]:
-    for pair in pair_masks({PREDICTED: find_masks(preds), TRUTH: find_masks(truth)}):
+    for pair in pair_masks({PREDICTED: find_masks(preds), TRUTH: find_masks(truth)}).pairs:
         if all(pair.files.values()):
             predicted, other = (read_mask_files(files).lungs for files in pair.files.values())
             if predicted.shape == other.shape:

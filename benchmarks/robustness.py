@@ -29,7 +29,7 @@ from lungmask_cli.datasets.layouts import Pair, find_pairs
 from lungmask_cli.datasets.splits import resolve_split
 from lungmask_cli.formats.masks import read_masks
 from lungmask_cli.formats.png import write_mask
-from lungmask_cli.formats.raster import read_values
+from lungmask_cli.formats.radiographs import read_radiograph
 
 Picture = NDArray[np.float32]  # (H, W) in [0, 1]
 Change = Callable[[Picture, NDArray[np.bool_], float, np.random.Generator], Picture]
@@ -151,7 +151,7 @@ def moved(lungs: NDArray[np.bool_], corruption: Corruption, severity: float) -> 
 def write_all(pairs: list[Pair], folder: Path) -> None:
     """Write images/ and truth/, with a folder for each corruption and severity, and `as it is` for the originals."""
     for number, pair in enumerate(pairs):
-        values = read_values(pair.image).astype(np.float32)
+        values = read_radiograph(pair.image).pixels.astype(np.float32)
         picture = (values - values.min()) / max(np.ptp(values), 1)
         lungs = np.any(read_masks(pair.masks), axis=0)
         todo = [("as it is", picture, lungs)]

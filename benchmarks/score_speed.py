@@ -52,7 +52,7 @@ def prepare_pairs(preds: Path, truth: Path, folder: Path, count: int) -> list[tu
 
 
 def complete_pairs(preds: Path, truth: Path) -> list[MaskPair]:
-    pairs = pair_masks({PREDICTED: find_masks(preds), TRUTH: find_masks(truth)})
+    pairs = pair_masks({PREDICTED: find_masks(preds), TRUTH: find_masks(truth)}).pairs
     return [pair for pair in pairs if all(pair.files.values())]
 
 

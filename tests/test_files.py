@@ -3,7 +3,8 @@ import pytest
 from PIL import Image
 
 from lungmask_cli.files import atomic_write, write_text
-from lungmask_cli.formats.masks import MaskOptions, read_lung_mask
+from lungmask_cli.formats.mask_values import MaskOptions
+from lungmask_cli.formats.masks import read_lung_mask
 from lungmask_cli.formats.png import write_labels, write_mask
 from lungmask_cli.imaging.overlay import draw_overlay
 from lungmask_cli.imaging.radiograph import DEFAULT_LABELS

@@ -10,7 +10,8 @@ from lungmask_cli.batch.jobs import Job
 from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.rows import Row
 from lungmask_cli.errors import ImageError
-from lungmask_cli.formats.masks import MaskOptions, read_lung_mask
+from lungmask_cli.formats.mask_values import MaskOptions
+from lungmask_cli.formats.masks import read_lung_mask
 from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.gallery.page import Card, Column, open_gallery
 from lungmask_cli.gallery.picture import LEFT_LUNG, RIGHT_LUNG, Picture, draw_lungs, reduced_shape

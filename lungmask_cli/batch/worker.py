@@ -88,7 +88,7 @@ class SegmentWorker:
         truth_files, hidden = self._options.truth, self._options.hash_names
         if truth_files is None:
             return None, ""
-        paths = truth_files.find(job.mask.with_suffix("").as_posix())
+        paths = truth_files.files.get(job.mask.with_suffix("").as_posix())
         if paths is None:
             return None, f"no Dice: {truth_files.folder} has no mask of this name"
         try:

@@ -9,7 +9,7 @@ from typer.main import get_command
 from lungmask_cli.cli.terminal import set_verbosity
 from lungmask_cli.errors import UsageError
 
-READING, HARDWARE, OUTPUT, MESSAGES = "Reading", "Hardware", "Output", "Messages"
+READING, MASKS, HARDWARE, OUTPUT, MESSAGES = "Reading", "Masks", "Hardware", "Output", "Messages"
 
 
 def option(panel: str, text: str, *flags: str, **settings: Any) -> Any:
@@ -34,6 +34,18 @@ Polarity = Annotated[
         READING,
         "Detect radiographs with dark bones and invert them, whatever the file header says.",
         "--polarity/--no-polarity",
+    ),
+]
+Threshold = Annotated[
+    float | None, option(MASKS, "Read masks as probabilities; lung is every pixel of at least this value, in (0, 1].")
+]
+Labels = Annotated[
+    str | None,
+    option(
+        MASKS,
+        "Read masks as labels: those of the right and the left lung, or one of both. They are whole numbers, or "
+        "colours such as '#00ff00,#0000ff'. 1,2 is recognised automatically.",
+        metavar="RIGHT,LEFT",
     ),
 ]
 HashNames = Annotated[

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lungmask_cli.cli.options import OUTPUT, Jobs, MaxPixels, option
+from lungmask_cli.cli.options import MASKS, OUTPUT, Jobs, Labels, MaxPixels, Threshold, option
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from lungmask_cli.imaging.radiograph import Spacing as PixelSpacing
 
-_MASKS, _METRICS, _IMAGES = "Masks", "Metrics", "Images"
+_METRICS, _IMAGES = "Metrics", "Images"
 
 
 def _explain(wanted: bool) -> None:
@@ -48,20 +48,9 @@ Plots = Annotated[
         OUTPUT, "Also plot the distribution of Dice, the areas (Bland-Altman), and Dice against area.", metavar="DIR"
     ),
 ]
-Threshold = Annotated[
-    float | None, option(_MASKS, "Read masks as probabilities; lung is every pixel of at least this value, in (0, 1].")
-]
-Labels = Annotated[
-    str | None,
-    option(
-        _MASKS,
-        "Read masks as labels, those of the right and the left lung. 1,2 is recognised automatically.",
-        metavar="RIGHT,LEFT",
-    ),
-]
 Missing = Annotated[
     Literal["error", "zero"],
-    option(_MASKS, "A mask without a partner is a failure (error), or is compared with an empty mask (zero)."),
+    option(MASKS, "A mask without a partner is a failure (error), or is compared with an empty mask (zero)."),
 ]
 Compare = Annotated[
     Path | None,
@@ -131,7 +120,7 @@ def score(
     scored, and the exit code is 1.
     """
     from lungmask_cli.cli.score_run import run_score
-    from lungmask_cli.formats.masks import MaskOptions
+    from lungmask_cli.formats.mask_values import make_mask_options
     from lungmask_cli.processes import available_cores
     from lungmask_cli.scoring.options import ScoreOptions
 
@@ -144,7 +133,7 @@ def score(
         by=by,
         patient=patient,
         spacing=_parse_spacing(spacing),
-        masks=MaskOptions(_check_threshold(threshold), _parse_labels(labels), max_pixels),
+        masks=make_mask_options(labels, threshold, max_pixels),
         metrics=_parse_metrics(metrics, for_plots=plots is not None),
         tolerance=tolerance,
         missing=missing,
@@ -164,24 +153,6 @@ def _parse_metrics(names: str | None, for_plots: bool) -> tuple[str, ...]:
 
     requested = {*parse_metrics(names), *(PLOTTED if for_plots else ())}
     return tuple(name for name in METRICS if name in requested)
-
-
-def _check_threshold(value: float | None) -> float | None:
-    if value is not None and not 0 < value <= 1:
-        raise UsageError(f"--threshold {value:g}: is not above 0 and at most 1", "Give a probability, such as 0.5.")
-    return value
-
-
-def _parse_labels(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    try:
-        right, left = (int(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"--labels {text}: is not two whole numbers", "Give RIGHT,LEFT, such as 1,2.") from None
-    if right == left:
-        raise UsageError(f"--labels {text}: both labels are the same", "Give each lung a label, or omit --labels.")
-    return right, left
 
 
 def _parse_spacing(text: str | None) -> "PixelSpacing | None":

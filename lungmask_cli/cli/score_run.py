@@ -8,17 +8,19 @@ from typing import Any
 import typer
 
 import lungmask_cli
-from lungmask_cli.cli.terminal import print_error, progress, say, show_table, warn
+from lungmask_cli.cli.terminal import print_error, progress, say, show_table, warn, warn_grouped
 from lungmask_cli.datasets.prepared import MANIFEST, is_prepared
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.files import write_text
+from lungmask_cli.formats.find import describe_skipped
+from lungmask_cli.formats.mask_values import describe_labels
 from lungmask_cli.gallery.page import GalleryWriter, open_gallery
 from lungmask_cli.gallery.picture import Picture
 from lungmask_cli.scoring.evaluate import Case, Outcome, evaluate_all, make_cases
 from lungmask_cli.scoring.gallery_cards import LEGEND, make_cards, make_columns, summary_line
 from lungmask_cli.scoring.metadata import Grouping, Metadata, group, read_metadata
 from lungmask_cli.scoring.options import ScoreOptions
-from lungmask_cli.scoring.pairing import PREDICTED, find_masks, pair_masks
+from lungmask_cli.scoring.pairing import PREDICTED, TRUTH, find_masks, pair_masks
 from lungmask_cli.scoring.result_tables import make_tables, summary_writer, to_csv
 from lungmask_cli.scoring.results import Results, make_results, sides_seem_swapped
 from lungmask_cli.text import printable
@@ -34,7 +36,13 @@ def run_score(options: ScoreOptions) -> None:
         typer.Exit: 1 if a pair failed.
     """
     writers = {path: summary_writer(path) for path in options.summaries}
-    pairs = pair_masks({role: find_masks(folder) for role, folder in options.folders.items()})
+    masks = {role: find_masks(folder) for role, folder in options.folders.items()}
+    if skipped := [path for files in masks.values() for path in files.skipped]:
+        say(describe_skipped(skipped))
+    paired = pair_masks(masks)
+    for note in paired.notes:
+        say(note)
+    pairs = paired.pairs
     metadata = _find_metadata(options)
     grouping = group([pair.key for pair in pairs], metadata, options.by, options.patient)
     cases = make_cases(pairs, options.images, metadata)
@@ -47,6 +55,7 @@ def run_score(options: ScoreOptions) -> None:
         else:
             typer.echo(to_csv(results), nl=False)
         _show(results)
+        _warn(outcomes)
         for path, to_text in writers.items():
             write_text(path, to_text(results))
         if options.plots:
@@ -62,7 +71,6 @@ def run_score(options: ScoreOptions) -> None:
 def _settings(options: ScoreOptions, metadata: Metadata | None, grouping: Grouping) -> dict[str, Any]:
     """The settings of the comparison, as the JSON summary records them."""
     spacing = [str(mm).removesuffix(".0") for mm in options.spacing.mm] if options.spacing else []
-    labels = options.masks.labels
     return {
         "version": lungmask_cli.__version__,
         **{"drawn" if role == PREDICTED else role: printable(str(folder)) for role, folder in options.folders.items()},
@@ -73,7 +81,7 @@ def _settings(options: ScoreOptions, metadata: Metadata | None, grouping: Groupi
         "tolerance": options.tolerance,
         "spacing": ",".join(dict.fromkeys(spacing)) or None,
         "threshold": options.masks.threshold,
-        "labels": f"{labels[0]},{labels[1]}" if labels else None,
+        "labels": describe_labels(options.masks),
         "missing": options.missing,
         "seed": options.seed,
     }
@@ -161,6 +169,18 @@ def _show(results: Results) -> None:
         warn(
             "right and left seem to be swapped in one of the folders; if the masks are labels, see --labels RIGHT,LEFT"
         )
+
+
+def _warn(outcomes: Sequence[Outcome]) -> None:
+    """Print why masks may be meant in another sense, one line for each reason."""
+    warn_grouped(warning for outcome in outcomes for warning in outcome.warnings)
+    for role, names in ((TRUTH, ("reference", "predicted")), (PREDICTED, ("predicted", "reference"))):
+        count = sum(outcome.one_lung == role for outcome in outcomes)
+        if 2 * count > len(outcomes):
+            warn(
+                f"{count} of {len(outcomes)} {names[0]} masks hold one lung, the {names[1]} masks both; "
+                "is there a second folder for the other lung?"
+            )
 
 
 def _report_failures(results: Results) -> bool:

@@ -9,6 +9,7 @@ import typer
 from lungmask_cli.batch.options import EngineName, RunOptions, SegmentOptions, existing_mode
 from lungmask_cli.cli.options import HARDWARE, OUTPUT, Device, HashNames, MaxPixels, Polarity, option
 from lungmask_cli.cli.segment_run import run_batch, show_plan
+from lungmask_cli.cli.terminal import say
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import UsageError
 from lungmask_cli.inference.options import InferenceOptions
@@ -23,7 +24,7 @@ _EXISTING, _METHOD = "Existing files", "Method"
 Inputs = Annotated[
     list[Path] | None,
     typer.Argument(
-        help="Radiographs, and folders of them: PNG, JPEG, TIFF, BMP, GIF, DICOM, JSRT .IMG.",
+        help="Radiographs, and folders of them: DICOM, PNG, JPEG, TIFF and other pictures, JSRT .IMG.",
         metavar="INPUT",
         readable=False,  # an unreadable file gets its row like any other broken file
         show_default=False,
@@ -134,7 +135,8 @@ def segment(
 
     flags = {"probabilities": probabilities, "overlays": overlay, "contours": contours, "dicom_seg": dicom_seg}
     outputs = Outputs(output, labels, frozenset(name for name, wanted in flags.items() if wanted))
-    options = SegmentOptions(inference, outputs, find_masks(truth) if truth else None, hash_names, strict)
+    truth_files = find_masks(truth).match(job.mask for job in planned) if truth else None
+    options = SegmentOptions(inference, outputs, truth_files, hash_names, strict)
     if dry_run:
         show_plan(options, planned, run.existing)
     else:
@@ -143,7 +145,7 @@ def segment(
 
 def _plan(inputs: list[Path], lists: list[Path], output: Path) -> list["Job"]:
     from lungmask_cli.batch.jobs import plan_jobs, read_list
-    from lungmask_cli.formats.find import find_images
+    from lungmask_cli.formats.find import describe_skipped, find_files
 
     if not inputs and not lists:
         raise UsageError("no radiographs were given", "Name files or folders, or give a --list.")
@@ -153,10 +155,13 @@ def _plan(inputs: list[Path], lists: list[Path], output: Path) -> list["Job"]:
             "Choose another -o folder, such as one below it.",
         )
     listed = [entry for file in lists for entry in read_list(file)]
-    images = list(dict([*find_images(inputs, exclude=output), *listed]).items())
+    found = find_files(inputs, exclude=output)
+    images = list(dict([*found.images, *listed]).items())
     if not images:
         raise UsageError(
             f"no radiographs in {', '.join(map(str, inputs))}",
-            "Looked for PNG, JPEG, TIFF, BMP, GIF, DICOM and JSRT .IMG.",
+            describe_skipped(found.skipped) + "." if found.skipped else "The folders are empty.",
         )
+    if found.skipped:
+        say(describe_skipped(found.skipped))
     return plan_jobs(images, output)

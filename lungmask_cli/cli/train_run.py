@@ -67,9 +67,12 @@ def open_data(plan: RunPlan, jobs: int | None) -> "PreparedSet":
     """Open the data of the run, and prepare them first if necessary."""
     from lungmask_cli.datasets.cache import open_or_prepare
     from lungmask_cli.datasets.preparation import PrepareOptions
+    from lungmask_cli.formats.mask_values import MaskOptions
     from lungmask_cli.processes import available_cores
 
-    options = PrepareOptions(plan.size, plan.max_pixels, plan.polarity, jobs=jobs or available_cores())
+    options = PrepareOptions(
+        plan.size, MaskOptions(max_pixels=plan.max_pixels), plan.polarity, jobs=jobs or available_cores()
+    )
     folders = [Path(folder) for folder in plan.data]
     prepared = open_or_prepare(folders, options, plan.split, plan.config.seed, progress("preparing"))
     if not plan.resume:

@@ -1,17 +1,18 @@
-"""Known folder layouts: which radiograph belongs to which mask files.
+"""Which radiograph of a folder belongs to which mask files, by the names of folders and files."""
 
-A layout is a function from a folder to a `Pairing`, or None if the folder does not have this layout.
-"""
-
-import os
+import filecmp
+import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lungmask_cli.datasets.prepared import is_prepared
 from lungmask_cli.errors import UsageError, suggest_path
-from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES, RASTER_SUFFIXES
+from lungmask_cli.formats.find import is_image, walk_files
+from lungmask_cli.formats.masks import is_mask
+from lungmask_cli.formats.names import NamedFile, match_keys, parse_name, remove_suffix
+from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
 from lungmask_cli.text import pluralize, printable, shorten_file_name
 
 # File names of public data sets, which remain the same in every copy.
@@ -20,58 +21,87 @@ _ORIGINS = {
     "Montgomery": re.compile(r"MCUCXR_\d{4}_[01]"),
     "Shenzhen": re.compile(r"CHNCXR_\d{4}_[01]"),
 }
-_IMAGES, _MASKS = ("images", "CXR_png"), ("masks", "mask")
-_SIDES = (("left_lung", "right_lung"), ("ManualMask/leftMask", "ManualMask/rightMask"))
-_SCR_SIDES = ("left lung", "right lung")
+_JSRT_SUFFIX = ".img"
 _TITLES = {
     "CXR_png/ + ManualMask/leftMask/ + ManualMask/rightMask/": "MontgomerySet",
     "CXR_png/ + mask/": "ChinaSet_AllFiles",
     "CXR_png/ + masks/": "Lung Segmentation",
 }
-_MAX_DEPTH = 3
+_KNOWN = (
+    "Known: images/ with masks/, or with left_lung/ and right_lung/; x.png with x_mask.png; JSRT (*.IMG) with SCR "
+    "(fold1, fold2); MontgomerySet; ChinaSet_AllFiles; Lung Segmentation; COVID-QU-Ex; nnU-Net."
+)
 
 
 @dataclass(frozen=True)
 class Pair:
     """A radiograph and its mask files: one of both lungs, or one of each.
 
-    `origin` is the public data set, recognised by its file names, or else the name of the folder.
+    `origin` is the public data set, recognised by its file names, or else the name of a folder. `split` is that which a
+    folder such as `train/` names; otherwise empty.
     """
 
     id: str
     image: Path
     masks: tuple[Path, ...]
     origin: str
+    split: str = ""
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """The layouts of a data set in words, its pairs sorted by id, and a sentence for each file without a pair."""
+    """The layouts of a data set in words, its pairs sorted by id, and a sentence for each file without a pair.
+
+    `notes` are sentences on how names were paired; `skipped` are the files that are neither radiographs nor masks.
+    """
 
     layout: str
     pairs: list[Pair]
     unpaired: list[str]
+    notes: tuple[str, ...] = ()
+    skipped: tuple[Path, ...] = ()
+
+    def folder_split(self) -> dict[str, str]:
+        """The split of each id that a folder such as `train/` names."""
+        return {pair.id: pair.split for pair in self.pairs if pair.split}
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The files of one or several folders: radiographs and masks by key, and those that are neither."""
+
+    images: Mapping[str, list[NamedFile]]
+    masks: Mapping[str, list[NamedFile]]
+    skipped: list[Path]
 
 
 def find_pairs(*folders: Path) -> Pairing:
-    """Pair the radiographs and masks in all `folders`, in any known layout, up to three levels below.
+    """Pair the radiographs and masks in all `folders`, in any known layout.
 
-    Ids are file stems. If several origins have the same stem, the later pairs are called `ORIGIN-STEM`. A radiograph
-    that occurs twice in one origin is used once, and reported.
+    Ids are file stems; where several radiographs have the same, their folders are put in front. A radiograph that
+    occurs twice with the same content is used once, and reported.
 
     Raises:
-        UsageError: a folder does not exist or has no known layout, or there is no pair.
+        UsageError: a folder does not exist, there are no radiographs or no masks, or there is no pair.
     """
-    pairings = [pairing for folder in folders for pairing in _pair_layouts(folder)]
+    found = [_list_files(folder) for folder in folders]
+    pairings = [_pair(files, folder) for files, folder in zip(found, folders, strict=True)]
+    if not any(pairing.pairs for pairing in pairings) and len(folders) > 1:  # radiographs and masks apart
+        found = [_join(found)]
+        pairings = [_pair(found[0], folders[0])]
+    images, masks = (any(getattr(files, kind) for files in found) for kind in ("images", "masks"))
+    names = ", ".join(map(str, folders))
+    if not (images and masks):
+        missing = "masks" if images else "radiographs" if masks else "radiographs and no masks"
+        raise UsageError(f"{names}: has none of the known data set layouts: there are no {missing}", _KNOWN)
     unpaired = [sentence for pairing in pairings for sentence in pairing.unpaired]
-    layout = " and ".join(dict.fromkeys(pairing.layout for pairing in pairings))
-    if not any(pairing.pairs for pairing in pairings):
-        raise UsageError(
-            f"{', '.join(map(str, folders))}: has the layout {layout}, but no radiograph has a mask of the same name",
-            f"For example: {unpaired[0]}" if unpaired else "The folders are empty.",
-        )
-    pairs, duplicates = _merge_pairs(pair for pairing in pairings for pair in pairing.pairs)
-    return Pairing(layout, pairs, [*unpaired, *duplicates])
+    layout = " and ".join(dict.fromkeys(pairing.layout for pairing in pairings if pairing.pairs))
+    pairs, duplicates = _name_pairs([pair for pairing in pairings for pair in pairing.pairs])
+    if not pairs:
+        raise UsageError(f"{names}: no radiograph has a mask of the same name", f"For example: {unpaired[0]}")
+    notes = tuple(note for pairing in pairings for note in pairing.notes)
+    skipped = tuple(path for files in found for path in files.skipped)
+    return Pairing(layout, pairs, [*unpaired, *duplicates], notes, skipped)
 
 
 def remove_names(pairing: Pairing) -> Pairing:
@@ -79,7 +109,7 @@ def remove_names(pairing: Pairing) -> Pairing:
     named = dict.fromkeys(pair.origin for pair in pairing.pairs if pair.origin not in _ORIGINS)
     numbers = {origin: f"set {number}" for number, origin in enumerate(named, start=1)}
     pairs = [replace(pair, origin=numbers.get(pair.origin, pair.origin)) for pair in pairing.pairs]
-    return Pairing(pairing.layout, pairs, [count_unpaired(pairing)] if pairing.unpaired else [])
+    return replace(pairing, pairs=pairs, unpaired=[count_unpaired(pairing)] if pairing.unpaired else [])
 
 
 def count_unpaired(pairing: Pairing) -> str:
@@ -87,137 +117,147 @@ def count_unpaired(pairing: Pairing) -> str:
     return f"{pluralize(len(pairing.unpaired), 'file')} without a partner or duplicated"
 
 
-def _pair_layouts(folder: Path) -> list[Pairing]:
+def _list_files(folder: Path) -> _Files:
+    """The files below the folder, without prepared sets."""
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder", suggest_path(folder, "Give the folder of a data set."))
-    jsrt = pair_jsrt(folder)
-    pairings = [jsrt] if jsrt else []
-    for subfolder in _walk_folders(folder, _MAX_DEPTH, set()):
-        pairings += [pairing for layout in LAYOUTS if (pairing := layout(subfolder))][:1]
-    if not pairings:
-        raise UsageError(
-            f"{folder}: has none of the known data set layouts",
-            "Known: JSRT (*.IMG) with SCR (fold1, fold2); MontgomerySet; ChinaSet_AllFiles; Lung Segmentation; "
-            "images/ with masks/, or with left_lung/ and right_lung/.",
-        )
-    return pairings
+    named = [parse_name(path, folder) for path in sorted(walk_files(folder, enter=lambda path: not is_prepared(path)))]
+    bare = {(file.path.parent, file.path.stem) for file in named if not file.is_marked}
+    images: dict[str, list[NamedFile]] = {}
+    masks: dict[str, list[NamedFile]] = {}
+    skipped = []
+    for file in named:
+        # Beside a.png, a_mask.png is its mask, wherever both are; elsewhere the folder decides.
+        beside = file.is_marked and (file.kind == "unknown" or (file.path.parent, file.stem) in bare)
+        if file.kind == "other":
+            continue
+        if (beside or file.kind == "mask") and is_mask(Path(file.path)):
+            masks.setdefault(file.key, []).append(file)
+        elif file.kind != "mask" and is_image(Path(file.path)):
+            images.setdefault(_image_key(file), []).append(file)
+        else:
+            skipped.append(Path(file.path))
+    return _Files(images, masks, skipped)
 
 
-def _walk_folders(folder: Path, depth: int, visited: set[str]) -> Iterator[Path]:
-    """The folder and its subfolders, without prepared sets. Each is visited once, even if links lead to it again."""
-    if os.path.realpath(folder) in visited:
-        return
-    visited.add(os.path.realpath(folder))
-    yield folder
-    if depth:
-        for below in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-            if not is_prepared(below):
-                yield from _walk_folders(below, depth - 1, visited)
+def _image_key(file: NamedFile) -> str:
+    """As `NamedFile.key`; the whole name, because only masks are marked, but for a file such as `image.png`."""
+    return "/".join((*file.folders, remove_suffix(file.path.name))) if file.stem else file.key
 
 
-def _merge_pairs(pairs: Iterable[Pair]) -> tuple[list[Pair], list[str]]:
-    """All pairs sorted by id, each id once, and a sentence for each duplicate."""
-    merged: dict[str, Pair] = {}
+def _join(files: Sequence[_Files]) -> _Files:
+    images: dict[str, list[NamedFile]] = {}
+    masks: dict[str, list[NamedFile]] = {}
+    for one in files:
+        for joined, own in ((images, one.images), (masks, one.masks)):
+            for key, values in own.items():
+                joined.setdefault(key, []).extend(values)
+    return _Files(images, masks, [path for one in files for path in one.skipped])
+
+
+def _pair(files: _Files, folder: Path) -> Pairing:
+    """The pairs of one folder, and what remains. Their ids are those of `_image_key`."""
+    matches = match_keys(files.images, files.masks)
+    masks_of: dict[str, list[NamedFile]] = {}
+    for mask_key, image_key in matches.partners.items():
+        masks_of[image_key] = files.masks[mask_key]
+    masks_each = 1 if any(mask.side == LUNGS for own in files.masks.values() for mask in own) else 2
+    pairs, unpaired, titles = [], [], []
+    for key, (image, *others) in sorted(files.images.items()):
+        unpaired += [_describe_duplicate(other, image) for other in others]
+        own = masks_of.get(key, [])
+        if chosen := _choose_masks(own):
+            pairs.append(Pair(key, Path(image.path), tuple(Path(mask.path) for mask in chosen), "", image.split))
+            titles.append(_title(image, chosen))
+        else:
+            count = pluralize(len(own), "mask file")
+            unpaired.append(f"{image.path}: has {count} of the same name, not {masks_each}")
+    lonely = sorted(files.masks.keys() - matches.partners.keys())
+    unpaired += [f"{mask.path}: has no radiograph of the same name" for key in lonely for mask in files.masks[key]]
+    notes = (matches.affix.describe("radiographs", "masks"),) if matches.affix else ()
+    origins = _find_origins([files.images[pair.id][0] for pair in pairs], folder)
+    pairs = [replace(pair, origin=origin) for pair, origin in zip(pairs, origins, strict=True)]
+    return Pairing(" and ".join(dict.fromkeys(titles)), pairs, unpaired, notes)
+
+
+def _choose_masks(masks: Sequence[NamedFile]) -> list[NamedFile]:
+    """The mask of both lungs, if there is one, otherwise that of each lung; empty if there are fewer or more."""
+    by_side = {side: [mask for mask in masks if mask.side == side] for side in (LUNGS, LEFT, RIGHT)}
+    counts = {side: len(own) for side, own in by_side.items()}
+    if counts[LUNGS] == 1:
+        return by_side[LUNGS]
+    return by_side[LEFT] + by_side[RIGHT] if counts == {LUNGS: 0, LEFT: 1, RIGHT: 1} else []
+
+
+def _title(image: NamedFile, masks: Sequence[NamedFile]) -> str:
+    if image.path.suffix.lower() == _JSRT_SUFFIX:
+        return "JSRT + SCR"
+    folders = [f"{file.contents}/" if file.contents else _example_name(file) for file in (image, *masks)]
+    title = " + ".join(folders)
+    return _TITLES.get(title, title)
+
+
+def _example_name(file: NamedFile) -> str:
+    """How the files of a folder are named, with x for what differs."""
+    return file.path.name.replace(file.stem, "x") if file.stem else file.path.name
+
+
+def _find_origins(images: Sequence[NamedFile], folder: Path) -> list[str]:
+    """The public data set of each radiograph; else its folders, as far as they differ; else the name of the root.
+
+    Folders that hold one radiograph each are those of patients, not origins.
+    """
+    common = set(images[0].groups).intersection(*(image.groups for image in images)) if images else set()
+    own = ["-".join(name for name in image.groups if name not in common) for image in images]
+    root = folder.resolve().name
+    if 2 * len(set(own)) > len(own):
+        own = [""] * len(own)
+    return [_public_origin(image) or name or root for image, name in zip(images, own, strict=True)]
+
+
+def _public_origin(image: NamedFile) -> str:
+    return next((name for name, pattern in _ORIGINS.items() if pattern.fullmatch(image.path.stem)), "")
+
+
+def _name_pairs(pairs: Iterable[Pair]) -> tuple[list[Pair], list[str]]:
+    """The pairs with short unique ids, sorted by them, each content once, and a sentence for each duplicate."""
+    by_stem: dict[str, list[Pair]] = {}
     duplicates = []
     for pair in pairs:
-        named = pair
-        if pair.id in merged and merged[pair.id].origin != pair.origin:
-            named = replace(pair, id=f"{pair.origin}-{pair.id}")
-        if named.id in merged:
-            duplicates.append(_describe_duplicate(pair.image, merged[named.id].image))
+        namesakes = by_stem.setdefault(pair.id.rsplit("/", 1)[-1], [])
+        if used := next((other for other in namesakes if _same_content(pair.image, other.image)), None):
+            duplicates.append(f"{pair.image}: has the same name and content as {used.image}, which is used")
         else:
-            merged[named.id] = named
-    return [merged[key] for key in sorted(merged)], duplicates
+            namesakes.append(pair)
+    named: dict[str, Pair] = {}
+    for stem, namesakes in by_stem.items():
+        for pair in namesakes:
+            names = (stem,) if len(namesakes) == 1 else _long_names(pair)
+            name = next(short for name in names if (short := _id(name)) not in named)
+            named[name] = replace(pair, id=name)
+    return [named[name] for name in sorted(named)], duplicates
 
 
-def _describe_duplicate(image: Path, used: Path) -> str:
-    return f"{image}: has the same name as {used}, which is used"
+def _same_content(one: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:  # the reader reports it
+        return False
 
 
-def pair_jsrt(folder: Path) -> Pairing | None:
-    """JSRT as published (`*.IMG`, anywhere below) with SCR's `fold1|fold2/masks/{left lung,right lung}/*.gif`.
-
-    Source: van Ginneken et al. 2006 (Med Image Anal 10:19).
-    """
-    images: list[Path] = []
-    masks: list[Path] = []
-    for root, _, names in os.walk(folder, followlinks=False):
-        subfolder = Path(root)
-        if subfolder.name in _SCR_SIDES and subfolder.parent.name == "masks":
-            masks += [subfolder / name for name in names if _suffix(name) in RASTER_SUFFIXES]
-        images += [subfolder / name for name in names if _suffix(name) == ".img"]
-    return _pair_files("JSRT + SCR", folder, images, masks, masks_each=2) if images and masks else None
+def _long_names(pair: Pair) -> Iterator[str]:
+    """Possible ids of a pair whose stem is not unique, the best first."""
+    path = pair.id.replace("/", "-")
+    if path != pair.id:
+        yield path
+    yield f"{pair.origin}-{path}"
+    yield from (f"{pair.origin}-{path}-{number}" for number in itertools.count(2))
 
 
-def pair_sides(folder: Path) -> Pairing | None:
-    """`images/` with `left_lung/` and `right_lung/`, or Montgomery's `CXR_png` with `ManualMask/{left,right}Mask`.
-
-    Source of the second layout: Jaeger et al. 2014 (Quant Imaging Med Surg 4:475).
-    """
-    images = _first_folder(folder, _IMAGES)
-    for names in _SIDES:
-        if images and all((folder / name).is_dir() for name in names):
-            masks = [path for name in names for path in _files(folder / name, RASTER_SUFFIXES)]
-            title = f"{images.name}/ + {'/ + '.join(names)}/"
-            return _pair_files(title, folder, _files(images, IMAGE_SUFFIXES), masks, masks_each=2)
-    return None
+def _id(name: str) -> str:
+    """The name in printable characters, short enough for a file name."""
+    return shorten_file_name(f"{printable(name)}.png").removesuffix(".png")
 
 
-def pair_both_lungs(folder: Path) -> Pairing | None:
-    """`images/` or `CXR_png/` with `masks/` or `mask/`; a mask may end in `_mask`.
-
-    This is the layout of Shenzhen's masks (Stirenko et al. 2018), and of the copy with both Montgomery and Shenzhen.
-    """
-    images, masks = _first_folder(folder, _IMAGES), _first_folder(folder, _MASKS)
-    if images is None or masks is None:
-        return None
-    files = _files(masks, RASTER_SUFFIXES)
-    return _pair_files(f"{images.name}/ + {masks.name}/", folder, _files(images, IMAGE_SUFFIXES), files, masks_each=1)
-
-
-LAYOUTS: tuple[Callable[[Path], Pairing | None], ...] = (pair_both_lungs, pair_sides)
-
-
-def _first_folder(folder: Path, names: Iterable[str]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_dir()), None)
-
-
-def _suffix(name: str) -> str:
-    return "" if name.startswith(".") else Path(name).suffix.lower()
-
-
-def _files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
-    known = frozenset(suffixes)
-    return [path for path in folder.iterdir() if _suffix(path.name) in known and not path.is_dir()]
-
-
-def _origin(stem: str, folder: Path) -> str:
-    return next((name for name, pattern in _ORIGINS.items() if pattern.fullmatch(stem)), folder.resolve().name)
-
-
-def _id(image: Path) -> str:
-    """The stem in printable characters, short enough for a file name."""
-    return shorten_file_name(f"{printable(image.stem)}.png").removesuffix(".png")
-
-
-def _pair_files(title: str, folder: Path, images: list[Path], masks: list[Path], masks_each: int) -> Pairing:
-    stems = {image.stem for image in images}
-    masks_of: dict[str, list[Path]] = {}
-    for mask in sorted(masks):
-        stem = mask.stem if mask.stem in stems else mask.stem.removesuffix("_mask")
-        masks_of.setdefault(stem, []).append(mask)
-    pairs: list[Pair] = []
-    unpaired: list[str] = []
-    used: dict[str, Path] = {}
-    for image in sorted(images, key=lambda path: (path.stem, path)):
-        own = masks_of.get(image.stem, [])
-        if image.stem in used:
-            unpaired.append(_describe_duplicate(image, used[image.stem]))
-        elif len(own) == masks_each:
-            pairs.append(Pair(_id(image), image, tuple(own), _origin(image.stem, folder)))
-        else:
-            unpaired.append(f"{image}: has {pluralize(len(own), 'mask file')} of the same name, not {masks_each}")
-        used.setdefault(image.stem, image)
-    lonely = (mask for stem, own in sorted(masks_of.items()) if stem not in used for mask in own)
-    unpaired.extend(f"{mask}: has no radiograph of the same name" for mask in lonely)
-    return Pairing(_TITLES.get(title, title), pairs, unpaired)
+def _describe_duplicate(image: NamedFile, used: NamedFile) -> str:
+    return f"{image.path}: has the same name as {used.path}, which is used"

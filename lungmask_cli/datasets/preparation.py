@@ -12,15 +12,16 @@ from functools import partial
 from pathlib import Path
 
 import lungmask_cli
-from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.datasets.layouts import Pair, Pairing, remove_names
 from lungmask_cli.datasets.prepared import Entry, PreparedSet, write_manifest
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.files import PARTIAL, file_sha256, hash_file_name, write_text
-from lungmask_cli.formats.masks import read_masks
+from lungmask_cli.formats.mask_values import DEFAULT_MASKS, MaskOptions
+from lungmask_cli.formats.masks import read_lung_masks
 from lungmask_cli.formats.png import write_grey16, write_mask
 from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.geometry import Letterbox
+from lungmask_cli.imaging.plausibility import find_implausible
 from lungmask_cli.imaging.polarity import DARK_BONES, to_network_input
 from lungmask_cli.imaging.radiograph import Mask, Radiograph, Spacing, format_size
 from lungmask_cli.processes import map_in_processes
@@ -28,6 +29,8 @@ from lungmask_cli.text import pluralize
 
 _JOURNAL = ".journal.jsonl"
 _ASPECT_TOLERANCE = 0.01
+_TURNED = "of the radiograph and its mask, EXIF orientation turns only one"
+_TURN_BOTH = "Remove the EXIF orientation, or turn both."
 _MIN_PAIRS_FOR_PROCESSES = 8
 
 
@@ -37,14 +40,14 @@ class PrepareOptions:
 
     Args:
         size: the side of the prepared squares in pixels.
-        max_pixels: larger images are refused.
+        masks: how mask files are read; larger images than its `max_pixels` are refused.
         polarity: invert radiographs whose bones are dark.
         hash_names: name each pair by the first 16 digits of the SHA-256 of its radiograph's file; write no other names.
         jobs: the number of processes.
     """
 
     size: int = 512
-    max_pixels: int = MAX_PIXELS
+    masks: MaskOptions = DEFAULT_MASKS
     polarity: bool = True
     hash_names: bool = False
     jobs: int = 1
@@ -98,7 +101,7 @@ def prepare(
     entries = {pair_id: outcome for pair_id, outcome in in_order.items() if isinstance(outcome, Entry)}
     problems = (*pairing.unpaired, *(outcome for outcome in in_order.values() if isinstance(outcome, str)))
     if not entries:
-        raise UsageError("no pair could be prepared", f"For example: {problems[-1]}")
+        raise UsageError("no pair could be prepared", problems[-1])
     lines = (_journal_line(keys[pair_id], entry) for pair_id, entry in entries.items())
     write_text(destination / _JOURNAL, "".join(lines))
     split_entries = tuple(replace(entry, split=split[pair_id]) for pair_id, entry in entries.items())
@@ -153,7 +156,7 @@ def _prepare_pair(pair: Pair, destination: Path, options: PrepareOptions) -> _Ou
     try:
         return pair.id, _write_pair(pair, name, destination, options)
     except ImageError as error:
-        return pair.id, f"{name}: cannot be used" if options.hash_names else error.message
+        return pair.id, f"{name}: cannot be used" if options.hash_names else f"{error.message}. {error.hint}"
 
 
 def _key(pair: Pair, options: PrepareOptions) -> str:
@@ -177,8 +180,8 @@ def _is_intact(entry: Entry, destination: Path) -> bool:
 
 
 def _write_pair(pair: Pair, name: str, destination: Path, options: PrepareOptions) -> Entry:
-    radiograph = read_radiograph(pair.image, options.max_pixels)
-    mask, warnings = _read_mask(pair, radiograph, options.max_pixels)
+    radiograph = read_radiograph(pair.image, options.masks.max_pixels)
+    mask, warnings = _read_mask(pair, radiograph, options.masks)
     height, width = radiograph.shape
     box = Letterbox(height, width, options.size)
     image, inverted = to_network_input(radiograph, options.polarity, box.content)
@@ -204,27 +207,28 @@ def _write_pair(pair: Pair, name: str, destination: Path, options: PrepareOption
     )
 
 
-def _read_mask(pair: Pair, radiograph: Radiograph, max_pixels: int) -> tuple[Mask, list[str]]:
+def _read_mask(pair: Pair, radiograph: Radiograph, options: MaskOptions) -> tuple[Mask, list[str]]:
     """The union of the pair's masks, and warnings about them."""
-    masks = read_masks(pair.masks, max_pixels)
+    masks = read_lung_masks(pair.masks, options)
     (rows, columns), (height, width) = masks[0].shape, radiograph.shape
+    turned = masks[0].turned != radiograph.turned
     if abs((rows / columns) / (height / width) - 1) > _ASPECT_TOLERANCE:
         raise ImageError(
-            f"{pair.masks[0]}: its aspect ratio, {format_size(masks[0])} pixels, is not that of "
-            f"{pair.image}, {format_size(radiograph.pixels)}",
-            "Do both files belong to the same patient?",
+            f"{pair.masks[0]}: its aspect ratio, {format_size(masks[0].lungs)} pixels, is not that of "
+            f"{pair.image}, {format_size(radiograph.pixels)}" + (f"; {_TURNED}" if turned else ""),
+            _TURN_BOTH if turned else "Do both files belong to the same patient?",
         )
-    warnings = []
+    warnings = [_TURNED] if turned else []
     if masks[0].shape != radiograph.shape:
-        warnings.append(f"mask of {format_size(masks[0])} for a radiograph of {format_size(radiograph.pixels)} pixels")
-    union = masks[0]
+        warnings.append(
+            f"mask of {format_size(masks[0].lungs)} for a radiograph of {format_size(radiograph.pixels)} pixels"
+        )
+    union = masks[0].lungs
     for mask in masks[1:]:
-        if (union & mask).any():
+        if (union & mask.lungs).any():
             warnings.append("left and right lung overlap")
-        union = union | mask
-    if not union.any():
-        warnings.append("the mask is empty")
-    return union, warnings
+        union = union | mask.lungs
+    return union, [*warnings, *find_implausible(replace(masks[0], lungs=union))]
 
 
 def _read_journal(destination: Path) -> dict[str, Entry]:

@@ -135,6 +135,31 @@ def resolve_split(ids: Sequence[str], option: str | None, seed: int) -> tuple[di
     return {key: known.get(key, UNUSED) for key in ids}, f"{Path(name).name}{':' + column if column else ''}"
 
 
+def split_by_folders(
+    ids: Sequence[str], folders: Mapping[str, str], option: str | None, seed: int
+) -> tuple[dict[str, str], str]:
+    """As `resolve_split`; without an option, images in folders that name a split have that split.
+
+    The other images are split at random. Without validation images, a fifth of `train` becomes `val`. The folders do
+    not count unless they name `train` and another split.
+
+    Args:
+        ids: the ids of the images.
+        folders: the split of those that are in such a folder.
+        option: as in `resolve_split`.
+        seed: seed of a random split.
+    """
+    if option is not None or not {TRAIN} < set(folders.values()):
+        return resolve_split(ids, option, seed)
+    rest = [key for key in ids if key not in folders]
+    known = {**draw_split(rest, PAPER_RATIOS, seed), **folders}
+    split = hold_out_validation(known, seed)
+    others = ["by folders"]
+    others += [f"{len(rest)} others drawn 160/40/40, seed {seed}"] if rest else []
+    others += [f"a fifth of train drawn as val, seed {seed}"] if split != known else []
+    return {key: split[key] for key in ids}, "; ".join(others)
+
+
 def hold_out_validation(split: dict[str, str], seed: int) -> dict[str, str]:
     """Move a fifth of `train` to `val`, if `val` is empty and there is more than one training image."""
     train = sorted(key for key, part in split.items() if part == TRAIN)

@@ -1,23 +1,46 @@
-"""Find radiographs in files and folders."""
+"""Find radiographs and masks in files and folders."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lungmask_cli.errors import UsageError, suggest_path
 from lungmask_cli.formats.dicom.pixels import is_dicom
 from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES
+from lungmask_cli.formats.raster import is_raster
+from lungmask_cli.text import pluralize, printable
 
 _DICOMDIR = "DICOMDIR"
+_LONGEST_SUFFIX = 8  # longer ones are parts of names
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """The files in folders.
+
+    Args:
+        images: each image with its path relative to its input, sorted and without duplicates.
+        skipped: the files that are not images.
+    """
+
+    images: list[tuple[Path, Path]]
+    skipped: list[Path]
 
 
 def find_images(inputs: Iterable[Path], exclude: Path | None = None) -> list[tuple[Path, Path]]:
-    """All image files in `inputs`, each with its path relative to its input, sorted and without duplicates.
+    """The images that `find_files` finds."""
+    return find_files(inputs, exclude).images
 
-    In folders, images are recognised by suffix, and DICOM files with other suffixes or none by content, because PACS
-    and CDs often name them by numbers. A DICOMDIR as an input stands for its folder. Links to folders are followed,
-    each folder once. Hidden files are ignored. A file given as an input is taken whatever its suffix. Dangling links
-    and folders that cannot be listed are returned as files, so that they are reported.
+
+def find_files(inputs: Iterable[Path], exclude: Path | None = None) -> FoundFiles:
+    """All image files in `inputs`, and the other files.
+
+    In folders, images are recognised by suffix or by content, because PACS and CDs often name them by numbers. A
+    DICOMDIR as an input stands for its folder. Links to folders are followed, each folder once. Hidden files are
+    ignored. A file given as an input is taken whatever its suffix. Dangling links and folders that cannot be listed are
+    returned as images, so that they are reported.
 
     Args:
         inputs: files and folders.
@@ -27,38 +50,68 @@ def find_images(inputs: Iterable[Path], exclude: Path | None = None) -> list[tup
         UsageError: an input does not exist.
     """
     images: dict[Path, Path] = {}
+    skipped: list[Path] = []
     for path in inputs:
         start = path.parent if path.name.upper() == _DICOMDIR and path.is_file() else path
         if start.is_dir():
-            for image in sorted(_walk(start, exclude)):
-                images.setdefault(image, image.relative_to(start))
+            for file in sorted(walk_files(start, exclude)):
+                if is_image(file) or _is_lost(file):
+                    images.setdefault(file, file.relative_to(start))
+                elif file.name.upper() != _DICOMDIR:
+                    skipped.append(file)
         elif os.path.lexists(start):
             images.setdefault(start, Path(start.name))
         else:
             raise UsageError(f"{path}: no such file or folder", suggest_path(path, "Check the spelling of the path."))
-    return list(images.items())
+    return FoundFiles(list(images.items()), skipped)
 
 
-def _walk(folder: Path, exclude: Path | None) -> Iterator[Path]:
+def describe_skipped(files: Sequence[Path]) -> str:
+    """The number of files that are not images, by suffix, in one line."""
+    suffixes = (file.suffix.lower() for file in files)
+    kinds = Counter(suffix if 1 < len(suffix) <= _LONGEST_SUFFIX else "without suffix" for suffix in suffixes)
+    counts = ", ".join(f"{count} {printable(kind)}" for kind, count in sorted(kinds.items()))
+    return f"{pluralize(len(files), 'file')} skipped, in no known image format: {counts}"
+
+
+def walk_files(
+    folder: Path, exclude: Path | None = None, enter: Callable[[Path], bool] = Path.exists
+) -> Iterator[Path]:
+    """All files below the folder, without hidden ones, and the folders that cannot be listed.
+
+    Links to folders are followed, each folder once.
+
+    Args:
+        folder: the folder.
+        exclude: a folder that is not entered.
+        enter: whether a folder below is entered.
+    """
     # Real paths, because links may form a cycle; Path.resolve would raise on a link to itself.
     visited = {os.path.realpath(exclude)} if exclude else set()
     unlisted: list[OSError] = []
     for root, folders, names in os.walk(folder, onerror=unlisted.append, followlinks=True):
         visited.add(os.path.realpath(root))
         folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and os.path.realpath(Path(root, name)) not in visited
+            name
+            for name in folders
+            if not name.startswith(".")
+            and os.path.realpath(Path(root, name)) not in visited
+            and enter(Path(root, name))
         )
-        for name in names:
-            path = Path(root, name)
-            if not name.startswith(".") and _is_image(path):
-                yield path
+        yield from (Path(root, name) for name in names if not name.startswith("."))
     yield from (Path(error.filename) for error in unlisted)
 
 
-def _is_image(path: Path) -> bool:
+def is_image(path: Path) -> bool:
+    """Whether the file is an image, by its suffix or else by its content."""
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
     try:
-        return path.name.upper() != _DICOMDIR and path.is_file() and is_dicom(path)
+        return path.name.upper() != _DICOMDIR and path.is_file() and (is_dicom(path) or is_raster(path))
     except OSError:
         return False
+
+
+def _is_lost(path: Path) -> bool:
+    """Whether the path is a dangling link, or a folder that could not be listed."""
+    return path.is_dir() or (path.is_symlink() and not path.exists())

@@ -8,10 +8,9 @@ from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.checks import file_errors
 from lungmask_cli.formats.dicom.pixels import is_dicom, read_dicom, read_dicom_spacing
 from lungmask_cli.formats.jsrt import SIDE, SPACING, read_jsrt
-from lungmask_cli.formats.raster import read_raster
+from lungmask_cli.formats.raster import RASTER_SUFFIXES, read_raster
 from lungmask_cli.imaging.radiograph import Radiograph, Spacing
 
-RASTER_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"})
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 IMAGE_SUFFIXES = RASTER_SUFFIXES | DICOM_SUFFIXES | {".img"}
 _LARGEST_VALUE = 1e30

@@ -1,4 +1,4 @@
-"""Read PNG, JPEG, TIFF, BMP and GIF files with Pillow."""
+"""Read PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000 and PNM files with Pillow."""
 
 import warnings
 from collections.abc import Iterator
@@ -15,11 +15,18 @@ from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.checks import check_size
 from lungmask_cli.imaging.radiograph import Radiograph, invert
 
-_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
-_GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+# By Pillow's names.
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM")
+RASTER_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".webp"}
+    | {".jp2", ".j2k", ".jpf", ".jpx", ".jpc", ".pgm", ".pbm", ".ppm", ".pnm"}
+)
+GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _GREY_CONVERTIBLE_MODES = ("P", "RGB", "RGBA", "LA")
-_DEEP_GREY_MODES = frozenset(_GREY_MODES) - {"1", "L"}
-_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0
+_DEEP_GREY_MODES = frozenset(GREY_MODES) - {"1", "L"}
+# TIFF 6.0: bit 0 of NewSubfileType marks a reduced copy of another page.
+_NEW_SUBFILE_TYPE, _REDUCED, _PHOTOMETRIC, _WHITE_IS_ZERO = 254, 1, 262, 0
+_ORIENTATION, _UPRIGHT = 274, 1  # EXIF
 
 
 def read_raster(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
@@ -28,29 +35,36 @@ def read_raster(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
     Raises:
         ImageError: the file is empty, truncated, too large, has several pages, or is not an image.
     """
-    with _open_image(path, max_pixels) as image:
-        # Pillow drops the lower byte of 16-bit colours.
-        lossy = image.mode not in _GREY_MODES and any("16" in str(tile[3]) for tile in getattr(image, "tile", ()))
-        ImageOps.exif_transpose(image, in_place=True)
+    with open_image(path, max_pixels) as image:
         note = "its 16-bit colours are read with 8 bits; export it as 16-bit grey"
-        return Radiograph(_to_grey(image), warnings=(note,) if lossy else ())
+        warnings = (note,) if has_deep_colours(image) else ()
+        turned = turn_upright(image)
+        return Radiograph(to_grey(image), warnings=warnings, turned=turned)
 
 
-def read_values(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
-    """The unscaled values (H, W) of a raster image: integers of 8, 16 or 32 bits, or float32.
+def is_raster(path: Path) -> bool:
+    """Whether the file begins like a picture that `read_raster` can read."""
+    try:
+        with Image.open(path, formats=_FORMATS):
+            return True
+    except Exception:  # decoders may raise anything on files of another kind
+        return False
 
-    Of an image with a colour palette, the values are the palette indices, because labels are often stored so.
 
-    Raises:
-        ImageError: the file is empty, truncated, too large, has several pages, or is not an image.
-    """
-    with _open_image(path, max_pixels) as image:
-        ImageOps.exif_transpose(image, in_place=True)
-        return np.asarray(image) if _has_colour_palette(image) else _to_grey(image)
+def has_deep_colours(image: Image.Image) -> bool:
+    """Whether the image has colours of 16 bits, of which Pillow drops the lower byte."""
+    return image.mode not in GREY_MODES and any("16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
+def turn_upright(image: Image.Image) -> bool:
+    """Turn the image as its EXIF orientation says; whether that turned or mirrored it."""
+    turned: bool = image.getexif().get(_ORIENTATION, _UPRIGHT) in range(2, 9)
+    ImageOps.exif_transpose(image, in_place=True)
+    return turned
 
 
 @contextmanager
-def _open_image(path: Path, max_pixels: int) -> Iterator[Image.Image]:
+def open_image(path: Path, max_pixels: int) -> Iterator[Image.Image]:
     """The image, its size checked; all errors in the block, except those of the file system, become `ImageError`."""
     if path.stat().st_size == 0:
         raise ImageError(f"{path}: is empty", "Copy or export the file again.")
@@ -59,8 +73,7 @@ def _open_image(path: Path, max_pixels: int) -> Iterator[Image.Image]:
             warnings.simplefilter("ignore")
             with Image.open(path, formats=_FORMATS) as image:
                 check_size(path, *image.size, max_pixels)
-                pages = getattr(image, "n_frames", 1)
-                if pages > 1:
+                if (pages := _count_pages(image)) > 1:
                     raise ImageError(f"{path}: has {pages} pages or frames", "Give one image per file.")
                 yield image
     except ImageError:
@@ -73,6 +86,21 @@ def _open_image(path: Path, max_pixels: int) -> Iterator[Image.Image]:
         raise ImageError(f"{path}: is truncated or damaged: {error}", "Copy or export the file again.") from error
 
 
+def _count_pages(image: Image.Image) -> int:
+    """The number of pages or frames without previews, such as the second picture in the JPEG (MPO) of a phone."""
+    frames = getattr(image, "n_frames", 1)
+    if frames == 1 or image.format == "MPO":
+        return 1
+    if image.format != "TIFF":
+        return int(frames)
+    previews = 0
+    for frame in range(1, frames):
+        image.seek(frame)
+        previews += image.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & _REDUCED  # type: ignore[attr-defined]
+    image.seek(0)
+    return int(frames) - previews
+
+
 @contextmanager
 def _pillow_without_limit() -> Iterator[None]:
     """Switch off Pillow's size limit, whose error does not give the size; `check_size` runs before decoding."""
@@ -83,20 +111,11 @@ def _pillow_without_limit() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _has_colour_palette(image: Image.Image) -> bool:
-    """Whether the image has a palette of colours, not of greys: its palette indices are then labels."""
-    if image.mode != "P":
-        return False
-    palette = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
-    used = palette[np.flatnonzero(image.histogram()[: len(palette)])]
-    return bool((used != used[:, :1]).any())
-
-
-def _to_grey(image: Image.Image) -> NDArray[Any]:
+def to_grey(image: Image.Image) -> NDArray[Any]:
     """The grey values (H, W) as integers of 8, 16 or 32 bits, or float32."""
     tags = getattr(image, "tag_v2", None) or {}
     white_is_zero = image.mode in _DEEP_GREY_MODES and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    if image.mode not in _GREY_MODES:
+    if image.mode not in GREY_MODES:
         image = (image if image.mode in _GREY_CONVERTIBLE_MODES else image.convert("RGB")).convert("L")
     grey = np.asarray(image, dtype=np.uint8 if image.mode == "1" else None)
     # Pillow inverts WhiteIsZero images of 1 and 8 bits only.

@@ -48,12 +48,14 @@ class Radiograph:
         valid: (H, W) bool, False where the detector recorded nothing (DICOM padding); None if all is valid.
         spacing: of the pixels; None if unknown.
         warnings: one sentence for each problem of the file; none quotes text from the file.
+        turned: the pixels were turned as the file's EXIF orientation says.
     """
 
     pixels: NDArray[Any]
     valid: Mask | None = None
     spacing: Spacing | None = None
     warnings: tuple[str, ...] = ()
+    turned: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -76,6 +78,7 @@ class LungMask:
         spacing: of the pixels; None if unknown.
         labelled: the lungs were separated by the labels 1 and 2, or by those of `MaskOptions`.
         maybe_labelled: the file holds only 0 and 1, which are labels if other files of the folder hold 2 as well.
+        turned: the pixels were turned as the file's EXIF orientation says.
     """
 
     lungs: Mask
@@ -84,6 +87,7 @@ class LungMask:
     spacing: Spacing | None = None
     labelled: bool = False
     maybe_labelled: bool = False
+    turned: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -10,22 +10,24 @@ import numpy as np
 
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.find import find_images
-from lungmask_cli.formats.masks import MaskOptions
+from lungmask_cli.formats.mask_values import MaskOptions
 from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES, read_radiograph, read_spacing
 from lungmask_cli.gallery.picture import Picture, draw_errors
 from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.radiograph import DEFAULT_LABELS, LungMask, Spacing, format_size
 from lungmask_cli.processes import map_in_processes
+from lungmask_cli.scoring.checks import check_mask, check_orientation, is_one_lung_of
 from lungmask_cli.scoring.metadata import Metadata
 from lungmask_cli.scoring.options import ScoreOptions
 from lungmask_cli.scoring.pairing import OTHER, PREDICTED, TRUTH, Files, MaskPair, Role, read_mask_files
-from lungmask_cli.scoring.scores import Score, failed_score, score_masks
+from lungmask_cli.scoring.scores import SCORED, Score, failed_score, score_masks
 
 _TIMED_CASES = 4
 _MIN_SECONDS = 1.0  # processes take about half of it to start
 # Pictures of many images are smaller, so that a browser can hold the page.
 _SIDES = ((200, 1024), (600, 768))
 _SMALLEST_SIDE = 512
+_TRANSPOSE = "Transpose one of them. NIfTI holds columns first: an array (rows, columns) is written transposed."
 
 _ReadMask = LungMask | ImageError | None  # the mask, why it cannot be read, or None if there is no file
 _ReadMasks = Mapping[Role, _ReadMask]
@@ -57,6 +59,8 @@ class Outcome:
         other: the score of the second method.
         picture: of the errors, if pictures are drawn.
         note: why the picture has no backdrop, or empty.
+        warnings: file names, and why their masks may be meant in another sense.
+        one_lung: the role whose mask is one of the two lungs of the other mask.
         labelled: roles whose file contains labels.
         maybe_labelled: roles whose file may contain labels.
     """
@@ -65,6 +69,8 @@ class Outcome:
     other: Score | None = None
     picture: Picture | None = None
     note: str = ""
+    warnings: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    one_lung: Role | None = None
     labelled: frozenset[Role] = frozenset()
     maybe_labelled: frozenset[Role] = frozenset()
 
@@ -175,9 +181,32 @@ def evaluate(
         other,
         picture,
         note,
+        tuple(_find_warnings(case, readable, score)),
+        _find_one_lung(readable) if score.status == SCORED else None,
         frozenset(role for role, mask in readable.items() if mask.labelled),
         frozenset(role for role, mask in readable.items() if mask.maybe_labelled),
     )
+
+
+def _find_warnings(case: Case, masks: Mapping[Role, LungMask], score: Score) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for role, mask in masks.items():
+        yield _name(case, role), check_mask(mask)
+    if score.status == SCORED and {PREDICTED, TRUTH} <= masks.keys():
+        yield _name(case, PREDICTED), check_orientation(masks[PREDICTED].lungs, masks[TRUTH].lungs)
+
+
+def _find_one_lung(masks: Mapping[Role, LungMask]) -> Role | None:
+    if not {PREDICTED, TRUTH} <= masks.keys():
+        return None
+    predicted, truth = masks[PREDICTED].lungs, masks[TRUTH].lungs
+    if is_one_lung_of(truth, predicted):
+        return TRUTH
+    return PREDICTED if is_one_lung_of(predicted, truth) else None
+
+
+def _name(case: Case, role: Role) -> str:
+    """The first file of the mask in this role."""
+    return str(next(iter(case.pair.files[role].values())))
 
 
 def _read(files: Files, options: MaskOptions) -> _ReadMask:
@@ -205,7 +234,6 @@ def _match(case: Case, masks: _ReadMasks, role: Role, options: ScoreOptions) -> 
     Raises:
         ImageError: they cannot be compared.
     """
-    files = case.pair.files
     predicted = _check(case, masks, role, TRUTH, options)
     truth = _check(case, masks, TRUTH, role, options)
     mask = predicted or truth
@@ -213,9 +241,13 @@ def _match(case: Case, masks: _ReadMasks, role: Role, options: ScoreOptions) -> 
         raise _no_partner(case.pair.key, options.folders[TRUTH])
     matched = predicted or _empty_like(mask), truth or _empty_like(mask)
     if matched[0].shape != matched[1].shape:
-        paths = " and ".join(str(next(iter(files[own].values()))) for own in (role, TRUTH))
+        paths = " and ".join(_name(case, own) for own in (role, TRUTH))
         sizes = " and ".join(format_size(mask.lungs) for mask in matched)
-        raise ImageError(f"{paths} differ in size: {sizes} pixels", "Both masks need the size of the radiograph.")
+        exchanged = matched[0].shape == matched[1].shape[::-1]
+        raise ImageError(
+            f"{paths} differ in size: {sizes} pixels" + ("; width and height are exchanged" if exchanged else ""),
+            _TRANSPOSE if exchanged else "Both masks need the size of the radiograph.",
+        )
     return matched
 
 

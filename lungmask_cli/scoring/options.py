@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lungmask_cli.formats.masks import DEFAULT_MASKS, MaskOptions
+from lungmask_cli.formats.mask_values import DEFAULT_MASKS, MaskOptions
 from lungmask_cli.imaging.radiograph import Spacing
 from lungmask_cli.scoring.metric_definitions import METRICS
 from lungmask_cli.scoring.pairing import OTHER, PREDICTED, TRUTH, Role

@@ -1,25 +1,19 @@
 """Finds the mask files of each folder and pairs predicted masks with reference masks."""
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from lungmask_cli.errors import ImageError, UsageError, suggest_path
-from lungmask_cli.formats.masks import DEFAULT_MASKS, MASK_SUFFIXES, MaskOptions, read_lung_mask_files
+from lungmask_cli.formats.find import walk_files
+from lungmask_cli.formats.mask_values import DEFAULT_MASKS, MaskOptions
+from lungmask_cli.formats.masks import MASK_SUFFIXES, is_mask, read_lung_mask_files
+from lungmask_cli.formats.names import NamedFile, match_keys, parse_name
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask
 
 OVERLAYS, PROBABILITIES, DICOM_SEG = "overlays", "probabilities", "dicom_seg"
-_SKIPPED_FOLDERS = frozenset({OVERLAYS, PROBABILITIES, DICOM_SEG})
-# Folders of one lung each, as named by SCR, Montgomery and others; spaces, hyphens and underscores are ignored.
-_SIDE_FOLDERS = {
-    "rightlung": RIGHT, "rightmask": RIGHT, "rightlungmask": RIGHT, "right": RIGHT,
-    "leftlung": LEFT, "leftmask": LEFT, "leftlungmask": LEFT, "left": LEFT,
-}  # fmt: skip
-_ENDINGS = ("_mask", "_seg", "_pred", "_label", "_gt")
 
 # The role of a mask in a comparison; `OTHER` is that of a second method.
 Role = Literal["predicted", "truth", "other"]
@@ -32,23 +26,21 @@ Files = Mapping[str, Path]  # by structure: `lungs`, or `right_lung` and `left_l
 
 @dataclass(frozen=True)
 class MaskFiles:
-    """The mask files below a folder by key, which is the relative path without suffix and ending, with `/` separators.
+    """The mask files below a folder by key: the relative path without what says that it is a mask, with `/` separators.
 
-    Each mask has its files by structure: `lungs`, or `right_lung` and `left_lung` if each lung has its own folder.
+    Each mask has its files by structure: `lungs`, or `right_lung` and `left_lung` if each lung has its own file.
+    `skipped` are the files in no known format.
     """
 
     folder: Path
     files: dict[str, Files]
+    skipped: tuple[Path, ...] = ()
 
-    @cached_property
-    def by_stem(self) -> dict[str, Files]:
-        """The files by stem, without those whose stem occurs in several folders."""
-        counts = Counter(map(_stem, self.files))
-        return {_stem(key): files for key, files in self.files.items() if counts[_stem(key)] == 1}
-
-    def find(self, key: str) -> Files | None:
-        """The files of that key, otherwise those of its stem if only one mask has it; None if there are none."""
-        return self.files.get(key) or self.by_stem.get(_stem(key))
+    def match(self, images: Iterable[Path]) -> "MaskFiles":
+        """The masks of these radiographs, by their relative paths without suffix, which are given with one."""
+        names = {parse_name(path, Path()).key: path.with_suffix("").as_posix() for path in images}
+        partners = match_keys(names, self.files).partners
+        return replace(self, files={names[key]: self.files[own] for own, key in partners.items()})
 
 
 def read_mask_files(files: Files, options: MaskOptions = DEFAULT_MASKS) -> LungMask:
@@ -64,70 +56,48 @@ def read_mask_files(files: Files, options: MaskOptions = DEFAULT_MASKS) -> LungM
     return read_lung_mask_files(files, options)
 
 
-def _stem(key: str) -> str:
-    return key.rsplit("/", 1)[-1]
-
-
 def find_masks(folder: Path) -> MaskFiles:
     """The masks below `folder`, sorted: pictures, DICOM segmentations and NIfTI files.
 
-    Two files in folders such as `left_lung/` and `right_lung/` form one mask; if there are such folders, files
-    elsewhere are not masks. Endings such as `_mask` are ignored; if a folder contains both `a.png` and `a_mask.png`,
-    the former is the radiograph. Hidden files are skipped, and so are the folders that `lungmask segment` writes beside
-    masks: `overlays/`, `probabilities/` and `dicom_seg/`.
+    What the names of folders and files say is described in `names.py`: two files of one lung each form one mask; if
+    there are such files, others are not masks; beside `a_mask.png`, `a.png` is the radiograph, and so are files in
+    `images/` if there are masks elsewhere. Hidden files are ignored, and so are masks of other organs and the folders
+    that `lungmask segment` writes beside masks.
 
     Raises:
         UsageError: there is no such folder, it contains no mask, or two masks differ only in suffix or ending.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder", suggest_path(folder, "Give a folder of mask files."))
-    masks = list(_list_masks(folder))
-    if any(side != LUNGS for _, side, _ in masks):
-        masks = [mask for mask in masks if mask[1] != LUNGS]
+    named = [parse_name(path, folder) for path in sorted(walk_files(folder))]
+    masks: list[NamedFile] = []
+    skipped: list[Path] = []
+    for file in named:
+        if is_mask(path := Path(file.path)):
+            masks += [file] if file.kind != "other" else []
+        else:
+            skipped.append(path)
     files: dict[str, dict[str, Path]] = {}
-    for key, side, path in _remove_radiographs(masks):
-        sides = files.setdefault(key, {})
-        if side in sides:
-            raise UsageError(f"{sides[side]} and {path} have the same name", "Keep one mask for each radiograph.")
-        sides[side] = path
+    for file in _remove_others(masks):
+        sides = files.setdefault(file.key, {})
+        if file.side in sides:
+            raise UsageError(
+                f"{sides[file.side]} and {file.path} have the same name", "Keep one mask for each radiograph."
+            )
+        sides[file.side] = Path(file.path)
     if not files:
         raise UsageError(f"{folder}: contains no masks", f"Masks are files of {', '.join(sorted(MASK_SUFFIXES))}.")
-    return MaskFiles(folder, dict(sorted(files.items())))
+    return MaskFiles(folder, dict(sorted(files.items())), tuple(skipped))
 
 
-def _list_masks(root: Path) -> Iterator[tuple[str, str, Path]]:
-    """Key, structure and path of every mask file."""
-    for path in sorted(root.rglob("*")):
-        parts = path.relative_to(root).parts
-        suffix = _suffix(path)
-        skipped = (len(parts) > 1 and parts[0] in _SKIPPED_FOLDERS) or any(part.startswith(".") for part in parts)
-        if not suffix or path.is_dir() or skipped:
-            continue
-        sides = [_SIDE_FOLDERS.get(re.sub("[ _-]", "", part.lower()), LUNGS) for part in parts[:-1]]
-        side = next((side for side in sides if side != LUNGS), LUNGS)
-        folders = [part for part, part_side in zip(parts[:-1], sides, strict=True) if part_side == LUNGS]
-        yield "/".join([*folders, parts[-1][: -len(suffix)]]), side, path
-
-
-def _suffix(path: Path) -> str:
-    """The suffix of a mask file in its own case; empty for other files."""
-    name = path.name.lower()
-    suffix = ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
-    return path.name[-len(suffix) :] if suffix in MASK_SUFFIXES and len(name) > len(suffix) else ""
-
-
-def _remove_radiographs(masks: list[tuple[str, str, Path]]) -> Iterator[tuple[str, str, Path]]:
-    """The masks without endings in their keys, and without radiographs that are beside a mask with an ending."""
-    bare = {(_remove_ending(key), side) for key, side, _ in masks if _remove_ending(key) != key}
-    for key, side, path in masks:
-        if (key, side) not in bare:
-            yield _remove_ending(key), side, path
-
-
-def _remove_ending(key: str) -> str:
-    ending = next((ending for ending in _ENDINGS if key.lower().endswith(ending)), "")
-    stripped = key[: len(key) - len(ending)]
-    return stripped if _stem(stripped) else key
+def _remove_others(files: Sequence[NamedFile]) -> list[NamedFile]:
+    """The masks without radiographs and, if there are masks of single lungs, without all others."""
+    if any(file.side != LUNGS for file in files):
+        return [file for file in files if file.side != LUNGS]
+    if any(file.kind == "mask" for file in files):
+        files = [file for file in files if file.kind != "image"]
+    marked = {file.key for file in files if file.is_marked}
+    return [file for file in files if file.is_marked or file.key not in marked]
 
 
 @dataclass(frozen=True)
@@ -138,12 +108,47 @@ class MaskPair:
     files: Mapping[Role, Files]
 
 
-def pair_masks(folders: Mapping[Role, MaskFiles]) -> list[MaskPair]:
-    """The masks of all folders, paired and sorted by key.
+@dataclass(frozen=True)
+class MaskPairs:
+    """The masks of all folders, paired and sorted by key, and sentences on how names were paired."""
 
-    Keys are stems; if a stem occurs several times in one of the folders, they are paths below the folders.
+    pairs: list[MaskPair]
+    notes: list[str] = field(default_factory=list)
+
+
+def pair_masks(folders: Mapping[Role, MaskFiles]) -> MaskPairs:
+    """Pair the masks of all folders, as `match_keys` does.
+
+    The keys of the pairs are stems; if a stem occurs several times, they are paths below the first folder that has the
+    mask.
+
+    Raises:
+        UsageError: no mask has a partner.
     """
-    by_stem = all(len(masks.by_stem) == len(masks.files) for masks in folders.values())
-    tables = {role: masks.by_stem if by_stem else masks.files for role, masks in folders.items()}
-    keys = sorted({key for table in tables.values() for key in table})
-    return [MaskPair(key, {role: table.get(key, {}) for role, table in tables.items()}) for key in keys]
+    pairs: dict[str, dict[Role, Files]] = {}
+    notes = []
+    first, *others = folders
+    pairs = {key: {first: files} for key, files in folders[first].files.items()}
+    for role in others:
+        matches = match_keys(pairs, folders[role].files)
+        for key, files in folders[role].files.items():
+            pairs.setdefault(matches.partners.get(key, key), {})[role] = files
+        if matches.affix:
+            notes.append(matches.affix.describe(str(folders[first].folder), str(folders[role].folder)))
+        if role == TRUTH and not matches.partners:
+            raise _nothing_paired(folders[first], folders[role])
+    counts = Counter(map(_stem, pairs))
+    named = {_stem(key) if all(count == 1 for count in counts.values()) else key: files for key, files in pairs.items()}
+    complete = [MaskPair(key, {role: named[key].get(role, {}) for role in folders}) for key in sorted(named)]
+    return MaskPairs(complete, notes)
+
+
+def _stem(key: str) -> str:
+    return key.rsplit("/", 1)[-1]
+
+
+def _nothing_paired(masks: MaskFiles, others: MaskFiles) -> UsageError:
+    return UsageError(
+        f"no mask in {masks.folder} has the name of one in {others.folder}",
+        f"The first names are {next(iter(masks.files))} and {next(iter(others.files))}. Give masks of the same images.",
+    )

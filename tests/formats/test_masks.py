@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.formats.masks import MaskOptions, read_lung_mask, read_lung_mask_files, read_masks
+from lungmask_cli.formats.mask_values import MaskOptions
+from lungmask_cli.formats.masks import read_lung_mask, read_lung_mask_files, read_masks
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
 from tests.phantoms import draw_phantom, save_mask
 
@@ -116,9 +117,17 @@ def test_several_small_values_are_ambiguous(tmp_path, values, kind):
     assert "--threshold" in caught.value.hint
 
 
-def test_of_two_values_the_larger_is_lung(tmp_path):
-    assert read_row(tmp_path, 0, 3).lungs.tolist() == [[False, True]]
-    assert read_row(tmp_path, 0, 38).lungs.tolist() == [[False, True]]
+@pytest.mark.parametrize("value", [21, 38, 128, 200])
+def test_of_two_values_the_larger_is_lung(tmp_path, value):
+    assert read_row(tmp_path, 0, value).lungs.tolist() == [[False, True]]
+
+
+@pytest.mark.parametrize("value", [3, 10, 20])
+def test_a_single_small_value_may_be_the_label_of_another_organ(tmp_path, value):
+    with pytest.raises(ImageError, match=f"holds only 0 and {value},") as caught:
+        read_row(tmp_path, 0, value)
+    assert "--labels" in caught.value.hint
+    assert read_row(tmp_path, 0, value, labels=(value, value)).lungs.tolist() == [[False, True]]
 
 
 @pytest.mark.parametrize(

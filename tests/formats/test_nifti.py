@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.formats.masks import MaskOptions, read_lung_mask, read_lung_mask_files
+from lungmask_cli.formats.mask_values import MaskOptions
+from lungmask_cli.formats.masks import read_lung_mask, read_lung_mask_files
 from lungmask_cli.formats.nifti import read_nifti
 from lungmask_cli.imaging.radiograph import LEFT, RIGHT
 

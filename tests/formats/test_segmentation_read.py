@@ -20,7 +20,8 @@ from pydicom.uid import (
 )
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.formats.masks import MaskOptions, read_lung_mask
+from lungmask_cli.formats.mask_values import MaskOptions
+from lungmask_cli.formats.masks import read_lung_mask
 from tests.dicoms import make_dicom, write_dicom
 from tests.phantoms import draw_phantom
 from tests.segmentations import LABEL_MAP, SECRET, code, item, make_seg, segment, segment_reference

@@ -21,7 +21,7 @@ def evaluate(folder, metadata=None, take_picture=None, **options):
     """The outcomes by key of the masks below `folder`."""
     other = folder / OTHER if (folder / OTHER).is_dir() else None
     given = ScoreOptions(folder / PREDICTED, folder / TRUTH, other, **options)
-    pairs = pair_masks({role: find_masks(path) for role, path in given.folders.items()})
+    pairs = pair_masks({role: find_masks(path) for role, path in given.folders.items()}).pairs
     cases = make_cases(pairs, given.images, metadata)
     return {outcome.score.key: outcome for outcome in evaluate_all(cases, given, take_picture=take_picture)}
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.formats.masks import MaskOptions
+from lungmask_cli.formats.mask_values import MaskOptions
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
 from lungmask_cli.scoring.pairing import OTHER, PREDICTED, TRUTH, find_masks, pair_masks, read_mask_files
 from tests.phantoms import save_mask
@@ -32,7 +34,7 @@ def mask_paths(folder, *names):
 
 def pair_folders(*paths):
     """The pairs of a folder of predicted masks, one of reference masks, and perhaps one of a second method."""
-    return pair_masks(dict(zip((PREDICTED, TRUTH, OTHER), map(find_masks, paths), strict=False)))
+    return pair_masks(dict(zip((PREDICTED, TRUTH, OTHER), map(find_masks, paths), strict=False))).pairs
 
 
 def paired(root, *folders):
@@ -73,8 +75,45 @@ def test_stems_that_repeat_in_subfolders_are_paired_by_path(tmp_path):
 
 
 def test_ambiguous_stems_are_not_paired(tmp_path):
-    pairs = paired(tmp_path, ["a.png"], ["x/a.png", "y/a.png"])
-    assert pairs == [("a", "a.png", None), ("x/a", None, "x/a.png"), ("y/a", None, "y/a.png")]
+    pairs = paired(tmp_path, ["a.png", "b.png"], ["b.png", "x/a.png", "y/a.png"])
+    assert pairs == [
+        ("a", "a.png", None),
+        ("b", "b.png", "b.png"),
+        ("x/a", None, "x/a.png"),
+        ("y/a", None, "y/a.png"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "truth"),
+    [
+        (["a.png"], ["x/a.png", "y/a.png"]),
+        (["a.png", "b.png"], ["c.png", "d.png"]),
+        (["a.png", "b.png"], ["a-1.png", "a-2.png"]),  # two endings are possible
+        (["1.png", "2.png"], ["10.png", "20.png"]),  # a digit is no ending
+    ],
+)
+def test_folders_without_a_pair_are_an_error_that_shows_their_names(tmp_path, predicted, truth):
+    with pytest.raises(UsageError, match="has the name of one in") as caught:
+        paired(tmp_path, predicted, truth)
+    assert "The first names are" in caught.value.hint
+    assert "zero" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("predicted", "truth", "note"),
+    [
+        (["a.png", "b.png"], ["a-lungs2.png", "b-lungs2.png"], "'-lungs2' at the end of the names in {truth}"),
+        (["a_0000.png", "b_0000.png"], ["a.png", "b.png"], "'_0000' at the end of the names in {predicted}"),
+        (["a.png", "b.png"], ["reader1_a.png", "reader1_b.png"], "'reader1_' at the beginning of the names in {truth}"),
+        (["x/a.png"], ["aLungs.png"], "'lungs' at the end of the names in {truth}"),
+    ],
+)
+def test_names_with_one_more_ending_or_beginning_are_paired_and_that_is_said(tmp_path, predicted, truth, note):
+    folders = [touch(tmp_path / name, *names) for name, names in (("p", predicted), ("t", truth))]
+    result = pair_masks(dict(zip((PREDICTED, TRUTH), map(find_masks, folders), strict=True)))
+    assert [len(pair.files[TRUTH]) for pair in result.pairs] == [1] * len(predicted)
+    assert result.notes == [f"paired without {note}".format(predicted=tmp_path / "p", truth=tmp_path / "t")]
 
 
 def test_masks_without_a_partner_are_pairs_without_files_in_one_role(tmp_path):
@@ -100,15 +139,25 @@ def test_stems_that_repeat_in_the_third_folder_are_paired_by_path(tmp_path):
 
 def test_a_mask_is_found_by_its_stem_only_if_that_is_unambiguous(tmp_path):
     masks = find_masks(touch(tmp_path, "x/a.png", "y/a.png", "x/b.png"))
-    assert masks.find("y/a") == {LUNGS: tmp_path / "y" / "a.png"}
-    assert masks.find("other/b") == {LUNGS: tmp_path / "x" / "b.png"}
-    assert masks.find("a") is None
+    assert masks.match([Path("y/a.png"), Path("other/b.png"), Path("a.png")]).files == {
+        "y/a": {LUNGS: tmp_path / "y" / "a.png"},
+        "other/b": {LUNGS: tmp_path / "x" / "b.png"},
+    }
 
 
-@pytest.mark.parametrize("ending", ["_mask", "_seg", "_pred", "_label", "_gt", "_MASK", "_Seg"])
+def test_masks_are_found_for_radiographs_in_a_folder_of_images(tmp_path):
+    masks = find_masks(touch(tmp_path, "train/masks/0_mask.png", "val/masks/0_mask.png"))
+    assert masks.match([Path("val/images/0.png")]).files == {
+        "val/images/0": {LUNGS: tmp_path / "val" / "masks" / "0_mask.png"}
+    }
+
+
+@pytest.mark.parametrize(
+    "ending", ["_mask", "_seg", "_pred", "_label", "_gt", "_MASK", "_Seg", "-mask", ".lung_mask", " Mask"]
+)
 def test_endings_are_ignored(tmp_path, ending):
     assert paired(tmp_path, ["a.png"], [f"a{ending}.png"]) == [("a", "a.png", f"a{ending}.png")]
-    assert find_masks(tmp_path / "1").find("a") == {LUNGS: tmp_path / "1" / f"a{ending}.png"}
+    assert find_masks(tmp_path / "1").match([Path("a.png")]).files == {"a": {LUNGS: tmp_path / "1" / f"a{ending}.png"}}
 
 
 def test_endings_of_compressed_files_are_ignored_too(tmp_path):
@@ -155,8 +204,8 @@ def test_the_folds_of_scr_are_read_without_hearts_and_clavicles(tmp_path):
     kinds = ("left lung", "right lung", "heart", "left clavicle", "right clavicle")
     names = [f"fold{fold}/masks/{kind}/JPCLN00{number}.gif" for fold, number in ((1, 1), (2, 2)) for kind in kinds]
     files = mask_paths(tmp_path, *names, "fold1/points/JPCLN001.png")
-    assert list(files) == ["fold1/masks/JPCLN001", "fold2/masks/JPCLN002"]
-    assert files["fold1/masks/JPCLN001"] == {
+    assert list(files) == ["fold1/JPCLN001", "fold2/JPCLN002"]
+    assert files["fold1/JPCLN001"] == {
         RIGHT: "fold1/masks/right lung/JPCLN001.gif",
         LEFT: "fold1/masks/left lung/JPCLN001.gif",
     }
@@ -241,6 +290,7 @@ STEMS = st.sets(st.text("abc", min_size=1, max_size=2), min_size=1, max_size=6)
 @settings(max_examples=50, deadline=None)
 def test_each_mask_is_in_one_pair_and_pairs_have_one_stem(tmp_path_factory, predicted, truth):
     root = tmp_path_factory.mktemp("pairs")
+    predicted, truth = predicted | {"common"}, truth | {"common"}  # without any pair, there is an error
     pairs = paired(root, [f"{stem}.png" for stem in predicted], [f"x/{stem}_mask.tif" for stem in truth])
     assert [pair[0] for pair in pairs] == sorted(predicted | truth)
     assert {pair[1] for pair in pairs} - {None} == {f"{stem}.png" for stem in predicted}
