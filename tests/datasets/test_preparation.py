@@ -14,7 +14,9 @@ from PIL import Image
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import PrepareOptions, prepare
 from lungmask_cli.datasets.prepared import read_prepared
+from lungmask_cli.errors import UsageError
 from lungmask_cli.files import hash_file_name
+from lungmask_cli.formats.mask_values import MaskOptions
 from lungmask_cli.formats.masks import read_lung_mask
 from tests.phantoms import draw_phantom, save_grey, save_mask, write_plain_set
 
@@ -175,3 +177,58 @@ def test_an_interrupted_run_leaves_whole_files_and_is_resumed(tmp_path, end):
     untouched = sum(again[path] == when for path, when in kept.items() if path.name.startswith("p"))
     assert untouched >= 3
     assert not list((tmp_path / "dst" / "images").glob(".*"))
+
+
+@pytest.mark.parametrize(("orientation", "turned"), [(1, False), (3, True), (6, True)])
+def test_a_radiograph_that_exif_turns_beside_a_mask_that_it_does_not_is_said(tmp_path, orientation, turned):
+    for seed, name in enumerate("ab"):
+        phantom = draw_phantom(64, 64, seed)
+        save_mask(tmp_path / "src" / "masks" / f"{name}.png", phantom.lungs)
+        picture = Image.fromarray(np.round(phantom.image * 255).astype(np.uint8))
+        exif = picture.getexif()
+        exif[0x0112] = orientation if name == "a" else 1
+        (tmp_path / "src" / "images").mkdir(exist_ok=True)
+        picture.save(tmp_path / "src" / "images" / f"{name}.jpg", exif=exif)
+    warnings = {entry.id: entry.warnings for entry in prepare_all(tmp_path / "src", tmp_path / "dst").entries}
+    assert any("EXIF" in warning for warning in warnings["a"]) is turned
+    assert warnings["b"] == ()
+
+
+def test_sizes_that_differ_because_exif_turns_one_are_said_to_be_that(tmp_path):
+    write_plain_set(tmp_path / "src", 1)
+    phantom = draw_phantom(64, 96)
+    save_mask(tmp_path / "src" / "masks" / "tall.png", phantom.lungs)
+    picture = Image.fromarray(np.round(phantom.image * 255).astype(np.uint8))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "src" / "images" / "tall.jpg", exif=exif)
+    (problem,) = prepare_all(tmp_path / "src", tmp_path / "dst").problems
+    assert "EXIF" in problem
+    assert "aspect ratio" in problem
+
+
+def test_labels_of_lungs_and_heart_are_prepared_if_the_labels_are_given(tmp_path):
+    for seed in range(3):
+        phantom = draw_phantom(64, 64, seed)
+        labels = phantom.right * 1 + phantom.left * 2
+        labels[44:50, 28:34] = 3
+        save_grey(tmp_path / "images" / f"{seed}.png", phantom.image)
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        Image.fromarray(labels.astype(np.uint8)).save(tmp_path / "masks" / f"{seed}.png")
+    with pytest.raises(UsageError) as caught:
+        prepare_all(tmp_path, tmp_path / "refused")
+    assert "--labels" in caught.value.hint
+    prepared = prepare_all(tmp_path, tmp_path / "dst", masks=MaskOptions(labels=(1, 2)))
+    _, mask = prepared.read_pair(prepared.entries[0])
+    phantom = draw_phantom(64, 64, 0)
+    expected = phantom.lungs.copy()
+    expected[44:50, 28:34] = False
+    assert np.array_equal(mask > 0.5, expected)
+
+
+def test_implausible_masks_are_said_for_each_pair(tmp_path):
+    write_plain_set(tmp_path / "src", 3)
+    save_mask(tmp_path / "src" / "masks" / "p001.png", ~draw_phantom(64, 64, seed=1).lungs)
+    warnings = {entry.id: entry.warnings for entry in prepare_all(tmp_path / "src", tmp_path / "dst").entries}
+    assert "inverted" in warnings["p001"][0]
+    assert warnings["p000"] == warnings["p002"] == ()

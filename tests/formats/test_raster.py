@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from lungmask_cli.errors import ImageError
+from lungmask_cli.formats.find import describe_skipped, find_files, find_images
 from lungmask_cli.formats.raster import read_raster
 
 
@@ -62,3 +63,52 @@ def test_several_pages_are_rejected(tmp_path):
     pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
     with pytest.raises(ImageError, match="2 pages"):
         read_raster(tmp_path / "pages.tif")
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jfif", "a.jpe", "a.webp", "a.jp2", "a.j2k", "a.pgm", "a.ppm", "a.dib", "a.mpo", "noname", "a.scan"]
+)
+def test_every_picture_is_found_and_read_whatever_its_suffix(tmp_path, name):
+    formats = {".jpe": "JPEG", ".scan": "PNG", "": "PNG", ".dib": "BMP", ".mpo": "JPEG"}
+    suffix = name[1:] if name.startswith("a") else ""
+    values = np.kron(np.arange(64, dtype=np.uint8).reshape(8, 8) * 4, np.ones((8, 8), np.uint8))
+    Image.fromarray(values).save(tmp_path / name, format=formats.get(suffix))
+    assert [path.name for path, _ in find_images([tmp_path])] == [name]
+    assert np.abs(read_raster(tmp_path / name).pixels.astype(int) - values).max() < 12
+
+
+def test_files_that_are_no_images_are_counted_by_suffix(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    for name in ("a.npy", "b.npy", "notes.txt", "LICENSE", "a.very-long-ending", ".hidden"):
+        (tmp_path / name).write_bytes(b"P5 but not a picture" * 9)
+    found = find_files([tmp_path])
+    assert [path.name for path, _ in found.images] == ["a.png"]
+    assert describe_skipped(found.skipped) == (
+        "5 files skipped, in no known image format: 2 .npy, 1 .txt, 2 without suffix"
+    )
+
+
+def test_a_jpeg_with_a_preview_is_one_photograph(tmp_path):
+    large, small = Image.new("L", (64, 32), 200), Image.new("L", (16, 8), 10)
+    large.save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=[small])
+    assert Image.open(tmp_path / "phone.jpg").n_frames == 2
+    radiograph = read_raster(tmp_path / "phone.jpg")
+    assert radiograph.shape == (32, 64)
+    assert int(radiograph.pixels.min()) > 190
+
+
+def test_a_tiff_with_a_reduced_copy_of_its_page_is_one_picture(tmp_path):
+    pages = [Image.new("L", size, 200) for size in ((64, 32), (16, 8))]
+    pages[1].encoderinfo = {"tiffinfo": {254: 1}}  # NewSubfileType: a reduced copy
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    assert read_raster(tmp_path / "a.tif").shape == (32, 64)
+
+
+@pytest.mark.parametrize(("orientation", "turned"), [(1, False), (3, True), (6, True), (None, False), (0, False)])
+def test_whether_exif_turned_a_picture_is_known(tmp_path, orientation, turned):
+    picture = Image.new("L", (4, 2))
+    exif = picture.getexif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    picture.save(tmp_path / "a.jpg", exif=exif)
+    assert read_raster(tmp_path / "a.jpg").turned is turned
