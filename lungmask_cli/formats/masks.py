@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.checks import file_errors
 from lungmask_cli.formats.dicom.pixels import is_dicom
@@ -33,6 +35,8 @@ def read_lung_mask(path: Path, options: MaskOptions = DEFAULT_MASKS) -> LungMask
         ImageError: the file cannot be read, or the meaning of its values is unclear.
     """
     with file_errors(path):
+        if options.in_colour and not _has_colours(path, options):  # such as a binary mask among coloured ones
+            options = replace(options, labels=None, in_colour=False)
         if path.name.lower().endswith(tuple(NIFTI_SUFFIXES)):
             values, spacing = read_nifti(path, options.max_pixels)
             return replace(interpret(values, path, options), spacing=spacing)
@@ -40,6 +44,14 @@ def read_lung_mask(path: Path, options: MaskOptions = DEFAULT_MASKS) -> LungMask
             return read_segmentation(path, options.threshold, options.max_pixels)
         picture = read_mask_picture(path, options.max_pixels, options.in_colour)
         return replace(interpret(picture.values, path, options, picture.lossy), turned=picture.turned)
+
+
+def _has_colours(path: Path, options: MaskOptions) -> bool:
+    """Whether the file is a picture with a pixel in one of the colours that are labels."""
+    if path.name.lower().endswith(tuple(NIFTI_SUFFIXES)) or path.suffix.lower() in DICOM_SUFFIXES or is_dicom(path):
+        return False
+    values = read_mask_picture(path, options.max_pixels, in_colour=True).values
+    return bool(np.isin(values, options.labels or ()).any())
 
 
 def read_lung_mask_files(files: Mapping[str, Path], options: MaskOptions = DEFAULT_MASKS) -> LungMask:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from lungmask_cli.imaging.morphology import outline
 from tests.phantoms import draw_phantom, save_grey, save_mask
 
 
@@ -135,7 +137,7 @@ def test_explain_needs_no_folders(lungmask):
     [
         (["--metrics", "dise"], "no metric is called dise"),
         (["--threshold", "1.5"], "--threshold 1.5"),
-        (["--labels", "1"], "--labels 1"),
+        (["--labels", "x"], "--labels x: is neither labels nor colours"),
         (["--labels", "2,2"], "both labels are the same"),
         (["--spacing", "0.3,x"], "--spacing 0.3,x"),
         (["--spacing", "-1"], "is not above 0"),
@@ -156,3 +158,95 @@ def test_usage_errors_are_reported_before_anything_is_scored(lungmask, folders, 
     assert str(known.get(message, message)) in done.stderr
     assert "Traceback" not in done.stderr
     assert not done.stdout
+
+
+def write_masks(folder, change, names="abc", suffix="png"):
+    """The masks of three phantoms as `change` saves them."""
+    for seed, name in enumerate(names):
+        phantom = draw_phantom(96, 96, seed=seed)
+        (folder).mkdir(parents=True, exist_ok=True)
+        change(phantom).save(folder / f"{name}.{suffix}")
+    return folder
+
+
+def plain(phantom):
+    return Image.fromarray(phantom.lungs.astype(np.uint8) * 255)
+
+
+def score_against(inside, tmp_path, change, *options, suffix="png"):
+    predicted = write_masks(tmp_path / "preds", plain)
+    return inside("score", predicted, write_masks(tmp_path / "truth", change, suffix=suffix), *options)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda phantom: Image.fromarray((~phantom.lungs).astype(np.uint8) * 255), "it may be inverted"),
+        (lambda phantom: Image.fromarray(phantom.lungs.T.astype(np.uint8) * 255), "rows and columns are exchanged"),
+        (
+            lambda phantom: Image.fromarray(phantom.right.astype(np.uint8) * 255),
+            "3 of 3 reference masks hold one lung, the predicted masks both",
+        ),
+        (
+            lambda phantom: Image.fromarray(outline(phantom.lungs).astype(np.uint8) * 255),
+            "it may be an outline",
+        ),
+    ],
+)
+def test_a_truth_meant_in_another_sense_is_said(inside, tmp_path, change, sentence):
+    done = score_against(inside, tmp_path, change)
+    assert done.returncode == 0
+    assert sentence in done.stderr
+    assert done.stderr.count("Warning") <= 2  # one line for all files
+
+
+def test_good_masks_give_no_warning(inside, tmp_path):
+    assert "Warning" not in score_against(inside, tmp_path, plain).stderr
+
+
+def test_predictions_of_one_lung_are_said(inside, tmp_path):
+    write_masks(tmp_path / "preds", lambda phantom: Image.fromarray(phantom.left.astype(np.uint8) * 255))
+    done = inside("score", tmp_path / "preds", write_masks(tmp_path / "truth", plain))
+    assert "3 of 3 predicted masks hold one lung, the reference masks both" in done.stderr
+
+
+def test_colours_of_the_lungs_are_labels(inside, tmp_path):
+    def two_colours(phantom):
+        image = np.zeros((96, 96, 3), np.uint8)
+        image[phantom.right], image[phantom.left] = (0, 255, 0), (0, 0, 255)
+        return Image.fromarray(image)
+
+    done = score_against(inside, tmp_path, two_colours)
+    assert done.returncode == 1
+    assert '--labels "#00ff00,#0000ff"' in done.stderr
+    done = score_against(inside, tmp_path, two_colours, "--labels", "#00ff00,#0000ff", "--metrics", "dice")
+    assert done.returncode == 0
+    assert [row["dice"] for row in csv.DictReader(done.stdout.splitlines())] == ["1", "1", "1"]
+
+
+def test_sizes_exchanged_are_called_that(inside, tmp_path):
+    save_mask(tmp_path / "p" / "a.png", np.ones((40, 60), bool))
+    save_mask(tmp_path / "t" / "a.png", np.ones((60, 40), bool))
+    done = inside("score", tmp_path / "p", tmp_path / "t")
+    assert "differ in size: 60 x 40 and 40 x 60 pixels; width and height are exchanged" in done.stderr
+
+
+def test_folders_without_a_pair_are_an_error_before_anything_is_scored(inside, tmp_path):
+    save_mask(tmp_path / "p" / "one.png", np.ones((40, 60), bool))
+    save_mask(tmp_path / "t" / "two.png", np.ones((40, 60), bool))
+    done = inside("score", tmp_path / "p", tmp_path / "t", "-o", tmp_path / "o.csv")
+    assert done.returncode == 2
+    assert "The first names are one and two" in done.stderr
+    assert "zero" not in done.stderr
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_what_was_paired_and_what_was_skipped_is_said(inside, tmp_path):
+    for name in "ab":
+        save_mask(tmp_path / "p" / f"{name}.png", draw_phantom(40, 60).lungs)
+        save_mask(tmp_path / "t" / f"{name}-reader7.png", draw_phantom(40, 60).lungs)
+    (tmp_path / "t" / "notes.docx").write_text("x")
+    done = inside("score", tmp_path / "p", tmp_path / "t")
+    assert done.returncode == 0
+    assert "paired without '-reader7' at the end of the names in" in done.stderr
+    assert "1 file skipped, in no known image format: 1 .docx" in done.stderr
