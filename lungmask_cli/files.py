@@ -107,9 +107,11 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     return text.getvalue()
 
 
-def csv_rows(lines: Iterable[str]) -> Iterator[dict[str, str]]:
-    """The rows of `csv_text` by column, without the apostrophes."""
-    for row in csv.DictReader(lines):
+def csv_rows(
+    lines: Iterable[str], columns: Sequence[str] | None = None, delimiter: str = ","
+) -> Iterator[dict[str, str]]:
+    """The rows of `csv_text` by column, without the apostrophes. The first line is the header if no `columns` are given."""
+    for row in csv.DictReader(lines, columns, delimiter=delimiter):
         cells = ((name, value) for name, value in row.items() if name is not None)  # None: cells beyond the header
         yield {name: value[1:] if value and _is_guarded(value) else value for name, value in cells}
 
