@@ -1,7 +1,6 @@
 """`lungmask info`: versions, devices, presets, weights and networks."""
 
 import io
-import json
 import platform
 import sys
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from lungmask_cli.cli.options import Json
 from lungmask_cli.cli.terminal import print_table, say
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import LungmaskError, UsageError
-from lungmask_cli.files import file_sha256, write_text
+from lungmask_cli.files import file_sha256, json_text, write_text
 from lungmask_cli.models.manifest import find_weights, read_weights_manifest, shipped_weights
 from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, NO_DISCRIMINATOR, check_parts
 from lungmask_cli.networks.presets import PRESETS, Preset, find_preset
@@ -137,7 +136,7 @@ def model(
 
 
 def _print_json(document: object) -> None:
-    typer.echo(json.dumps(document, indent=2))
+    typer.echo(json_text(document), nl=False)
 
 
 def _show_overview(as_json: bool) -> None:

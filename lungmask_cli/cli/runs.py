@@ -1,6 +1,5 @@
 """`lungmask runs`."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +19,7 @@ def runs(
 ) -> None:
     """List training runs with their progress and Dice: a table on a terminal, CSV elsewhere."""
     from lungmask_cli.errors import UsageError, suggest_path
-    from lungmask_cli.files import csv_text
+    from lungmask_cli.files import csv_text, json_text
     from lungmask_cli.training.listing import find_runs
 
     if not folder.is_dir():
@@ -29,7 +28,7 @@ def runs(
         )
     listed = [asdict(run) for run in find_runs(folder)]
     if as_json:
-        typer.echo(json.dumps(listed, indent=2, default=str))
+        typer.echo(json_text(listed), nl=False)
         return
     if not listed:
         say(f"no runs in {folder}")

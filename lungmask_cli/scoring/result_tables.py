@@ -1,6 +1,5 @@
 """Results as text: one row per pair as CSV; summaries as JSON, Markdown, LaTeX and tables for the terminal."""
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.files import csv_text
+from lungmask_cli.files import csv_text, json_text
 from lungmask_cli.imaging.radiograph import LUNGS
 from lungmask_cli.scoring.metric_definitions import HEADLINES, MetricColumn, sort_columns
 from lungmask_cli.scoring.results import Results
 from lungmask_cli.scoring.scores import FAILED, Score
 from lungmask_cli.scoring.statistics import Comparison, Statistic, Summary
-from lungmask_cli.text import printable
+from lungmask_cli.text import format_cell, printable
 
 _SIZE_COLUMNS = ("width", "height", "spacing_row_mm", "spacing_column_mm", "spacing_source")
 _LATEX = str.maketrans(
@@ -33,7 +32,7 @@ class Table:
 
 
 def to_csv(results: Results) -> str:
-    """One row per pair, including failures; undefined values are `nan`, values of failed pairs are empty."""
+    """One row per pair, including failures; undefined values and those of failed pairs are empty."""
     columns = sort_columns(column for score in results.scores for column in score.values)
     others = sort_columns(column for score in results.others for column in score.values)
     metadata = results.grouping.columns
@@ -60,14 +59,11 @@ def _sizes(score: Score) -> tuple[object, ...]:
 
 def _values(score: Score, columns: Sequence[MetricColumn]) -> Iterator[str]:
     for column in columns:
-        yield f"{score.values[column]:.10g}" if column in score.values else ""
+        yield format_cell(score.values.get(column, math.nan), ".10g")
 
 
 def to_json(results: Results) -> str:
-    """Settings, failures, counts and statistics of all pairs and of each group, and the comparison.
-
-    NaN and infinite numbers are texts.
-    """
+    """Settings, failures, counts and statistics of all pairs and of each group, and the comparison, as `json_text`."""
     summaries = {"all": results.summary} | {summary.group: summary for summary in results.groups}
     document: dict[str, object] = {
         "settings": dict(results.settings),
@@ -81,7 +77,7 @@ def to_json(results: Results) -> str:
         },
         "comparison": {column.name: _to_json_value(value) for column, value in results.comparison.items()},
     }
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    return json_text(document)
 
 
 def _to_json_value(value: Any) -> Any:
@@ -91,7 +87,7 @@ def _to_json_value(value: Any) -> Any:
         return [_to_json_value(item) for item in value]
     if isinstance(value, str):
         return printable(value)
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    return value
 
 
 def make_tables(results: Results) -> Iterator[Table]:
