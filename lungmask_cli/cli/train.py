@@ -174,8 +174,7 @@ def train(
 ) -> None:
     """Train a generator against its discriminator, and measure it on the test images.
 
-    To resume an interrupted run, give --resume RUN and no other option, except DATA if they are elsewhere by now. The
-    results are the same as without the interruption.
+    To resume an interrupted run, with the same results, give --resume RUN alone, or with DATA if they have moved.
     """
     folders = tuple(str(folder.absolute()) for folder in data or [])
     if resume:
