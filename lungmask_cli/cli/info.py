@@ -72,7 +72,8 @@ def presets(as_json: Json = False) -> None:
         return
     words = ("preset", "generator", "discriminator", "weighted losses")
     numbers = ("image size", "epochs", "batch size", "reported Dice")
-    print_table("presets", words, numbers, [_preset_row(name, preset) for name, preset in PRESETS.items()])
+    spare = ("weighted losses", "batch size", "epochs", "discriminator")
+    print_table("presets", words, numbers, [_preset_row(name, preset) for name, preset in PRESETS.items()], spare)
 
 
 @info.command()
@@ -154,7 +155,7 @@ def _show_overview(as_json: bool) -> None:
     print_table("devices", ("", ""), (), devices_rows)
     print_table("presets", ("", ""), (), [(name, preset.summary) for name, preset in PRESETS.items()])
     words, numbers = ("weights", "preset", "licence", "SHA-256"), ("MB", "parameters", "test Dice")
-    print_table("shipped weights", words, numbers, map(_weights_row, shipped))
+    print_table("shipped weights", words, numbers, map(_weights_row, shipped), ("SHA-256", "MB", "licence"))
 
 
 def _missing(name: str) -> str:
@@ -224,7 +225,8 @@ def _show_weights(facts: Mapping[str, Any]) -> None:
     print_table(f"weights {facts['name']}", ("", ""), (), rows)
     if facts["scores"]:
         words, numbers = ("data set", "part", "worst image"), ("images", "mean Dice", "95 % interval", "worst Dice")
-        print_table(f"scores of {facts['name']}", words, numbers, map(_score_row, facts["scores"]))
+        spare = ("worst image", "part")
+        print_table(f"scores of {facts['name']}", words, numbers, map(_score_row, facts["scores"]), spare)
 
 
 def _score_row(score: Mapping[str, Any]) -> tuple[str, ...]:
@@ -310,7 +312,7 @@ def _show_network(heading: str, summary: "NetworkSummary", layers: bool) -> None
             for row in summary.layers
         ]
         words, numbers = ("layer", "type", "settings"), ("output shape", "parameters", "multiply-adds")
-        print_table("", words, numbers, rows)
+        print_table("", words, numbers, rows, spare=("type", "settings", "parameters"))
     typer.echo(
         f"parameters: {summary.parameters:,} ({summary.trainable:,} trainable, {summary.not_trainable:,} not)\n"
         f"operations for one image: {summary.multiply_adds:,} multiply-adds = {summary.flops:,} FLOPs "

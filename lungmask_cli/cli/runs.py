@@ -20,6 +20,7 @@ def runs(
     """List training runs with their progress and Dice: a table on a terminal, CSV elsewhere."""
     from lungmask_cli.errors import UsageError, suggest_path
     from lungmask_cli.files import csv_text, json_text
+    from lungmask_cli.text import pluralize
     from lungmask_cli.training.listing import find_runs
 
     if not folder.is_dir():
@@ -35,7 +36,8 @@ def runs(
         return
     rows = [[_format(value) for value in run.values()] for run in listed]
     if sys.stdout.isatty():
-        show_table(f"{len(listed)} runs", tuple(name.replace("_", " ") for name in listed[0]), rows)
+        header = tuple(name.replace("_", " ") for name in listed[0])
+        show_table(pluralize(len(listed), "run"), header, rows, spare=("minutes", "preset", "epochs"))
     else:
         typer.echo(csv_text(tuple(listed[0]), rows), nl=False)
 

@@ -16,6 +16,7 @@ from lungmask_cli.scoring.statistics import Comparison, Statistic, Summary
 from lungmask_cli.text import format_cell, printable
 
 _SIZE_COLUMNS = ("width", "height", "spacing_row_mm", "spacing_column_mm", "spacing_source")
+_WORST = "Worst first"
 _LATEX = str.maketrans(
     {char: f"\\{char}" for char in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -91,13 +92,15 @@ def _to_json_value(value: Any) -> Any:
 
 
 def make_tables(results: Results) -> Iterator[Table]:
-    """All tables of a summary."""
+    """All tables of a summary that have rows, at least the first one."""
     yield _statistics_table(results.summary)
     if results.groups:
         yield _groups_table(results.groups)
     if results.comparison:
         yield _comparison_table(results.comparison)
-    yield _worst_table(results.summary)
+    worst = _worst_table(results.summary)
+    if worst.rows:
+        yield worst
 
 
 def _statistics_table(summary: Summary) -> Table:
@@ -148,14 +151,16 @@ def _comparison_table(comparison: Mapping[MetricColumn, Comparison]) -> Table:
 
 def _worst_table(summary: Summary) -> Table:
     rows = [
-        (
-            column.title,
-            ", ".join(f"{printable(key)} ({format_number(value, column.decimals)})" for key, value in statistic.worst),
-        )
+        (column.title, ", ".join(_name_value(key, value, column.decimals) for key, value in statistic.worst))
         for column, statistic in summary.statistics.items()
         if column.structure == LUNGS and column.metric in HEADLINES and statistic.worst
     ]
-    return Table("Worst first", ("", ""), tuple(rows))
+    return Table(_WORST, ("", ""), tuple(rows))
+
+
+def _name_value(key: str, value: float, decimals: int) -> str:
+    """Both, with a space at which no line ends."""
+    return f"{printable(key)}\xa0({format_number(value, decimals)})"
 
 
 def format_number(value: float, decimals: int, sign: str = "") -> str:
@@ -182,7 +187,7 @@ def to_markdown(results: Results) -> str:
     parts = []
     for table in make_tables(results):
         lines = [table.header, ("---", *["---:"] * (len(table.header) - 1)), *table.rows]
-        escaped = ([printable(cell).replace("|", "\\|") for cell in line] for line in lines)
+        escaped = ([printable(cell).replace("|", "\\|").replace("\xa0", " ") for cell in line] for line in lines)
         body = "\n".join(f"| {' | '.join(line)} |" for line in escaped)
         parts.append(f"**{table.title}**\n\n{body}\n")
     return "\n".join(parts)
@@ -191,7 +196,9 @@ def to_markdown(results: Results) -> str:
 def to_latex(results: Results) -> str:
     """The tables for LaTeX with the package booktabs, without the table of the worst cases."""
     parts = ["% \\usepackage{booktabs}\n"]
-    for table in list(make_tables(results))[:-1]:
+    for table in make_tables(results):
+        if table.title == _WORST:
+            continue
         header, *rows = (" & ".join(map(_latex, row)) + r" \\" for row in (table.header, *table.rows))
         begin = rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}"
         title = f"% {printable(table.title)}"
