@@ -13,6 +13,7 @@ from lungmask_cli.config import MAX_PIXELS, TrainConfig, read_toml
 from lungmask_cli.errors import UsageError
 from lungmask_cli.files import csv_text, write_json, write_text
 from lungmask_cli.formats.tables import read_table
+from lungmask_cli.models.manifest import shipped_weights
 from lungmask_cli.networks.backend import Hardware
 from lungmask_cli.networks.presets import find_preset
 from lungmask_cli.versions import installed_versions
@@ -173,10 +174,18 @@ def read_plan(folder: Path, data: tuple[str, ...] = ()) -> RunPlan:
             split=None if facts["folds"] else f"{folder / SPLIT}:split",
             hardware=Hardware(**{name: hardware[name] for name in _HARDWARE}),
             resume=True,
-            **{name: facts[name] for name in ("split_method", "manifest_sha256", "init", "memory_gb", "folds")},
+            init=_find_init(facts["init"], facts["lungmask"]),
+            **{name: facts[name] for name in ("split_method", "manifest_sha256", "memory_gb", "folds")},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder}: is not the folder of a run that can be resumed ({error})", "See runs/.") from error
+
+
+def _find_init(init: str, version: str) -> str:
+    """The weights that a run starts from; those that ship with its version may be in another folder by now."""
+    if init and not Path(init).exists() and version == lungmask_cli.__version__:
+        return next((str(path) for path in shipped_weights().values() if path.name == Path(init).name), init)
+    return init
 
 
 def _git_state() -> str:

@@ -178,6 +178,11 @@ def _precision_policy(name: str) -> Iterator[None]:
 
 def _load_initial_weights(model: AdversarialModel, weights: Path) -> None:
     """Load weights into the generator, unless they belong to another one."""
+    if not weights.is_file():
+        raise UsageError(
+            f"{weights}: no such file, but the run starts from it",
+            "Copy it there with its manifest, or start a new run.",
+        )
     try:
         model.generator.set_weights(load_model(weights).generator.get_weights())
     except ValueError as error:

@@ -16,6 +16,7 @@ from lungmask_cli.cli.train_run import open_data
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import PrepareOptions, prepare
 from lungmask_cli.errors import ImageError, UsageError
+from lungmask_cli.models.manifest import shipped_weights
 from lungmask_cli.training.callbacks import RunRecorder
 from lungmask_cli.training.plan import RunPlan, read_plan
 from lungmask_cli.training.run import train
@@ -169,6 +170,17 @@ def test_weights_to_start_from_are_not_needed_after_the_first_epoch(prepared, wh
             train(plan, prepared)
     first.unlink()
     assert train(read_plan(plan.folder), prepared).best_epoch
+    (plan.folder / "checkpoint.npz").unlink()
+    with pytest.raises(UsageError, match="no such file, but the run starts from it"):
+        train(read_plan(plan.folder), prepared)
+
+
+def test_shipped_weights_to_start_from_are_found_on_another_machine(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "run")
+    facts = json.loads((folder / "run.json").read_text())
+    for name, expected in (("general", str(shipped_weights()["general"])), ("mine", "/gone/mine.weights.h5")):
+        (folder / "run.json").write_text(json.dumps({**facts, "init": f"/gone/{name}.weights.h5"}))
+        assert read_plan(folder).init == expected
 
 
 def test_an_image_that_is_deleted_during_training_is_named(prepared, tmp_path):
