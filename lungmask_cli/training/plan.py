@@ -12,7 +12,6 @@ import lungmask_cli
 from lungmask_cli.config import MAX_PIXELS, TrainConfig, read_toml
 from lungmask_cli.errors import UsageError
 from lungmask_cli.files import csv_text, write_json, write_text
-from lungmask_cli.formats.tables import read_table
 from lungmask_cli.models.manifest import shipped_weights
 from lungmask_cli.networks.backend import Hardware
 from lungmask_cli.networks.presets import find_preset
@@ -98,6 +97,8 @@ def refuse_other_run(folder: Path) -> None:
 
 def _describe_change(folder: Path, prepared: "PreparedSet") -> str:
     """How the data differ from those of the run in the folder, with the first example of each difference."""
+    from lungmask_cli.formats.tables import read_table  # loads NumPy, which `train --help` does without
+
     before = {row["id"]: row for row in read_table(folder / SPLIT).rows}
     after = {entry.id: dict(zip(_CHECKSUMS, _checksums(entry), strict=True)) for entry in prepared.entries}
     differences = {
