@@ -12,7 +12,6 @@ the pixel spacing in millimetres, adds HD95; --keep keeps images, masks and scor
 import argparse
 import contextlib
 import csv
-import json
 import os
 import platform
 import re
@@ -30,6 +29,7 @@ from check_dice import largest_difference
 
 from lungmask_cli.datasets.layouts import Pairing, find_pairs
 from lungmask_cli.datasets.splits import resolve_split
+from lungmask_cli.files import json_text
 from lungmask_cli.formats.masks import read_masks
 from lungmask_cli.formats.png import write_mask
 from lungmask_cli.scoring.statistics import bootstrap_intervals
@@ -103,23 +103,26 @@ def measure(
         difference = largest_difference(folder / "masks", folder / "truth", folder / "dice.csv")
         rows = list(csv.DictReader((folder / "dice.csv").open()))
         seconds = [float(row["seconds"]) for row in csv.DictReader((folder / "masks" / "segment.csv").open())]
-    dices = {row["file"]: float(row["dice"]) for row in rows}
+    dices = {row["file"]: float(row["dice"]) for row in rows if row["dice"]}
+    counts: dict[str, object] = {"images": len(dices), "undefined": len(rows) - len(dices)}
+    if not dices:
+        return counts
     worst = min(dices, key=dices.__getitem__)
-    figures: dict[str, object] = {
-        "images": len(dices),
+    figures = {
+        **counts,
         "mean_dice": round(statistics.mean(dices.values()), 6),
         "interval": interval(list(dices.values())),
         "sd_dice": round(statistics.stdev(dices.values()), 6),
         "median_dice": round(statistics.median(dices.values()), 6),
         "worst_dice": round(dices[worst], 6),
         "worst_image": worst,
-        "mean_iou": round(statistics.mean(float(row["iou"]) for row in rows), 6),
+        "mean_iou": round(statistics.mean(float(row["iou"]) for row in rows if row["iou"]), 6),
         "groups": by_group(dices),
         "largest_difference_from_numpy": difference,
         "median_seconds_per_image": round(statistics.median(seconds), 4),
     }
     if spacing:
-        figures["mean_hd95_mm"] = round(statistics.mean(float(row["hd95_mm"]) for row in rows), 4)
+        figures["mean_hd95_mm"] = round(statistics.mean(float(row["hd95_mm"]) for row in rows if row["hd95_mm"]), 4)
     return figures
 
 
@@ -152,10 +155,10 @@ def main() -> None:
     named = {"options": " ".join(others)} if others else {}
     figures = {"data": options.data.name, "part": method, "weights": options.weights, **named, **figures}
     figures["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    text = json.dumps(figures, indent=2)
-    print(text)
+    text = json_text(figures)
+    print(text, end="")
     if options.json:
-        options.json.write_text(text + "\n", encoding="utf-8")
+        options.json.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

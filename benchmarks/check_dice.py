@@ -11,10 +11,10 @@ from PIL import Image
 def largest_difference(preds: Path, truth: Path, scores: Path) -> float:
     """The largest difference between the Dice in `scores` and that of the PNG masks of the same names."""
     differences = []
-    for row in csv.DictReader(Path(scores).read_text().splitlines()):
+    for row in filter(lambda row: row["dice"], csv.DictReader(Path(scores).read_text().splitlines())):
         x, y = (np.asarray(Image.open(Path(folder) / f"{row['file']}.png")) > 127 for folder in (preds, truth))
         differences.append(abs(2.0 * (x * y).sum() / (x.sum() + y.sum()) - float(row["dice"])))
-    return float(max(differences))
+    return float(max(differences, default=0.0))
 
 
 if __name__ == "__main__":

@@ -65,7 +65,8 @@ def score(pairing: Pairing, seen: dict[str, list[str]], options: argparse.Namesp
 
 def read_dices(path: Path) -> Dices:
     rows = csv.DictReader(path.open(encoding="utf-8"))
-    return {row["file"]: (float(row["other_dice"]), float(row["dice"])) for row in rows}
+    known = (row for row in rows if row["other_dice"] and row["dice"])
+    return {row["file"]: (float(row["other_dice"]), float(row["dice"])) for row in known}
 
 
 def worst(dices: Dices, index: int) -> tuple[str, float, float]:

@@ -32,7 +32,7 @@ def populations(random: np.random.Generator, tables: list[Path]) -> dict[str, tu
     }
     for table in tables:
         with table.open(newline="") as file:
-            dices = np.array([float(row["dice"]) for row in csv.DictReader(file)])
+            dices = np.array([float(row["dice"]) for row in csv.DictReader(file) if row["dice"]])
         known[f"the {len(dices)} Dice of {table.stem}"] = (
             (lambda shape, dices=dices: random.choice(dices, shape)),
             (float(dices.mean())),

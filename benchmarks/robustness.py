@@ -173,7 +173,8 @@ def measure(folder: Path, weights: str) -> dict[str, list[float]]:
     lungmask("score", masks, folder / "truth", "-o", scores)
     dices: dict[str, list[float]] = {}
     for row in csv.DictReader(scores.open(encoding="utf-8")):
-        dices.setdefault(str(Path(row["file"]).parent), []).append(float(row["dice"]))
+        if row["dice"]:
+            dices.setdefault(str(Path(row["file"]).parent), []).append(float(row["dice"]))
     return dices
 
 

@@ -19,7 +19,7 @@ LINE = 16
 
 def draw_worst(folder: Path, count: int, radiographs: bool) -> Image.Image:
     rows = csv.DictReader((folder / "dice.csv").open(encoding="utf-8"))
-    worst = sorted((float(row["dice"]), row["file"]) for row in rows)[:count]
+    worst = sorted((float(row["dice"]), row["file"]) for row in rows if row["dice"])[:count]
     page = Image.new("RGB", (COLUMNS * CELL, -(-len(worst) // COLUMNS) * (CELL + LINE)), "black")
     for index, (dice, image) in enumerate(worst):
         left, top = index % COLUMNS * CELL, index // COLUMNS * (CELL + LINE)

@@ -5,12 +5,14 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from lungmask_cli.errors import UsageError
 from lungmask_cli.text import printable
@@ -90,12 +92,27 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, document: object) -> None:
-    """Write the document as indented JSON in UTF-8."""
-    write_text(path, json.dumps(document, indent=2) + "\n")
+    """Write the document as `json_text` in UTF-8."""
+    write_text(path, json_text(document))
+
+
+def json_text(document: object) -> str:
+    """The document as indented JSON, which has no such numbers: NaN becomes null, infinity the text `inf`."""
+    return json.dumps(_to_json(document), indent=2, allow_nan=False, default=str) + "\n"
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _to_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """The rows as CSV with a header, one line per row; None becomes an empty cell.
+    """The rows as CSV with a header, one line per row; None and NaN become empty cells.
 
     Tuples of texts are joined by `; `, and `split_cell` splits them again. Texts are made `printable`, and those that a
     spreadsheet would run as a formula get a leading apostrophe.
@@ -107,9 +124,11 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     return text.getvalue()
 
 
-def csv_rows(lines: Iterable[str]) -> Iterator[dict[str, str]]:
-    """The rows of `csv_text` by column, without the apostrophes."""
-    for row in csv.DictReader(lines):
+def csv_rows(
+    lines: Iterable[str], columns: Sequence[str] | None = None, delimiter: str = ","
+) -> Iterator[dict[str, str]]:
+    """The rows of `csv_text` by column, without the apostrophes; the first line is the header, unless it is given."""
+    for row in csv.DictReader(lines, columns, delimiter=delimiter):
         cells = ((name, value) for name, value in row.items() if name is not None)  # None: cells beyond the header
         yield {name: value[1:] if value and _is_guarded(value) else value for name, value in cells}
 
@@ -123,7 +142,7 @@ def _cell(value: object) -> object:
     if isinstance(value, tuple):
         value = _SEPARATOR.join(value)
     if not isinstance(value, str):
-        return value
+        return None if isinstance(value, float) and math.isnan(value) else value
     text = printable(value)
     # A text that already looks guarded gets another apostrophe, because `csv_rows` removes one.
     needs_guard = (_FORMULA.match(text) and not _NUMBER.fullmatch(text)) or _is_guarded(text)

@@ -1,6 +1,7 @@
 """Text that is safe in terminals, tables and file names, wherever it comes from."""
 
 import hashlib
+import math
 import os
 import re
 from pathlib import Path
@@ -20,6 +21,16 @@ def printable(text: str) -> str:
 def pluralize(number: int, noun: str) -> str:
     """The number and the noun, in the plural unless the number is 1."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def format_dice(dice: float) -> str:
+    """A Dice with four decimals; `undefined` for NaN, that of two empty masks."""
+    return "undefined" if math.isnan(dice) else f"{dice:.4f}"
+
+
+def format_cell(value: float, spec: str) -> str:
+    """A number for a table in this format; empty for NaN."""
+    return "" if math.isnan(value) else f"{value:{spec}}"
 
 
 def shorten_file_name(name: str) -> str:

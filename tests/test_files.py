@@ -1,8 +1,13 @@
+import json
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from lungmask_cli.files import atomic_write, write_text
+from lungmask_cli.files import atomic_write, csv_text, json_text, write_text
 from lungmask_cli.formats.mask_values import MaskOptions
 from lungmask_cli.formats.masks import read_lung_mask
 from lungmask_cli.formats.png import write_labels, write_mask
@@ -23,6 +28,17 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary_file(tmp_path):
         fail()
     assert (tmp_path / "a.txt").read_text() == "old"
     assert list(tmp_path.iterdir()) == [tmp_path / "a.txt"]
+
+
+@given(st.recursive(st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_every_document_becomes_valid_json(document):
+    json.loads(json_text(document), parse_constant=pytest.fail)
+
+
+def test_undefined_numbers_are_null_and_empty_cells():
+    numbers = {"a": math.nan, "b": [math.inf, (-math.inf, np.float64("nan"))], "c": 0.5}
+    assert json.loads(json_text(numbers)) == {"a": None, "b": ["inf", ["-inf", None]], "c": 0.5}
+    assert csv_text(("a", "b", "c"), [(math.nan, math.inf, 0.5)]) == "a,b,c\n,inf,0.5\n"
 
 
 def test_masks_are_written_as_0_and_255(tmp_path):

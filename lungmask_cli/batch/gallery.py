@@ -133,12 +133,10 @@ def _values(row: Row) -> dict[str, float]:
 
 
 def _ratio(right: int | None, left: int | None) -> float | None:
-    """The ratio of the areas: infinite without a left lung, NaN without any lung."""
-    if right is None or left is None:
+    """The ratio of the areas: infinite without a left lung, None without any lung."""
+    if right is None or left is None or not (right or left):
         return None
-    if left == 0:
-        return math.inf if right else math.nan
-    return right / left
+    return right / left if left else math.inf
 
 
 def _columns(cards: Sequence[Card]) -> list[Column]:
@@ -150,7 +148,7 @@ def _columns(cards: Sequence[Card]) -> list[Column]:
 
 def _summary(rows: Sequence[Row]) -> str:
     counts = Counter(row.quality or row.status for row in rows)
-    dices = [row.dice for row in rows if row.dice is not None and not math.isnan(row.dice)]
+    dices = [row.dice for row in rows if row.dice is not None]
     mean = f"; mean Dice {sum(dices) / len(dices):.4f} of {len(dices)}" if dices else ""
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     return f"{len(rows)} radiographs: {statuses}{mean}"

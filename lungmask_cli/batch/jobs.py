@@ -5,13 +5,15 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.files import csv_rows, hash_file_name
+from lungmask_cli.files import hash_file_name
 from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES
-from lungmask_cli.text import printable, shorten_file_name
+from lungmask_cli.formats.tables import FILE_COLUMNS, NAME_COLUMNS, read_lines, read_table
+from lungmask_cli.text import pluralize, printable, shorten_file_name
 
-_FILE_COLUMN = "file"
+_TABLE_SUFFIXES = (".csv", ".tsv")
 
 
 @dataclass(frozen=True)
@@ -85,24 +87,63 @@ def _mask_names(relative: Path) -> Iterator[Path]:
 def read_list(path: Path) -> list[tuple[Path, Path]]:
     """Read the radiographs that a file lists, each with its path relative to the deepest folder that contains them all.
 
-    A text file has one path per line, a CSV a column `file`. Relative paths start at the folder of the list.
+    A text file has one path per line, a CSV one per row, in a column `file`, `path` or the like. Relative paths start
+    at the folder of the list. Where no file has the name as it stands, quotes are removed, backslashes separate
+    folders, and a line that begins with `#` is a comment. Files that do not exist are kept, so that they are reported.
 
     Raises:
-        UsageError: the list cannot be read or is empty, or the CSV has no such column.
+        UsageError: the list cannot be read, names no file or none that exists, or the CSV has no such column.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as a list of files", "Give UTF-8 text.") from error
-    if path.suffix.lower() == ".csv":
-        rows = list(csv_rows(lines))
-        if rows and _FILE_COLUMN not in rows[0]:
-            raise UsageError(f"{path}: has no column {_FILE_COLUMN}", f"It has: {', '.join(rows[0])}.")
-        names = [row[_FILE_COLUMN] or "" for row in rows]
-    else:
-        names = [line.strip() for line in lines]
-    files = list(dict.fromkeys(Path(os.path.normpath(path.parent / name)) for name in names if name))
+    names = [name for name in _listed_names(path) if name]
+    resolved = (_resolve(path.parent, name) for name in names)
+    files = list(dict.fromkeys(file for file in resolved if file is not None))
     if not files:
         raise UsageError(f"{path}: names no file", "Write one path on each line.")
+    if not any(map(os.path.lexists, files)):
+        _refuse_missing(path, files)
     root = os.path.commonpath([file.parent.absolute() for file in files])
     return [(file, file.absolute().relative_to(root)) for file in files]
+
+
+def _listed_names(path: Path) -> list[str]:
+    """The names in a text file or a CSV; a text file whose first line is the header of such a CSV is one as well."""
+    lines = read_lines(path)
+    if path.suffix.lower() in _TABLE_SUFFIXES and all(_exists(path.parent, line) for line in filter(None, lines)):
+        return lines  # without a header
+    table = read_table(path)
+    column = table.find_column(FILE_COLUMNS)
+    if path.suffix.lower() not in _TABLE_SUFFIXES and (column is None or _exists(path.parent, table.columns[0])):
+        return lines
+    if column is None:
+        column = table.find_column(NAME_COLUMNS)
+    if column is None:
+        raise UsageError(
+            f"{path}: has no column that names files, such as {FILE_COLUMNS[0]}",
+            f"Its columns are {', '.join(table.columns)}.",
+        )
+    return [row[column] for row in table.rows]
+
+
+def _resolve(folder: Path, name: str) -> Path | None:
+    """The file of that name, as it was meant: the first that exists, else as it stands. None for a comment."""
+    bare = name[1:-1] if len(name) > 1 and name[0] == name[-1] and name[0] in "'\"" else name
+    meant = (name, bare, bare.replace("\\", "/"))
+    # Path.expanduser would raise on a file name such as ~a.png.
+    paths = [Path(os.path.normpath(folder / os.path.expanduser(text))) for text in meant]  # noqa: PTH111
+    found = next(filter(os.path.lexists, paths), None)
+    return found or (None if name.startswith("#") else paths[1])
+
+
+def _exists(folder: Path, name: str) -> bool:
+    path = _resolve(folder, name)
+    return path is not None and os.path.lexists(path)
+
+
+def _refuse_missing(path: Path, files: list[Path]) -> NoReturn:
+    """Say that no file of a list exists, and where it was looked for."""
+    elsewhere = any(os.path.lexists(os.path.relpath(file, path.parent)) for file in files)
+    raise UsageError(
+        f"{path}: names {pluralize(len(files), 'file')}, of which none exists, for example {files[0]}",
+        f"Relative paths start at the folder of the list, {path.parent.absolute()}"
+        + (": they exist below the current folder, so save the list there." if elsewhere else "."),
+    )

@@ -98,7 +98,7 @@ class SegmentWorker:
         if truth.shape != mask.shape:
             name = "its hand-made mask" if hidden else next(iter(paths.values()))
             return None, f"no Dice: the radiograph has {format_size(mask)} pixels, {name} {format_size(truth)}"
-        return truth, ""
+        return truth, "" if truth.any() or mask.any() else "no Dice: both masks are empty"
 
 
 def _make_row(row: Row, segmentation: Segmentation, truth: Mask | None, started: float) -> Row:
@@ -120,7 +120,7 @@ def _make_row(row: Row, segmentation: Segmentation, truth: Mask | None, started:
         quality_score=quality.score,
         confidence=quality.confidence,
         doubts=quality.reasons,
-        dice=None if truth is None else overlap(segmentation.lungs, truth).dice,
+        dice=None if truth is None or row.reason else overlap(segmentation.lungs, truth).dice,
         seconds=time.perf_counter() - started,
         **measured,
     )

@@ -1,7 +1,6 @@
 """`lungmask info`: versions, devices, presets, weights and networks."""
 
 import io
-import json
 import platform
 import sys
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from lungmask_cli.cli.options import Json
 from lungmask_cli.cli.terminal import print_table, say
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import LungmaskError, UsageError
-from lungmask_cli.files import file_sha256, write_text
+from lungmask_cli.files import file_sha256, json_text, write_text
 from lungmask_cli.models.manifest import find_weights, read_weights_manifest, shipped_weights
 from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, NO_DISCRIMINATOR, check_parts
 from lungmask_cli.networks.presets import PRESETS, Preset, find_preset
@@ -73,7 +72,8 @@ def presets(as_json: Json = False) -> None:
         return
     words = ("preset", "generator", "discriminator", "weighted losses")
     numbers = ("image size", "epochs", "batch size", "reported Dice")
-    print_table("presets", words, numbers, [_preset_row(name, preset) for name, preset in PRESETS.items()])
+    spare = ("weighted losses", "batch size", "epochs", "discriminator")
+    print_table("presets", words, numbers, [_preset_row(name, preset) for name, preset in PRESETS.items()], spare)
 
 
 @info.command()
@@ -137,7 +137,7 @@ def model(
 
 
 def _print_json(document: object) -> None:
-    typer.echo(json.dumps(document, indent=2))
+    typer.echo(json_text(document), nl=False)
 
 
 def _show_overview(as_json: bool) -> None:
@@ -155,7 +155,7 @@ def _show_overview(as_json: bool) -> None:
     print_table("devices", ("", ""), (), devices_rows)
     print_table("presets", ("", ""), (), [(name, preset.summary) for name, preset in PRESETS.items()])
     words, numbers = ("weights", "preset", "licence", "SHA-256"), ("MB", "parameters", "test Dice")
-    print_table("shipped weights", words, numbers, map(_weights_row, shipped))
+    print_table("shipped weights", words, numbers, map(_weights_row, shipped), ("SHA-256", "MB", "licence"))
 
 
 def _missing(name: str) -> str:
@@ -225,7 +225,8 @@ def _show_weights(facts: Mapping[str, Any]) -> None:
     print_table(f"weights {facts['name']}", ("", ""), (), rows)
     if facts["scores"]:
         words, numbers = ("data set", "part", "worst image"), ("images", "mean Dice", "95 % interval", "worst Dice")
-        print_table(f"scores of {facts['name']}", words, numbers, map(_score_row, facts["scores"]))
+        spare = ("worst image", "part")
+        print_table(f"scores of {facts['name']}", words, numbers, map(_score_row, facts["scores"]), spare)
 
 
 def _score_row(score: Mapping[str, Any]) -> tuple[str, ...]:
@@ -311,7 +312,7 @@ def _show_network(heading: str, summary: "NetworkSummary", layers: bool) -> None
             for row in summary.layers
         ]
         words, numbers = ("layer", "type", "settings"), ("output shape", "parameters", "multiply-adds")
-        print_table("", words, numbers, rows)
+        print_table("", words, numbers, rows, spare=("type", "settings", "parameters"))
     typer.echo(
         f"parameters: {summary.parameters:,} ({summary.trainable:,} trainable, {summary.not_trainable:,} not)\n"
         f"operations for one image: {summary.multiply_adds:,} multiply-adds = {summary.flops:,} FLOPs "

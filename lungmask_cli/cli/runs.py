@@ -1,6 +1,5 @@
 """`lungmask runs`."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +19,8 @@ def runs(
 ) -> None:
     """List training runs with their progress and Dice: a table on a terminal, CSV elsewhere."""
     from lungmask_cli.errors import UsageError, suggest_path
-    from lungmask_cli.files import csv_text
+    from lungmask_cli.files import csv_text, json_text
+    from lungmask_cli.text import pluralize
     from lungmask_cli.training.listing import find_runs
 
     if not folder.is_dir():
@@ -29,14 +29,15 @@ def runs(
         )
     listed = [asdict(run) for run in find_runs(folder)]
     if as_json:
-        typer.echo(json.dumps(listed, indent=2, default=str))
+        typer.echo(json_text(listed), nl=False)
         return
     if not listed:
         say(f"no runs in {folder}")
         return
     rows = [[_format(value) for value in run.values()] for run in listed]
     if sys.stdout.isatty():
-        show_table(f"{len(listed)} runs", tuple(name.replace("_", " ") for name in listed[0]), rows)
+        header = tuple(name.replace("_", " ") for name in listed[0])
+        show_table(pluralize(len(listed), "run"), header, rows, spare=("minutes", "preset", "epochs"))
     else:
         typer.echo(csv_text(tuple(listed[0]), rows), nl=False)
 

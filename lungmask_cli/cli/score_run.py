@@ -164,7 +164,7 @@ def _plot(results: Results, folder: Path) -> None:
 
 def _show(results: Results) -> None:
     for table in make_tables(results):
-        show_table(table.title, table.header, table.rows, spare=("quartiles", "other", "better on"))
+        show_table(table.title, table.header, table.rows, spare=("quartiles", "other", "better on", "SD", "median"))
     if sides_seem_swapped(results.summary):
         warn(
             "right and left seem to be swapped in one of the folders; if the masks are labels, see --labels RIGHT,LEFT"

@@ -1,6 +1,5 @@
 """Run a batch on the command line: its messages, how it is interrupted, and the exit code."""
 
-import math
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -113,7 +112,7 @@ class _Tally:
     """Counts the rows, and reports each problem once."""
 
     def __init__(self) -> None:
-        self.written = self.failed = self.doubtful = 0
+        self.written = self.failed = self.doubtful = self._without_dice = 0
         self._dices: list[float] = []
         self._warnings: list[tuple[str, tuple[str, ...]]] = []
         self._shown_hints = {""}
@@ -132,8 +131,9 @@ class _Tally:
             self.doubtful += 1
             warn(f"{row.file}: doubtful: {'; '.join(row.doubts)}")
         if row.reason:
+            self._without_dice += 1
             warn(f"{row.file}: {row.reason}")
-        if row.dice is not None and not math.isnan(row.dice):
+        if row.dice is not None:
             self._dices.append(row.dice)
 
     def summary(self, planned: int, kept: int) -> str:
@@ -147,6 +147,7 @@ class _Tally:
         counts += [f"{not_done} not done"] if not_done else []
         if self._dices:
             counts.append(f"mean Dice {sum(self._dices) / len(self._dices):.4f} of {len(self._dices)}")
+        counts += [f"{self._without_dice} without a Dice"] if self._without_dice else []
         return ", ".join(counts)
 
 

@@ -174,18 +174,18 @@ def train(
 ) -> None:
     """Train a generator against its discriminator, and measure it on the test images.
 
-    To resume an interrupted run, give --resume RUN and no other option. The results are the same as without the
-    interruption.
+    To resume an interrupted run, with the same results, give --resume RUN alone, or with DATA if they have moved.
     """
+    folders = tuple(str(folder.absolute()) for folder in data or [])
     if resume:
         refuse_other_options(context)
-        plan = read_plan(resume)
+        plan = read_plan(resume, folders)
     else:
         resolved = resolve_config(preset, config, _config_changes(context), init)
         plan = RunPlan(
             config=resolved,
             folder=output or next_run_folder(resolved.preset),
-            data=tuple(str(folder.absolute()) for folder in data or []),
+            data=folders,
             size=max(RunPlan.size, resolved.detail),  # one prepared set in the cache serves all smaller networks
             polarity=polarity,
             max_pixels=max_pixels,

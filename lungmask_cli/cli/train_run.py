@@ -14,7 +14,7 @@ from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights, read_wei
 from lungmask_cli.networks.backend import Hardware
 from lungmask_cli.networks.parts import LOSSES, check_parts, find_part
 from lungmask_cli.networks.presets import find_preset
-from lungmask_cli.text import pluralize
+from lungmask_cli.text import format_dice, pluralize
 from lungmask_cli.training.cluster import read_cluster
 from lungmask_cli.training.plan import RunPlan, refuse_other_run
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lungmask_cli.datasets.prepared import PreparedSet
     from lungmask_cli.networks.backend import Device
 
-_WITH_RESUME = frozenset({"resume", "jobs", "tensorboard", "show", "quiet", "verbose", "debug"})
+_WITH_RESUME = frozenset({"data", "resume", "jobs", "tensorboard", "show", "quiet", "verbose", "debug"})
 _FEW_IMAGES = 100  # for training
 _FINE_TUNING_RATE = 0.1  # of the learning rate that the weights were trained with
 
@@ -39,8 +39,6 @@ def refuse_other_options(context: typer.Context) -> None:
             continue
         is_off = bool(parameter.secondary_opts) and not context.params[parameter.name or ""]
         name = parameter.secondary_opts[0] if is_off else max(parameter.opts, key=len)
-        if parameter.param_type_name == "argument":
-            name = name.upper()
         raise UsageError(
             f"--resume RUN takes everything from the run: {name} cannot be given", "Leave it out, or start a new run."
         )
@@ -64,7 +62,11 @@ def check_new_plan(plan: RunPlan) -> None:
 
 
 def open_data(plan: RunPlan, jobs: int | None) -> "PreparedSet":
-    """Open the data of the run, and prepare them first if necessary."""
+    """Open the data of the run, and prepare them first if necessary.
+
+    Raises:
+        UsageError: they are not there, or cannot be prepared.
+    """
     from lungmask_cli.datasets.cache import open_or_prepare
     from lungmask_cli.datasets.preparation import PrepareOptions
     from lungmask_cli.formats.mask_values import MaskOptions
@@ -74,6 +76,12 @@ def open_data(plan: RunPlan, jobs: int | None) -> "PreparedSet":
         plan.size, MaskOptions(max_pixels=plan.max_pixels), plan.polarity, jobs=jobs or available_cores()
     )
     folders = [Path(folder) for folder in plan.data]
+    if plan.resume and not all(folder.is_dir() for folder in folders):
+        missing = next(folder for folder in folders if not folder.is_dir())
+        raise UsageError(
+            f"{missing}: no such folder, but {plan.folder} was started with its data",
+            f"Say where they are now: lungmask train DATA --resume {plan.folder}",
+        )
     prepared = open_or_prepare(folders, options, plan.split, plan.config.seed, progress("preparing"))
     if not plan.resume:
         warn_first(prepared.problems, f"see problems in {prepared.folder / 'dataset.json'}")
@@ -123,9 +131,18 @@ def _train_once(plan: RunPlan, prepared: "PreparedSet", device: "Device") -> str
         few = pluralize(images, "training image")
         say(f"Hint: {few} may be too few; --init {DEFAULT_WEIGHTS} starts from the shipped weights")
     result = train(plan, prepared, say, device)
-    tested = pluralize(result.test_count, "image")
-    test = "no test images" if result.test_dice is None else f"test Dice {result.test_dice:.4f} on {tested}"
-    return f"best epoch {result.best_epoch}: val Dice {result.val_dice:.4f}, {test}; {result.seconds / 60:.1f} minutes"
+    tested = _describe_dice(result.test_dice, result.test_count, result.test_undefined)
+    test = f"test {tested}" if result.test_count else "no test images"
+    val = f"val Dice {format_dice(result.val_dice)}"
+    return f"best epoch {result.best_epoch}: {val}, {test}; {result.seconds / 60:.1f} minutes"
+
+
+def _describe_dice(mean: float, images: int, undefined: int) -> str:
+    """The mean Dice of the images for which it is defined, and the number of the others."""
+    if images and images == undefined:
+        return f"Dice undefined on {pluralize(images, 'image')}: both masks are empty"
+    others = f", undefined on {undefined} with two empty masks" if undefined else ""
+    return f"Dice {format_dice(mean)} on {pluralize(images - undefined, 'image')}{others}"
 
 
 def _cross_validate(plan: RunPlan, prepared: "PreparedSet", device: "Device") -> str:
@@ -134,8 +151,9 @@ def _cross_validate(plan: RunPlan, prepared: "PreparedSet", device: "Device") ->
 
     result = train_folds(plan, prepared, say, device)
     return (
-        f"{plan.folds} folds: Dice {result.test_dice:.4f} on {result.images} images, each tested by weights that were "
-        f"not trained on it; means of the folds {result.lowest:.4f} to {result.highest:.4f}; "
+        f"{plan.folds} folds: {_describe_dice(result.test_dice, result.images, result.undefined)}, each tested by "
+        "weights that were not trained on it; "
+        f"means of the folds {format_dice(result.lowest)} to {format_dice(result.highest)}; "
         f"{result.seconds / 60:.1f} minutes"
     )
 

@@ -1,6 +1,5 @@
 """Training, validation and test parts of a data set: from a CSV file, or drawn at random with a seed."""
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from lungmask_cli.errors import UsageError, suggest
-from lungmask_cli.files import csv_rows
+from lungmask_cli.formats.tables import NAME_COLUMNS, NamedRows, Table, bare_name, read_table, spell_column
+from lungmask_cli.text import pluralize
 
 TRAIN, VAL, TEST, UNUSED = "train", "val", "test", "unused"
 SPLITS = (TRAIN, VAL, TEST, UNUSED)
+# The words of a split file, in small letters.
+_WORDS = {
+    "train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "validate": VAL, "dev": VAL,
+    "development": VAL, "test": TEST, "testing": TEST, "unused": UNUSED, "": UNUSED,
+}  # fmt: skip
+_NAME_FOLDERS = "Name each radiograph by its path, with one row for each."
+_SPLIT_COLUMNS = ("split", "subset", "set", "partition", "part")
 
 
 @dataclass(frozen=True)
@@ -63,44 +70,96 @@ def _part_size(count: int, fraction: float, reserved: int) -> int:
     return max(0, min(max(1, round(count * fraction)), count - reserved))
 
 
-def read_split(path: Path, column: str | None) -> dict[str, str]:
-    """Read a split from a CSV file. Its first column holds ids, `column` holds train, val, test or unused.
+@dataclass(frozen=True)
+class SplitFile:
+    """A split in a file: its column, and the part of each name. Names are ids, file names or paths."""
 
-    Without `column`, the column `split` is used, or the second column if there are only two.
+    path: Path
+    column: str
+    parts: Mapping[str, str]
+
+    def resolve(self, ids: Sequence[str]) -> tuple[dict[str, str], str]:
+        """The part of each id, `unused` if it is not in the file, and a description with the number of such ids.
+
+        Raises:
+            UsageError: the file contains none of the ids, or it is not clear which name is that of an id.
+        """
+        names = self._match(ids)
+        if not names:
+            raise UsageError(
+                f"{self.path}: contains none of the images",
+                f"An id in the file is {next(iter(self.parts))}, an id of the images is {ids[0]}.",
+            )
+        lost, absent = len(self.parts) - len(set().union(*names.values())), len(ids) - len(names)
+        notes = [f"{pluralize(lost, 'row')} without a radiograph"] if lost else []
+        notes += [f"{pluralize(absent, 'radiograph')} without a row, so unused"] if absent else []
+        split = {key: self.parts[names[key][0]] if key in names else UNUSED for key in ids}
+        return split, f"{self.path.name}:{self.column}" + (f" ({', '.join(notes)})" if notes else "")
+
+    def _match(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """The names of each id that the file contains."""
+        exact = {key: [key] for key in ids if key in self.parts}
+        others: dict[str, list[str]] = {}
+        for name in self.parts:
+            if name not in exact:
+                others.setdefault(bare_name(name), []).append(name)
+        rows, names, used = NamedRows(others), dict(exact), dict[str, str]()
+        for key in (key for key in ids if key not in exact):
+            found = [name for bare in rows.find(key) for name in others[bare]]
+            if len({self.parts[name] for name in found}) > 1:
+                raise UsageError(f"{self.path}: {found[0]} and {found[1]} may both be {key}", _NAME_FOLDERS)
+            if found and used.setdefault(found[0], key) != key:
+                raise UsageError(f"{self.path}: {found[0]} may be {used[found[0]]} or {key}", _NAME_FOLDERS)
+            if found:
+                names[key] = found
+        return names
+
+
+def read_split(path: Path, column: str | None) -> SplitFile:
+    """Read a split from a CSV file. One column names radiographs, `column` holds train, val, test or unused.
+
+    Names are in the first column, unless another one is called `id`, `file` or the like. Without `column`, the column
+    `split`, `subset` or the like is used, or the only one that holds nothing but parts.
 
     Raises:
         UsageError: the file cannot be read, lacks the column, or has another word in it.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv_rows(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(
-            f"{path}: cannot be read as a CSV file of splits: {error}", "Check the path given to --split."
-        ) from error
-    names = list(rows[0]) if rows else []
-    if len(names) < 2:
+    table = read_table(path)
+    if len(table.columns) < 2 or not table.rows:
         raise UsageError(f"{path}: contains no splits", "The first row names the columns: an id column, then splits.")
-    column = _choose_column(path, names, column)
-    split = {}
-    for row in rows:
-        part = (row[column] or UNUSED).strip().lower()
-        if part not in SPLITS:
-            raise UsageError(f"{path}: {row[names[0]]} is in split {part!r}", f"Known: {', '.join(SPLITS)}.")
-        split[row[names[0]]] = part
-    return split
+    is_named = spell_column(table.columns[0]) in NAME_COLUMNS
+    names = table.columns[0] if is_named else table.find_column(NAME_COLUMNS) or table.columns[0]
+    column = _choose_column(table, names, column)
+    parts: dict[str, str] = {}
+    for row in table.rows:
+        name, part = row[names], _WORDS.get(row[column].lower())
+        if part is None:
+            raise UsageError(f"{path}: {name} is in split {row[column]!r}", f"Known: {', '.join(SPLITS)}.")
+        if parts.setdefault(name, part) != part:
+            raise UsageError(f"{path}: {name} is in {parts[name]} and in {part}", "Keep one row per radiograph.")
+    return SplitFile(path, column, parts)
 
 
-def _choose_column(path: Path, names: list[str], column: str | None) -> str:
-    if column is None and ("split" in names or len(names) == 2):
-        return "split" if "split" in names else names[1]
-    if column is None:
+def _choose_column(table: Table, names: str, column: str | None) -> str:
+    columns = [name for name in table.columns if name != names]
+    if column is not None:
+        found = column if column in columns else table.find_column([spell_column(column)])
+        if found not in columns:
+            raise UsageError(f"{table.path}: has no column {column!r}", suggest(column, columns, "Columns"))
+        return found
+    if found := table.find_column(_SPLIT_COLUMNS):
+        return found
+    possible = [name for name in columns if all(row[name].lower() in _WORDS for row in table.rows)]
+    if len(columns) == 1 or len(possible) == 1:
+        return (possible or columns)[0]
+    if not possible:
         raise UsageError(
-            f"{path}: contains several splits", f"Choose one: --split {path}:{names[1]} (of {', '.join(names[1:])})."
+            f"{table.path}: has no column of {', '.join(SPLITS)}", f"Its columns are {', '.join(table.columns)}."
         )
-    if column not in names[1:]:
-        raise UsageError(f"{path}: has no column {column!r}", suggest(column, names[1:], "Columns"))
-    return column
+    raise UsageError(
+        f"{table.path}: contains several splits",
+        f"Choose one: --split {table.path}:{possible[0]} (of {', '.join(possible)}).",
+    )
 
 
 def resolve_split(ids: Sequence[str], option: str | None, seed: int) -> tuple[dict[str, str], str]:
@@ -126,13 +185,7 @@ def resolve_split(ids: Sequence[str], option: str | None, seed: int) -> tuple[di
         raise UsageError(
             f"--split {option}: is neither ratios nor a CSV file", "For example: 160/40/40, or splits.csv:COLUMN."
         )
-    known = read_split(Path(name), column)
-    if not set(ids) & set(known):
-        raise UsageError(
-            f"{name}: contains none of the images",
-            f"An id in the file is {next(iter(known))}, an id of the images is {ids[0]}.",
-        )
-    return {key: known.get(key, UNUSED) for key in ids}, f"{Path(name).name}{':' + column if column else ''}"
+    return read_split(Path(name), column).resolve(ids)
 
 
 def split_by_folders(

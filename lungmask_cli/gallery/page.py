@@ -125,6 +125,8 @@ def _card_data(card: Card, columns: Sequence[Column]) -> dict[str, Any]:
 
 
 def _to_json(value: float) -> float | str:
-    """The value as a JSON number, or as a word that JavaScript's `Number` understands where JSON has no number."""
+    """The value as a JSON number, or as a word where JSON has no number: the page's script reads it with `Number`."""
     number = float(value)
+    if math.isnan(number):
+        return "undefined"
     return number if math.isfinite(number) else json.dumps(number)

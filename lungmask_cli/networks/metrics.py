@@ -1,5 +1,6 @@
 """The Dice coefficient as a Keras metric."""
 
+import math
 from typing import Any
 
 from keras import KerasTensor, metrics, ops
@@ -26,5 +27,5 @@ class MeanDice(metrics.Metric):
         self.count.assign_add(ops.sum(ops.cast(area > 0, "float32")))
 
     def result(self) -> KerasTensor:
-        """The mean so far, 0 before the first image."""
-        return self.total / ops.maximum(self.count, 1.0)
+        """The mean so far; NaN if there was no image with a mask."""
+        return ops.where(self.count > 0, self.total / ops.maximum(self.count, 1.0), math.nan)

@@ -1,27 +1,23 @@
 """Reads patients, groups and pixel spacings of radiographs from a CSV file."""
 
-import csv
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.files import csv_rows
-from lungmask_cli.formats.masks import MASK_SUFFIXES
-from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES
+from lungmask_cli.formats.tables import NAME_COLUMNS, NamedRows, bare_name, read_table
 from lungmask_cli.imaging.radiograph import Spacing, make_spacing
 
-_NAME_COLUMNS = ("id", "file", "image", "name", "filename")
 _PATIENT_COLUMNS = ("patient", "patient_id", "patientid")
 _SPACING_COLUMNS = (("spacing_row_mm", "spacing_column_mm"), ("spacing_mm", "spacing_mm"))
-_SUFFIXES = IMAGE_SUFFIXES | MASK_SUFFIXES
 _NOT_LISTED, _NO_VALUE = "(not in the manifest)", "(empty)"
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """The rows of a CSV file by the name of the radiograph, and its columns.
+    """The rows of a CSV file by the `bare_name` of the radiograph, and its columns.
 
     `side` is the side in pixels of the square images of a prepared data set, for which its spacings are valid; None for
     other files.
@@ -32,9 +28,14 @@ class Metadata:
     rows: Mapping[str, Mapping[str, str]]
     side: int | None = None
 
+    @cached_property
+    def _named(self) -> NamedRows[Mapping[str, str]]:
+        return NamedRows(self.rows)
+
     def row(self, key: str) -> Mapping[str, str] | None:
-        """The row of a pair, by its key or the last part of the key; None if there is none."""
-        return self.rows.get(key) or self.rows.get(key.rsplit("/", 1)[-1])
+        """The row of a pair; None if there is none, or if it could be one of several."""
+        names = self._named.find(key)
+        return self.rows[names[0]] if len(names) == 1 else None
 
     def spacing(self, key: str) -> Spacing | None:
         """The pixel spacing; None if the file does not contain it, or contains 0."""
@@ -100,28 +101,23 @@ def group(keys: Iterable[str], metadata: Metadata | None, by: str | None, patien
 def read_metadata(path: Path) -> Metadata:
     """Reads a CSV file with a header and one row per radiograph.
 
-    Radiographs are named in the column `id`, `file`, `image` or `name`, otherwise in the first column, by a path or a
+    Radiographs are named in the column `id`, `file`, `image` or the like, otherwise in the first column, by a path or a
     name, with or without suffix.
 
     Raises:
         UsageError: the file cannot be read, is empty, or names a radiograph twice.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        columns = tuple(next(csv.reader(lines[:1]), ()))
-        table = list(csv_rows(lines))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: cannot be read as CSV: {error}", "Save it as CSV in UTF-8.") from error
-    if not table:
+    table = read_table(path)
+    if not table.rows:
         raise UsageError(f"{path}: contains no rows", "Give a CSV file with a header and one row per radiograph.")
-    names = next((column for name in _NAME_COLUMNS for column in columns if column.lower() == name), columns[0])
+    names = table.find_column(NAME_COLUMNS) or table.columns[0]
     rows: dict[str, dict[str, str]] = {}
-    for row in table:
-        key = _key(row[names] or "")
-        if key in rows:
-            raise UsageError(f"{path}: names {key} twice in its column {names}", "Keep one row per radiograph.")
-        rows[key] = {column: row[column] or "" for column in columns}
-    return Metadata(path, columns, rows, _prepared_side(path))
+    for row in table.rows:
+        name = bare_name(row[names])
+        if name in rows:
+            raise UsageError(f"{path}: names {name} twice in its column {names}", "Keep one row per radiograph.")
+        rows[name] = row
+    return Metadata(path, table.columns, rows, _prepared_side(path))
 
 
 def _prepared_side(path: Path) -> int | None:
@@ -130,10 +126,3 @@ def _prepared_side(path: Path) -> int | None:
         return int(json.loads((path.parent / "dataset.json").read_text(encoding="utf-8"))["size"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _key(text: str) -> str:
-    """The last part of a path, without the suffix of an image."""
-    name = text.strip().replace("\\", "/").rsplit("/", 1)[-1]
-    suffix = next((suffix for suffix in sorted(_SUFFIXES, key=len, reverse=True) if name.lower().endswith(suffix)), "")
-    return name[: len(name) - len(suffix)] if len(name) > len(suffix) else name

@@ -1,6 +1,7 @@
 """The overlap of two masks, and the ratios computed from it."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,13 @@ def overlap(predicted: Mask, truth: Mask) -> Overlap:
         raise ValueError(f"masks of shapes {predicted.shape} and {truth.shape} cannot be compared")
     areas = (int(np.count_nonzero(mask)) for mask in (predicted, truth, predicted & truth))
     return Overlap(*areas)
+
+
+def mean_dice(dices: Iterable[float]) -> tuple[float, int]:
+    """The mean of the defined values, NaN if there is none, and the number of the undefined ones, which are NaN."""
+    values = list(dices)
+    defined = [value for value in values if not math.isnan(value)]
+    return (sum(defined) / len(defined) if defined else math.nan), len(values) - len(defined)
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -1,6 +1,5 @@
 """Results as text: one row per pair as CSV; summaries as JSON, Markdown, LaTeX and tables for the terminal."""
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.files import csv_text
+from lungmask_cli.files import csv_text, json_text
 from lungmask_cli.imaging.radiograph import LUNGS
 from lungmask_cli.scoring.metric_definitions import HEADLINES, MetricColumn, sort_columns
 from lungmask_cli.scoring.results import Results
 from lungmask_cli.scoring.scores import FAILED, Score
 from lungmask_cli.scoring.statistics import Comparison, Statistic, Summary
-from lungmask_cli.text import printable
+from lungmask_cli.text import format_cell, printable
 
 _SIZE_COLUMNS = ("width", "height", "spacing_row_mm", "spacing_column_mm", "spacing_source")
+_WORST = "Worst first"
 _LATEX = str.maketrans(
     {char: f"\\{char}" for char in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -33,7 +33,7 @@ class Table:
 
 
 def to_csv(results: Results) -> str:
-    """One row per pair, including failures; undefined values are `nan`, values of failed pairs are empty."""
+    """One row per pair, including failures; undefined values and those of failed pairs are empty."""
     columns = sort_columns(column for score in results.scores for column in score.values)
     others = sort_columns(column for score in results.others for column in score.values)
     metadata = results.grouping.columns
@@ -60,14 +60,11 @@ def _sizes(score: Score) -> tuple[object, ...]:
 
 def _values(score: Score, columns: Sequence[MetricColumn]) -> Iterator[str]:
     for column in columns:
-        yield f"{score.values[column]:.10g}" if column in score.values else ""
+        yield format_cell(score.values.get(column, math.nan), ".10g")
 
 
 def to_json(results: Results) -> str:
-    """Settings, failures, counts and statistics of all pairs and of each group, and the comparison.
-
-    NaN and infinite numbers are texts.
-    """
+    """Settings, failures, counts and statistics of all pairs and of each group, and the comparison, as `json_text`."""
     summaries = {"all": results.summary} | {summary.group: summary for summary in results.groups}
     document: dict[str, object] = {
         "settings": dict(results.settings),
@@ -81,7 +78,7 @@ def to_json(results: Results) -> str:
         },
         "comparison": {column.name: _to_json_value(value) for column, value in results.comparison.items()},
     }
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    return json_text(document)
 
 
 def _to_json_value(value: Any) -> Any:
@@ -91,17 +88,19 @@ def _to_json_value(value: Any) -> Any:
         return [_to_json_value(item) for item in value]
     if isinstance(value, str):
         return printable(value)
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    return value
 
 
 def make_tables(results: Results) -> Iterator[Table]:
-    """All tables of a summary."""
+    """All tables of a summary that have rows, at least the first one."""
     yield _statistics_table(results.summary)
     if results.groups:
         yield _groups_table(results.groups)
     if results.comparison:
         yield _comparison_table(results.comparison)
-    yield _worst_table(results.summary)
+    worst = _worst_table(results.summary)
+    if worst.rows:
+        yield worst
 
 
 def _statistics_table(summary: Summary) -> Table:
@@ -152,14 +151,16 @@ def _comparison_table(comparison: Mapping[MetricColumn, Comparison]) -> Table:
 
 def _worst_table(summary: Summary) -> Table:
     rows = [
-        (
-            column.title,
-            ", ".join(f"{printable(key)} ({format_number(value, column.decimals)})" for key, value in statistic.worst),
-        )
+        (column.title, ", ".join(_name_value(key, value, column.decimals) for key, value in statistic.worst))
         for column, statistic in summary.statistics.items()
         if column.structure == LUNGS and column.metric in HEADLINES and statistic.worst
     ]
-    return Table("Worst first", ("", ""), tuple(rows))
+    return Table(_WORST, ("", ""), tuple(rows))
+
+
+def _name_value(key: str, value: float, decimals: int) -> str:
+    """Both, with a space at which no line ends."""
+    return f"{printable(key)}\xa0({format_number(value, decimals)})"
 
 
 def format_number(value: float, decimals: int, sign: str = "") -> str:
@@ -186,7 +187,7 @@ def to_markdown(results: Results) -> str:
     parts = []
     for table in make_tables(results):
         lines = [table.header, ("---", *["---:"] * (len(table.header) - 1)), *table.rows]
-        escaped = ([printable(cell).replace("|", "\\|") for cell in line] for line in lines)
+        escaped = ([printable(cell).replace("|", "\\|").replace("\xa0", " ") for cell in line] for line in lines)
         body = "\n".join(f"| {' | '.join(line)} |" for line in escaped)
         parts.append(f"**{table.title}**\n\n{body}\n")
     return "\n".join(parts)
@@ -195,7 +196,9 @@ def to_markdown(results: Results) -> str:
 def to_latex(results: Results) -> str:
     """The tables for LaTeX with the package booktabs, without the table of the worst cases."""
     parts = ["% \\usepackage{booktabs}\n"]
-    for table in list(make_tables(results))[:-1]:
+    for table in make_tables(results):
+        if table.title == _WORST:
+            continue
         header, *rows = (" & ".join(map(_latex, row)) + r" \\" for row in (table.header, *table.rows))
         begin = rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}"
         title = f"% {printable(table.title)}"

@@ -13,6 +13,7 @@ from lungmask_cli.config import TrainConfig
 from lungmask_cli.files import csv_text, write_text
 from lungmask_cli.models.manifest import BEST
 from lungmask_cli.models.weights import save_weights
+from lungmask_cli.text import format_cell, format_dice
 from lungmask_cli.training.batches import RadiographBatches
 from lungmask_cli.training.checkpoint import Checkpoint, TrainingState
 from lungmask_cli.training.curves import LOSS_COLUMNS, plot_curves
@@ -62,7 +63,7 @@ class ProgressBar(keras.callbacks.Callback):
         """Advance the bar."""
         self._bar.update(self._batch_size)
         if logs and not self._bar.disable:  # reading the values waits for the step
-            self._bar.set_postfix({short: f"{float(logs[name]):.4f}" for name, short in _BAR_LABELS.items()})
+            self._bar.set_postfix({short: format_dice(float(logs[name])) for name, short in _BAR_LABELS.items()})
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Print the line of the epoch."""
@@ -71,7 +72,8 @@ class ProgressBar(keras.callbacks.Callback):
         logs = logs or {}
         minutes = (self._epochs - epoch - 1) * seconds / 60
         tqdm.write(
-            f"{self._title}: train Dice {logs['dice']:.4f}, val Dice {logs['val_dice']:.4f}, {seconds:.0f} s, "
+            f"{self._title}: train Dice {format_dice(logs['dice'])}, val Dice {format_dice(logs['val_dice'])}, "
+            f"{seconds:.0f} s, "
             f"{self.params['steps'] * self._batch_size / seconds:.1f} images/s"
             + (f", {minutes:.0f} min remaining" if minutes >= 1 else ""),
             file=sys.stderr,
@@ -82,7 +84,8 @@ class ProgressBar(keras.callbacks.Callback):
 class RunRecorder(keras.callbacks.Callback):
     """Keeps `metrics.csv`, `curves.png`, `best.weights.h5`, `last.weights.h5` and the checkpoint of a run up to date.
 
-    The best epoch is the first one with the highest validation Dice.
+    The best epoch is the first one with the highest validation Dice. If the Dice of all epochs is 0 or undefined, as
+    with empty masks, it is the one with the lowest validation loss.
 
     Args:
         folder: the run folder.
@@ -120,16 +123,15 @@ class RunRecorder(keras.callbacks.Callback):
         """Write all files that this epoch changes."""
         logs = logs or {}
         self.rows.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in _COLUMNS}})
-        dice = self.rows[-1]["val_dice"]
-        if self.best_epoch == 0 or dice > self.rows[self.best_epoch - 1]["val_dice"]:
+        if self.best_epoch == 0 or _quality(self.rows[-1]) > _quality(self.rows[self.best_epoch - 1]):
             self.best_epoch = epoch + 1
         if self._checkpoint:
             if time.monotonic() - self._plotted > _SECONDS_BETWEEN_CURVES:
                 self._plot()
-            rows = ([f"{value:.6g}" for value in row.values()] for row in self.rows)
+            rows = ([format_cell(value, ".6g") for value in row.values()] for row in self.rows)
             write_text(self._folder / METRICS, csv_text(list(self.rows[0]), rows))
             for name in [BEST, LAST] if self.best_epoch == epoch + 1 else [LAST]:
-                self._save(name, epoch + 1, dice)
+                self._save(name, epoch + 1, self.rows[-1]["val_dice"])
             self._checkpoint.write(TrainingState(tuple(self.rows), self.best_epoch, self.seconds))
         if self.has_stopped:
             self.model.stop_training = True
@@ -146,3 +148,9 @@ class RunRecorder(keras.callbacks.Callback):
     def _save(self, name: str, epoch: int, dice: float) -> None:
         manifest = {**self._manifest, "epoch": epoch, "scores": {"val_dice": dice}}
         save_weights(self.model.generator, self._folder / f"{name}.weights.h5", manifest)
+
+
+def _quality(row: dict[str, float]) -> tuple[float, float]:
+    """Epochs are compared by this: the validation Dice or, without any overlap, the validation loss."""
+    dice = row["val_dice"]
+    return (dice, 0.0) if dice > 0 else (0.0, -row["val_loss"])

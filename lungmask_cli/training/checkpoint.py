@@ -1,6 +1,7 @@
 """The complete state of a run after an epoch, from which it resumes with the same results, bit for bit."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.files import atomic_write
+from lungmask_cli.files import atomic_write, json_text
 from lungmask_cli.training.plan import CHECKPOINT
 
 _FACTS = "facts"
@@ -50,7 +51,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def write(self, state: TrainingState) -> None:
         """Write the copy; if that fails, the previous checkpoint remains."""
-        facts = json.dumps({"rows": state.rows, "best_epoch": state.best_epoch, "seconds": state.seconds})
+        facts = json_text({"rows": state.rows, "best_epoch": state.best_epoch, "seconds": state.seconds})
         arrays: dict[str, Any] = {**self._arrays, _FACTS: np.frombuffer(facts.encode(), np.uint8)}
         with atomic_write(self._path) as partial:
             np.savez(partial, allow_pickle=False, **arrays)
@@ -71,11 +72,17 @@ def restore(model: keras.Model, folder: Path) -> TrainingState:
             facts = json.loads(stored[_FACTS].tobytes())
             for name, variable in _variables(model).items():
                 variable.assign(stored[name])
-        return TrainingState(tuple(facts["rows"]), int(facts["best_epoch"]), float(facts["seconds"]))
+        rows = tuple({name: _to_float(value) for name, value in row.items()} for row in facts["rows"])
+        return TrainingState(rows, int(facts["best_epoch"]), float(facts["seconds"]))
     except Exception as error:  # damaged archives make NumPy and Keras raise anything
         raise UsageError(
             f"{path}: is damaged, or belongs to another network ({type(error).__name__})", "Start the run again."
         ) from error
+
+
+def _to_float(value: float | str | None) -> float:
+    """A number as `json_text` has written it; None is undefined."""
+    return math.nan if value is None else float(value)
 
 
 def _variables(model: keras.Model) -> dict[str, Any]:

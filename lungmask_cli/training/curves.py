@@ -18,7 +18,8 @@ def plot_curves(rows: list[dict[str, float]], path: Path) -> None:
     _plot(upper, rows, {"dice": "train", "val_dice": "validation"})
     upper.set_ylabel("mean Dice")
     # With the first epochs in range, all later ones would lie at the top edge.
-    upper.set_ylim(max(0.0, min(row["val_dice"] for row in rows[len(rows) // 4 :]) - 0.05), 1.0)
+    lowest = min((row["val_dice"] for row in rows[len(rows) // 4 :] if row["val_dice"] > 0), default=0.0)
+    upper.set_ylim(max(0.0, lowest - 0.05), 1.0)
     _plot(lower, rows, {name: name.replace("_", " ") for name in LOSS_COLUMNS})
     lower.set_ylabel("loss")
     lower.set_yscale("log")
@@ -34,4 +35,5 @@ def _plot(axes: Axes, rows: list[dict[str, float]], labels: dict[str, str]) -> N
         if any(row.get(name, 0) > 0 for row in rows):
             axes.plot(epochs, [row[name] for row in rows], label=label, marker="." if len(rows) < 60 else "")
     axes.grid(alpha=0.3)
-    axes.legend()
+    if axes.has_data():  # no values are drawn where all are undefined
+        axes.legend()

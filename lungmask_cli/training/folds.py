@@ -9,28 +9,48 @@ RUN/run.json, config.toml   as for a single run; `lungmask train --resume RUN` t
 
 import csv
 import json
+import logging
+import math
+import statistics
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from lungmask_cli.datasets.prepared import PreparedSet
-from lungmask_cli.datasets.splits import draw_folds
+from lungmask_cli.datasets.splits import draw_folds, read_split
 from lungmask_cli.files import csv_text, write_json, write_text
 from lungmask_cli.networks.backend import Device
-from lungmask_cli.training.plan import PLAN, SUMMARY, TEST_DICE, RunPlan, refuse_other_run, write_plan
+from lungmask_cli.scoring.overlap import mean_dice
+from lungmask_cli.text import format_dice
+from lungmask_cli.training.plan import (
+    PLAN,
+    SPLIT,
+    SUMMARY,
+    TEST_DICE,
+    RunPlan,
+    record_data,
+    refuse_other_run,
+    write_plan,
+)
 from lungmask_cli.training.run import CPU, Report, train
+
+_COLUMN = "fold_{}"  # of split.csv
 
 
 @dataclass(frozen=True)
 class FoldsResult:
-    """The result of a cross-validation: the mean Dice of all images, and the lowest and highest mean of a fold."""
+    """The result of a cross-validation: the mean Dice of all images, and the lowest and highest mean of a fold.
+
+    Images whose Dice is undefined, because both masks are empty, are in no mean, but are counted. Means are NaN if
+    there is no other image.
+    """
 
     test_dice: float
     lowest: float
     highest: float
     images: int
+    undefined: int
     seconds: float
 
 
@@ -46,11 +66,15 @@ def train_folds(plan: RunPlan, prepared: PreparedSet, report: Report = print, de
     Raises:
         UsageError: fewer than two folds, or more folds than images; or as in `train`.
     """
-    folds = _split_folds(prepared, plan.folds, plan.config.seed)
+    folds = _read_folds(prepared, plan) if plan.resume else _split_folds(prepared, plan.folds, plan.config.seed)
     plan = plan.with_data(folds[0])
-    if not plan.resume:
+    if plan.resume:
+        record_data(plan)
+    else:
         refuse_other_run(plan.folder)
-        write_plan(plan, _split_csv(folds))
+        write_plan(plan, prepared, {_COLUMN.format(number): fold.split() for number, fold in enumerate(folds, 1)})
+    # TensorFlow would warn that it traces the same functions again, which each fold needs.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     for number, fold in enumerate(folds, 1):
         title = f"fold {number} of {len(folds)}"
         folder = plan.folder / f"fold-{number}"
@@ -68,22 +92,28 @@ def train_folds(plan: RunPlan, prepared: PreparedSet, report: Report = print, de
             resume=(folder / PLAN).exists(),
         )
         result = train(fold_plan, fold, report, device)
-        report(f"{title}: val Dice {result.val_dice:.4f}, test Dice {result.test_dice:.4f}")
+        report(f"{title}: val Dice {format_dice(result.val_dice)}, test Dice {format_dice(result.test_dice)}")
     return _summarize(plan.folder, len(folds))
 
 
 def _split_folds(prepared: PreparedSet, count: int, seed: int) -> list[PreparedSet]:
     """The set with the split of each fold."""
     splits = draw_folds({entry.id: entry.origin for entry in prepared.entries}, count, seed)
+    return [prepared.with_split(split, _describe(number, count, seed)) for number, split in enumerate(splits, 1)]
+
+
+def _read_folds(prepared: PreparedSet, plan: RunPlan) -> list[PreparedSet]:
+    """The set with the splits of a resumed run; drawn again, they would depend on the names of the data folders."""
+    ids, numbers = [entry.id for entry in prepared.entries], range(1, plan.folds + 1)
+    files = (read_split(plan.folder / SPLIT, _COLUMN.format(number)) for number in numbers)
     return [
-        prepared.with_split(split, f"fold {number} of {count}, seed {seed}") for number, split in enumerate(splits, 1)
+        prepared.with_split(file.resolve(ids)[0], _describe(number, plan.folds, plan.config.seed))
+        for number, file in zip(numbers, files, strict=True)
     ]
 
 
-def _split_csv(folds: list[PreparedSet]) -> str:
-    splits = [fold.split() for fold in folds]
-    names = [f"fold_{number}" for number in range(1, len(folds) + 1)]
-    return csv_text(["id", *names], ([key, *(split[key] for split in splits)] for key in splits[0]))
+def _describe(number: int, count: int, seed: int) -> str:
+    return f"fold {number} of {count}, seed {seed}"
 
 
 def _summarize(folder: Path, count: int) -> FoldsResult:
@@ -93,20 +123,23 @@ def _summarize(folder: Path, count: int) -> FoldsResult:
     for number in range(1, count + 1):
         fold = folder / f"fold-{number}"
         summary = json.loads((fold / SUMMARY).read_text(encoding="utf-8"))
-        means.append(float(summary["test_dice"]))
+        means.append(math.nan if summary["test_dice"] is None else float(summary["test_dice"]))
         seconds += float(summary["seconds"])
         with (fold / TEST_DICE).open(newline="", encoding="utf-8") as file:
             rows += [(row["id"], row["dice"], number) for row in csv.DictReader(file)]
-    dices = [float(dice) for _, dice, _ in rows]
-    mean = float(np.mean(dices))
+    dices = [float(dice or math.nan) for _, dice, _ in rows]
+    mean, undefined = mean_dice(dices)
+    defined = [dice for dice in dices if not math.isnan(dice)]
     write_text(folder / TEST_DICE, csv_text(("id", "dice", "fold"), rows))
     facts = {
         "folds": count,
         "test_dice": round(mean, 6),
-        "test_dice_sd": round(float(np.std(dices, ddof=1)), 6),
+        "test_dice_sd": round(statistics.stdev(defined), 6) if len(defined) > 1 else None,
         "test_dice_of_folds": means,
-        "test_images": len(dices),
+        "test_images": len(rows),
+        "test_undefined": undefined,
         "seconds": round(seconds, 1),
     }
     write_json(folder / SUMMARY, facts)
-    return FoldsResult(mean, min(means), max(means), len(dices), seconds)
+    known = [value for value in means if not math.isnan(value)] or [math.nan]
+    return FoldsResult(mean, min(known), max(known), len(rows), undefined, seconds)

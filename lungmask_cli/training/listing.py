@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,10 @@ class RunStatus:
         preset: the name of its preset.
         done: the number of finished epochs; for a cross-validation, those of all folds.
         epochs: the number of epochs of the finished run.
-        val_dice: the best validation Dice so far; None before the first epoch, and for a cross-validation.
-        test_dice: the mean Dice of the test images; None if there are none, or the run is not finished.
+        val_dice: the best validation Dice so far; None before the first epoch, and for a cross-validation, and if it is
+            undefined.
+        test_dice: the mean Dice of the test images; None if there are none, or the run is not finished, or if it is
+            undefined.
         minutes: the duration of a finished run.
         state: `finished`, or `unfinished`: running, interrupted or killed.
     """
@@ -57,7 +60,7 @@ def _read_status(folder: Path, preset: str, epochs: int) -> RunStatus:
         preset=preset,
         done=len(val_dices) + sum(done),
         epochs=epochs * max(1, folds),
-        val_dice=max(val_dices, default=None),
+        val_dice=max((dice for dice in val_dices if not math.isnan(dice)), default=None),
         test_dice=summary.get("test_dice"),
         minutes=summary["seconds"] / 60 if summary else None,
         state="finished" if summary else "unfinished",
@@ -65,13 +68,14 @@ def _read_status(folder: Path, preset: str, epochs: int) -> RunStatus:
 
 
 def _read_val_dices(path: Path) -> list[float]:
-    """The validation Dice of each epoch in a metrics.csv; empty if there is no such file."""
+    """The validation Dice of each epoch in a metrics.csv, NaN if undefined; empty if there is no such file."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [float(row["val_dice"]) for row in csv.DictReader(file)]
+        return [float(row["val_dice"] or math.nan) for row in csv.DictReader(file)]
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    text = path.read_text(encoding="utf-8") if path.exists() else "{}"
+    document: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)  # NaN, which earlier versions wrote
     return document

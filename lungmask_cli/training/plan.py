@@ -3,6 +3,7 @@
 import json
 import platform
 import subprocess
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 import lungmask_cli
 from lungmask_cli.config import MAX_PIXELS, TrainConfig, read_toml
 from lungmask_cli.errors import UsageError
-from lungmask_cli.files import write_json, write_text
+from lungmask_cli.files import csv_text, write_json, write_text
+from lungmask_cli.models.manifest import shipped_weights
 from lungmask_cli.networks.backend import Hardware
 from lungmask_cli.networks.presets import find_preset
 from lungmask_cli.versions import installed_versions
 
 if TYPE_CHECKING:
-    from lungmask_cli.datasets.prepared import PreparedSet
+    from lungmask_cli.datasets.prepared import Entry, PreparedSet
 
 PLAN, CONFIG, SPLIT, CHECKPOINT = "run.json", "config.toml", "split.csv", "checkpoint.npz"
 METRICS, SUMMARY, TEST_DICE = "metrics.csv", "summary.json", "test_dice.csv"
 _PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "pillow", "scipy")
+_CHECKSUMS = ("image_sha256", "mask_sha256")  # of an entry
 _HARDWARE = ("device", "devices", "deterministic")
 
 
@@ -73,7 +76,8 @@ class RunPlan:
             return replace(self, split_method=prepared.split_method, manifest_sha256=checksum)
         if checksum != self.manifest_sha256:
             raise UsageError(
-                f"{self.folder}: its data have changed since it was started", "Restore them, or start a new run."
+                f"{self.folder}: its images have changed since it was started{_describe_change(self.folder, prepared)}",
+                "Restore them, give the prepared set that it was started with, or start a new run.",
             )
         return self
 
@@ -91,10 +95,34 @@ def refuse_other_run(folder: Path) -> None:
         )
 
 
-def write_plan(plan: RunPlan, split_csv: str) -> None:
-    """Write `config.toml`, `split.csv` and, last, `run.json`, with the versions of the packages and of the program."""
+def _describe_change(folder: Path, prepared: "PreparedSet") -> str:
+    """How the data differ from those of the run in the folder, with the first example of each difference."""
+    from lungmask_cli.formats.tables import read_table  # loads NumPy, which `train --help` does without
+
+    before = {row["id"]: row for row in read_table(folder / SPLIT).rows}
+    after = {entry.id: dict(zip(_CHECKSUMS, _checksums(entry), strict=True)) for entry in prepared.entries}
+    differences = {
+        "missing": [key for key in before if key not in after],
+        "added": [key for key in after if key not in before],
+        "changed": [key for key in before if after.get(key, {}).items() - before[key].items()],
+    }
+    if _CHECKSUMS[0] not in next(iter(before.values()), {}):  # of an earlier version
+        del differences["changed"]
+    parts = [f"{len(keys)} {word}, such as {keys[0]}" for word, keys in differences.items() if keys]
+    return f": {', '.join(parts)}" if parts else ""
+
+
+def write_plan(plan: RunPlan, prepared: "PreparedSet", splits: Mapping[str, Mapping[str, str]]) -> None:
+    """Write `config.toml`, `split.csv` and, last, `run.json`, with the versions of the packages and of the program.
+
+    Args:
+        plan: the plan.
+        prepared: its data, of which `split.csv` has the checksums, too.
+        splits: the part of each id by the name of its column.
+    """
     write_text(plan.folder / CONFIG, plan.config.to_toml())
-    write_text(plan.folder / SPLIT, split_csv)
+    parts = ((e.id, *(split[e.id] for split in splits.values()), *_checksums(e)) for e in prepared.entries)
+    write_text(plan.folder / SPLIT, csv_text(("id", *splits, *_CHECKSUMS), parts))
     facts: dict[str, Any] = {
         "source": {
             "data": plan.data,
@@ -117,8 +145,18 @@ def write_plan(plan: RunPlan, split_csv: str) -> None:
     write_json(plan.folder / PLAN, facts)
 
 
-def read_plan(folder: Path) -> RunPlan:
-    """The plan of a run that was started with `lungmask train`, to resume it.
+def _checksums(entry: "Entry") -> Iterator[str]:
+    return (getattr(entry, name) for name in _CHECKSUMS)
+
+
+def record_data(plan: RunPlan) -> None:
+    """Write into `run.json` of a resumed run where its data are now."""
+    facts = json.loads((plan.folder / PLAN).read_text(encoding="utf-8"))
+    write_json(plan.folder / PLAN, {**facts, "source": {**facts["source"], "data": plan.data}})
+
+
+def read_plan(folder: Path, data: tuple[str, ...] = ()) -> RunPlan:
+    """The plan of a run that was started with `lungmask train`, to resume it; `data` is where its data are by now.
 
     Raises:
         UsageError: there is none, or it is damaged.
@@ -130,17 +168,25 @@ def read_plan(folder: Path) -> RunPlan:
         return RunPlan(
             config=find_preset(str(settings.get("preset"))).config.merged(settings),
             folder=folder,
-            data=tuple(source["data"]),
+            data=data or tuple(source["data"]),
             size=source["size"],
             polarity=source["polarity"],
             max_pixels=source["max_pixels"],
             split=None if facts["folds"] else f"{folder / SPLIT}:split",
             hardware=Hardware(**{name: hardware[name] for name in _HARDWARE}),
             resume=True,
-            **{name: facts[name] for name in ("split_method", "manifest_sha256", "init", "memory_gb", "folds")},
+            init=_find_init(facts["init"], facts["lungmask"]),
+            **{name: facts[name] for name in ("split_method", "manifest_sha256", "memory_gb", "folds")},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder}: is not the folder of a run that can be resumed ({error})", "See runs/.") from error
+
+
+def _find_init(init: str, version: str) -> str:
+    """The weights that a run starts from; those that ship with its version may be in another folder by now."""
+    if init and not Path(init).exists() and version == lungmask_cli.__version__:
+        return next((str(path) for path in shipped_weights().values() if path.name == Path(init).name), init)
+    return init
 
 
 def _git_state() -> str:

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 import lungmask_cli
 from lungmask_cli.config import OptimizerConfig
@@ -40,13 +39,22 @@ from lungmask_cli.models.weights import load_model
 from lungmask_cli.networks.adversarial import AdversarialModel, build_adversarial_model
 from lungmask_cli.networks.backend import Device
 from lungmask_cli.processes import available_cores
-from lungmask_cli.scoring.overlap import overlap
+from lungmask_cli.scoring.overlap import mean_dice, overlap
+from lungmask_cli.text import format_cell, format_dice
 from lungmask_cli.training.batches import RadiographBatches
 from lungmask_cli.training.callbacks import EpochClock, ProgressBar, RunRecorder
 from lungmask_cli.training.checkpoint import Checkpoint, TrainingState, restore
 from lungmask_cli.training.distribution import SingleDevice, choose_distribution
 from lungmask_cli.training.pictures import ProgressStrips
-from lungmask_cli.training.plan import SUMMARY, TEST_DICE, RunPlan, refuse_other_run, write_plan
+from lungmask_cli.training.plan import (
+    CHECKPOINT,
+    SUMMARY,
+    TEST_DICE,
+    RunPlan,
+    record_data,
+    refuse_other_run,
+    write_plan,
+)
 
 Report = Callable[[str], None]
 CPU = Device("cpu", "default")
@@ -58,12 +66,22 @@ _BASELINE_IMAGES = 100  # validation images that the baseline of a network is me
 
 @dataclass(frozen=True)
 class RunResult:
-    """The result of a run. `test_dice` is None if the data set has no test images."""
+    """The result of a run.
+
+    Args:
+        best_epoch: the epoch of the best weights.
+        val_dice: its mean Dice on the validation images; NaN if it is undefined for all of them.
+        test_dice: the mean Dice on the test images for which it is defined; NaN if there are none.
+        test_count: the number of test images.
+        test_undefined: the number of those whose Dice is undefined, because both masks are empty.
+        seconds: how long the run has taken.
+    """
 
     best_epoch: int
     val_dice: float
-    test_dice: float | None
+    test_dice: float
     test_count: int
+    test_undefined: int
     seconds: float
 
 
@@ -109,19 +127,20 @@ def train(plan: RunPlan, prepared: PreparedSet, report: Report = print, device: 
     with _precision_policy(plan.config.precision):
         with run.distribution.scope():
             model = build_adversarial_model(plan.config, run.distribution.model_class)
-        if plan.init:
+        if plan.init and not (plan.folder / CHECKPOINT).exists():
             _load_initial_weights(model, Path(plan.init))
         report(_describe(model, run))
-        if is_chief and not plan.resume:
-            write_plan(plan, csv_text(("id", "split"), run.prepared.split().items()))
+        if is_chief and plan.resume:
+            record_data(plan)
+        elif is_chief:
+            write_plan(plan, run.prepared, {"split": run.prepared.split()})
         recorder = _fit(model, run)
-    result = RunResult(
-        best_epoch=recorder.best_epoch,
-        val_dice=recorder.rows[recorder.best_epoch - 1]["val_dice"],
-        test_dice=_evaluate_best_weights(run) if is_chief else None,
-        test_count=len(run.prepared.entries_in(TEST)),
-        seconds=recorder.seconds,
-    )
+    val_dice = recorder.rows[recorder.best_epoch - 1]["val_dice"]
+    if math.isnan(val_dice):
+        report("the Dice of all validation images is undefined: the best epoch is that of the lowest validation loss")
+    test_dice, undefined = _evaluate_best_weights(run) if is_chief else (math.nan, 0)
+    test_count = len(run.prepared.entries_in(TEST))
+    result = RunResult(recorder.best_epoch, val_dice, test_dice, test_count, undefined, recorder.seconds)
     if is_chief:
         _write_summary(plan.folder, result, len(recorder.rows))
     return result
@@ -159,6 +178,11 @@ def _precision_policy(name: str) -> Iterator[None]:
 
 def _load_initial_weights(model: AdversarialModel, weights: Path) -> None:
     """Load weights into the generator, unless they belong to another one."""
+    if not weights.is_file():
+        raise UsageError(
+            f"{weights}: no such file, but the run starts from it",
+            "Copy it there with its manifest, or start a new run.",
+        )
     try:
         model.generator.set_weights(load_model(weights).generator.get_weights())
     except ValueError as error:
@@ -190,7 +214,7 @@ def _fit(model: AdversarialModel, run: _Run) -> RunRecorder:
         if plan.init and not state.rows:
             shared = distribution.distribute(validation)
             before = model.evaluate(shared, steps=validation_steps, return_dict=True, verbose=0)
-            run.report(f"before training: val Dice {before['dice']:.4f}")
+            run.report(f"before training: val Dice {format_dice(float(before['dice']))}")
         model.fit(
             distribution.distribute(batches),
             epochs=config.epochs,
@@ -277,26 +301,30 @@ def build_optimizer(
     return kind(rate, beta_1=config.beta_1, name="adam", clipnorm=config.clip_norm or None, **averaging)
 
 
-def _evaluate_best_weights(run: _Run) -> float | None:
-    """Add the baseline to the manifest of the best weights; write and average their Dice on the test images."""
+def _evaluate_best_weights(run: _Run) -> tuple[float, int]:
+    """Add the baseline to the manifest of the best weights; write and average their Dice on the test images.
+
+    Returns the mean of the defined values, and the number of the undefined ones.
+    """
     weights = run.plan.folder / f"{BEST}.weights.h5"
     network = load_network(weights)
     _write_baseline(run, network, manifest_path(weights))
     entries = run.prepared.entries_in(TEST)
     if not entries:
-        return None
+        return math.nan, 0
     # At the prepared size, as `lungmask segment` does.
     dices = [_predict_entry(network, run.prepared, entry)[-1] for entry in entries]
-    rows = ((entry.id, f"{dice:.6f}") for entry, dice in zip(entries, dices, strict=True))
+    rows = ((entry.id, format_cell(dice, ".6f")) for entry, dice in zip(entries, dices, strict=True))
     write_text(run.plan.folder / TEST_DICE, csv_text(("id", "dice"), rows))
-    return float(np.mean(dices))
+    return mean_dice(dices)
 
 
 def _write_baseline(run: _Run, network: Network, manifest: Path) -> None:
     """Add the baseline of the network, measured on validation images, to its manifest; the quality check needs it."""
     every = math.ceil(len(run.val_entries) / _BASELINE_IMAGES)  # images of one data set are consecutive
     predictions = (_predict_entry(network, run.prepared, entry) for entry in run.val_entries[::every])
-    baseline = measure_baseline((prediction, *split_sides(lungs), dice) for prediction, lungs, dice in predictions)
+    defined = ((prediction, lungs, dice) for prediction, lungs, dice in predictions if not math.isnan(dice))
+    baseline = measure_baseline((prediction, *split_sides(lungs), dice) for prediction, lungs, dice in defined)
     if baseline:
         values = {name: round(value, 5) for name, value in asdict(baseline).items()}
         write_json(manifest, {**network.manifest, BASELINE: values})
@@ -345,8 +373,9 @@ def _write_summary(folder: Path, result: RunResult, epochs: int) -> None:
     summary = {
         "best_epoch": result.best_epoch,
         "val_dice": round(result.val_dice, 6),
-        "test_dice": None if result.test_dice is None else round(result.test_dice, 6),
+        "test_dice": round(result.test_dice, 6),
         "test_images": result.test_count,
+        "test_undefined": result.test_undefined,
         "epochs": epochs,
         "seconds": round(result.seconds, 1),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",

@@ -1,5 +1,4 @@
 import io
-import math
 import tracemalloc
 from dataclasses import replace
 
@@ -181,14 +180,14 @@ def test_areas_are_in_pixels_only_if_some_are_unknown_in_cm2(tmp_path):
     assert first["values"]["lung_area_px"] == second["values"]["lung_area_px"] == 300
 
 
-@pytest.mark.parametrize(("right", "left", "ratio"), [(300, 100, 3), (100, 0, "Infinity"), (0, 100, 0), (0, 0, "NaN")])
+@pytest.mark.parametrize(("right", "left", "ratio"), [(300, 100, 3), (100, 0, "Infinity"), (0, 100, 0), (0, 0, None)])
 def test_a_single_lung_has_a_ratio_too(tmp_path, right, left, ratio):
     (card,) = cards_of(tmp_path, replace(GOOD, right_area_px=right, left_area_px=left))
-    assert card["values"]["right_to_left"] == ratio
+    assert card["values"].get("right_to_left") == ratio
 
 
 def test_the_mean_dice_is_over_cards_with_a_dice(tmp_path):
-    cards_of(tmp_path, *(replace(GOOD, dice=dice) for dice in (0.8, 0.9, math.nan, None)))
+    cards_of(tmp_path, *(replace(GOOD, dice=dice) for dice in (0.8, 0.9, None, None)))
     assert page_data(tmp_path / "g.html")["summary"] == "4 radiographs: 4 good; mean Dice 0.8500 of 2"
 
 

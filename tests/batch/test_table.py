@@ -138,20 +138,76 @@ def test_options_that_exclude_each_other_are_refused():
         RunOptions(address="head:6379")
 
 
-def test_a_list_is_text_or_csv(tmp_path):
-    text, table = tmp_path / "list.txt", tmp_path / "list.csv"
-    text.write_text("a/1.png\n\na/b/2.dcm\na/1.png\n")
-    images = read_list(text)
-    assert [file for file, _ in images] == [tmp_path / "a" / "1.png", tmp_path / "a" / "b" / "2.dcm"]
-    assert [str(name) for _, name in images] == ["1.png", "b/2.dcm"]
-    table.write_text("patient,file\n7,a/1.png\n8,a/b/2.dcm\n")
-    assert read_list(table) == images
-    table.write_text("patient,path\n7,a/1.png\n")
-    with pytest.raises(UsageError, match="has no column file"):
-        read_list(table)
-    text.write_text("\n")
+@pytest.fixture
+def folder(tmp_path):
+    """Files that lists name."""
+    for name in ("a/1.png", "a/b/2.dcm", "# 3.png", "ä ö.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def listed(folder, text, name="list.txt", encoding="utf-8"):
+    (folder / name).write_bytes(text.encode(encoding))
+    return [file.relative_to(folder).as_posix() for file, _ in read_list(folder / name)]
+
+
+def test_a_list_is_text_or_csv(folder):
+    images = ["a/1.png", "a/b/2.dcm"]
+    assert listed(folder, "a/1.png\n\na/b/2.dcm\na/1.png\n") == images
+    assert [str(name) for _, name in read_list(folder / "list.txt")] == ["1.png", "b/2.dcm"]
+    assert listed(folder, "patient,file\n7,a/1.png\n8,a/b/2.dcm\n", "list.csv") == images
+    with pytest.raises(UsageError, match="has no column that names files") as caught:
+        listed(folder, "patient,age\n7,8\n", "list.csv")
+    assert caught.value.hint == "Its columns are patient, age."
     with pytest.raises(UsageError, match="names no file"):
-        read_list(text)
+        listed(folder, "\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a\\1.png\r\na\\b\\2.dcm\r\n", ["a/1.png", "a/b/2.dcm"]),
+        ("\"a/1.png\"\n'a\\b\\2.dcm'\n", ["a/1.png", "a/b/2.dcm"]),
+        ("# my list\na/1.png\n#a/b/2.dcm\n", ["a/1.png"]),
+        ("# 3.png\n", ["# 3.png"]),
+        ("a/1.png\ra/b/2.dcm\r", ["a/1.png", "a/b/2.dcm"]),
+        ("a/1.png\na/missing.png\n", ["a/1.png", "a/missing.png"]),
+        ("path\tpatient\na/1.png\t7\n", ["a/1.png"]),
+        ("Image Path;age\na\\1.png;7,5\n", ["a/1.png"]),
+    ],
+)
+def test_names_in_a_list_are_read_as_they_are_meant(folder, text, names):
+    assert listed(folder, text) == names
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_a_list_has_any_common_encoding(folder, suffix, encoding):
+    assert listed(folder, "a/1.png\nä ö.png\n", f"list.{suffix}", encoding) == ["a/1.png", "ä ö.png"]
+    assert listed(folder, "file,größe\nä ö.png,1\n", f"list.{suffix}", encoding) == ["ä ö.png"]
+
+
+def test_a_name_that_exists_as_it_stands_is_not_changed(folder):
+    for name in ("a\\1.png", '"quoted".png"'):
+        (folder / name).touch()
+    assert listed(folder, 'a\\1.png\n"quoted".png"\n') == ["a\\1.png", '"quoted".png"']
+
+
+def test_paths_of_a_list_begin_at_home_with_a_tilde(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder / "a"))
+    assert listed(folder, "~/1.png\n") == ["a/1.png"]
+
+
+def test_a_list_of_which_nothing_exists_is_refused_at_once(folder, monkeypatch):
+    with pytest.raises(UsageError, match=r"names 2 files, of which none exists, for example .*/c/1\.png") as caught:
+        listed(folder, "c/1.png\nc/2.png\n")
+    assert caught.value.hint == f"Relative paths start at the folder of the list, {folder}."
+    monkeypatch.chdir(folder)
+    (folder / "lists").mkdir()
+    with pytest.raises(UsageError) as caught:
+        listed(folder, "a/1.png\n", "lists/list.txt")
+    assert "they exist below the current folder" in caught.value.hint
 
 
 def test_incomplete_files_of_a_killed_run_are_removed(tmp_path):

@@ -163,6 +163,24 @@ def test_strict_makes_a_doubtful_mask_a_failure(tmp_path):
     assert not (tmp_path / "strict" / "empty.png").exists()
 
 
+def test_two_empty_masks_have_no_dice(tmp_path):
+    save_grey(tmp_path / "in" / "empty.png", np.repeat([[0.0, 1.0]], 64, 1).repeat(128, 0).astype(np.float32))
+    save_grey(tmp_path / "in" / "good.png", draw_phantom(120, 100).image)
+    save_mask(tmp_path / "truth" / "empty.png", np.zeros((128, 128), bool))
+    save_mask(tmp_path / "truth" / "good.png", draw_phantom(120, 100).lungs)
+    page, report = tmp_path / "page.html", tmp_path / "report.json"
+    options = ("--truth", tmp_path / "truth", "--gallery", page, "--report", report)
+    done = run(tmp_path / "in", "-o", tmp_path / "out", *options)
+    assert "of 1, 1 without a Dice" in done.output
+    empty, good = table(tmp_path / "out")
+    assert (empty["dice"], empty["reason"]) == ("", "no Dice: both masks are empty")
+    assert float(good["dice"]) > 0.9
+    data = page.read_text().split('id="data">')[1].split("</script>")[0]
+    assert "mean Dice 0.9" in data
+    for text in ((tmp_path / "out" / "segment.csv").read_text(), report.read_text(), data):
+        assert "nan" not in text.lower()
+
+
 def test_a_list_selects_radiographs(xrays, tmp_path):
     (tmp_path / "list.csv").write_text("file\nxrays/p1.png\nxrays/ward/p3.png\n")
     done = run("--list", tmp_path / "list.csv", "-o", tmp_path / "out")

@@ -64,7 +64,7 @@ def test_values_are_in_column_order_and_non_finite_ones_are_words(tmp_path):
     columns = [Column(name, name, "", 1) for name in ("a", "b", "c", "d", "e")]
     values = {"e": 1.5, "d": math.nan, "c": -math.inf, "b": math.inf, "other": 3.0}
     path = write_cards(tmp_path / "g.html", Card("x", "scored", "", "", values, None), columns=columns)
-    assert page_data(path)["cards"][0]["values"] == [None, "Infinity", "-Infinity", "NaN", 1.5]
+    assert page_data(path)["cards"][0]["values"] == [None, "Infinity", "-Infinity", "undefined", 1.5]
 
 
 def test_the_page_loads_nothing_from_elsewhere(tmp_path):

@@ -1,3 +1,5 @@
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -164,3 +166,6 @@ def test_mean_dice_by_hand():
     metric.update_state(truth[:2], predicted[:2])
     metric.update_state(truth[2:], predicted[2:])  # both masks empty: skipped
     assert float(metric.result()) == pytest.approx((0.5 + 1) / 2)
+    metric.reset_state()
+    metric.update_state(truth[2:], predicted[2:])
+    assert math.isnan(float(metric.result()))

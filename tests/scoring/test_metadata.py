@@ -55,11 +55,23 @@ def test_unusable_files_are_refused(tmp_path, text, message):
         read_metadata(write(tmp_path, text))
 
 
-def test_files_that_are_not_csv_are_refused(tmp_path):
-    (tmp_path / "m.csv").write_bytes(b"\xff\xfe\x00a")
-    for path in (tmp_path / "m.csv", tmp_path / "none.csv", tmp_path):
-        with pytest.raises(UsageError, match="cannot be read as CSV"):
-            read_metadata(path)
+def test_files_that_cannot_be_read_are_refused(tmp_path):
+    (tmp_path / "m.csv").write_bytes(b"PK\x03\x04\x00\x00")
+    for name, message in (
+        ("m.csv", "is a spreadsheet or an archive, not text"),
+        ("none.csv", "cannot be read"),
+        ("", "cannot"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            read_metadata(tmp_path / name)
+
+
+def test_radiographs_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    metadata = read_metadata(write(tmp_path, "path;sex\nH1\\images\\a.png;f\n/data/H2/a.png;m\nH1/b.png;f\n"))
+    rows = {key: metadata.row(key) for key in ("H1/a", "H2/a", "data-H2-a", "a", "b", "H2/b")}
+    assert {key: row and row["sex"] for key, row in rows.items()} == {
+        "H1/a": "f", "H2/a": "m", "data-H2-a": "m", "a": None, "b": "f", "H2/b": None
+    }  # fmt: skip
 
 
 def test_short_and_long_rows_are_read(tmp_path):

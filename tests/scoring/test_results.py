@@ -48,7 +48,7 @@ def test_the_csv_has_a_row_for_every_pair_and_marks_undefined_values():
     assert (rows["a|1"]["width"], rows["a|1"]["height"]) == ("10", "20")
     assert (rows["a|1"]["spacing_row_mm"], rows["a|1"]["spacing_column_mm"]) == ("0.5", "0.25")
     assert rows["b_2"]["hd95_mm"] == "inf"
-    assert rows["c"]["dice"] == "nan"
+    assert (rows["c"]["status"], rows["c"]["dice"]) == ("empty", "")
     assert (rows["d"]["dice"], rows["d"]["reason"]) == ("", "d.png: is empty")
 
 
@@ -67,6 +67,7 @@ def test_the_json_is_valid_and_contains_failures_and_worst_cases():
     assert summary["statistics"]["dice"]["worst"][0] == ["b_2", 0.0]
     assert summary["statistics"]["hd95_mm"]["mean"] == "inf"
     assert summary["statistics"]["dice"]["undefined"] == 1
+    assert summary["statistics"]["hd95_mm"]["sd"] is None  # NaN
 
 
 def test_tables_count_infinite_and_undefined_values():

@@ -5,15 +5,18 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 import pytest
 
+from lungmask_cli.cli.train_run import open_data
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import PrepareOptions, prepare
 from lungmask_cli.errors import ImageError, UsageError
+from lungmask_cli.models.manifest import shipped_weights
 from lungmask_cli.training.callbacks import RunRecorder
 from lungmask_cli.training.plan import RunPlan, read_plan
 from lungmask_cli.training.run import train
@@ -108,6 +111,78 @@ def test_reading_from_disk_in_several_threads_gives_the_same_weights(prepared, w
     assert any("read again in each epoch" in line for line in lines)
 
 
+def test_a_run_is_resumed_on_another_machine(whole, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data, run = write_plain_set(tmp_path / "src", 6), tmp_path / "run"
+    split = f"{whole / 'split.csv'}:split"
+    plan = replace(read_plan(whole), resume=False, folder=run, data=(str(data),), size=64, split=split)
+    with monkeypatch.context() as patched:
+        interrupt(patched, "on_epoch_end", 3)
+        with pytest.raises(KeyboardInterrupt):
+            train(plan, open_data(plan, 1))
+    shutil.rmtree(tmp_path / "cache")
+    (tmp_path / "elsewhere").mkdir()
+    moved, run = (Path(shutil.move(path, tmp_path / "elsewhere" / f"new-{path.name}")) for path in (data, run))
+    with pytest.raises(UsageError, match=r"no such folder, but .* was started with its data") as caught:
+        open_data(read_plan(run), 1)
+    assert f"lungmask train DATA --resume {run}" in caught.value.hint
+    resumed, lines = replace(read_plan(run), data=(str(moved),)), []
+    train(resumed, open_data(resumed, 1), lines.append)
+    assert "resuming after epoch 2 of 4" in lines
+    assert_same_run(whole, run)
+    assert read_plan(run).data == (str(moved),)
+
+
+def test_a_prepared_set_and_the_same_files_prepared_again_are_the_data_of_a_run(prepared, whole, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shutil.copytree(prepared.folder, tmp_path / "copy")
+    plan = replace(read_plan(whole), size=64)
+    for folder in (tmp_path / "copy", write_plain_set(tmp_path / "again", 6)):
+        moved = replace(plan, data=(str(folder),))
+        assert moved.with_data(open_data(moved, 1)) == moved
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda entries: entries[1:], "1 missing, such as p000"),
+        (lambda entries: [*entries, replace(entries[0], id="p900", split="unused")], "1 added, such as p900"),
+        (
+            lambda entries: [*entries[:4], *(replace(e, mask_sha256="0") for e in entries[4:])],
+            "2 changed, such as p004",
+        ),
+        (lambda entries: [*entries[1:], replace(entries[0], id="x")], "1 missing, such as p000, 1 added, such as x"),
+    ],
+)
+def test_resume_says_how_the_data_differ(prepared, whole, change, message):
+    with pytest.raises(UsageError, match=f"its images have changed since it was started: {message}"):
+        read_plan(whole).with_data(replace(prepared, entries=tuple(change(list(prepared.entries)))))
+
+
+def test_weights_to_start_from_are_not_needed_after_the_first_epoch(prepared, whole, tmp_path, monkeypatch):
+    first = tmp_path / "first.weights.h5"
+    shutil.copy(whole / "best.weights.h5", first)
+    shutil.copy(whole / "best.json", tmp_path / "first.json")
+    plan = RunPlan(TINY, tmp_path / "run", init=str(first))
+    with monkeypatch.context() as patched:
+        interrupt(patched, "on_epoch_end", 2)
+        with pytest.raises(KeyboardInterrupt):
+            train(plan, prepared)
+    first.unlink()
+    assert train(read_plan(plan.folder), prepared).best_epoch
+    (plan.folder / "checkpoint.npz").unlink()
+    with pytest.raises(UsageError, match="no such file, but the run starts from it"):
+        train(read_plan(plan.folder), prepared)
+
+
+def test_shipped_weights_to_start_from_are_found_on_another_machine(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "run")
+    facts = json.loads((folder / "run.json").read_text())
+    for name, expected in (("general", str(shipped_weights()["general"])), ("mine", "/gone/mine.weights.h5")):
+        (folder / "run.json").write_text(json.dumps({**facts, "init": f"/gone/{name}.weights.h5"}))
+        assert read_plan(folder).init == expected
+
+
 def test_an_image_that_is_deleted_during_training_is_named(prepared, tmp_path):
     entries = [replace(entry, image="images/gone.png") for entry in prepared.entries[:1]] + list(prepared.entries[1:])
     broken = replace(prepared, entries=tuple(entries))
@@ -169,6 +244,7 @@ def test_the_previous_checkpoint_survives_a_full_disk(prepared, tmp_path, monkey
 
 def test_a_damaged_checkpoint_and_one_of_another_network_are_refused(prepared, whole, tmp_path):
     (tmp_path / "checkpoint.npz").write_bytes((whole / "checkpoint.npz").read_bytes())
+    shutil.copy(whole / "run.json", tmp_path)
     plan = replace(read_plan(whole), folder=tmp_path)
     with pytest.raises(UsageError, match="belongs to another network"):
         train(replace(plan, config=FOUR_EPOCHS.merged({"generator": {"filters": 4}})), prepared)
@@ -201,7 +277,6 @@ def test_resume_refuses_other_options_and_folders(lungmask, tiny_run, plain_set,
     for arguments, message in (
         (["--resume", tmp_path], "is not the folder of a run that can be resumed"),
         (["--resume", tiny_run[0], "--epochs", "3"], "takes everything from the run: --epochs cannot be given"),
-        ([plain_set, "--resume", tiny_run[0]], "takes everything from the run: DATA cannot be given"),
         (["--resume", tiny_run[0], "--no-polarity"], "takes everything from the run: --no-polarity cannot be given"),
         (["--max-pixels", "100", "--resume", tiny_run[0]], "takes everything from the run: --max-pixels cannot"),
         ([], "nothing to train on"),
@@ -219,7 +294,7 @@ def test_resume_refuses_data_that_have_changed(lungmask, tiny_run, tmp_path):
     (run / "run.json").write_text(json.dumps({**facts, "manifest_sha256": "0" * 64}))
     done = lungmask("train", "--resume", run)
     assert done.returncode == 2
-    assert "its data have changed" in done.stderr
+    assert "its images have changed" in done.stderr
 
 
 def test_resume_ignores_the_settings_file(lungmask, tiny_run, tmp_path):

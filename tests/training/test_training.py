@@ -197,7 +197,7 @@ def test_the_split_of_a_run_reads_back_whatever_the_names(tmp_path):
     names = {"p000": "ward 1, bed 2", "p001": 'so-called "b"'}
     renamed = tuple(replace(entry, id=names[entry.id]) for entry in prepared.entries)
     train(RunPlan(TINY, tmp_path / "run"), replace(prepared, entries=renamed))
-    assert read_split(tmp_path / "run" / "split.csv", None) == {"ward 1, bed 2": "train", 'so-called "b"': "val"}
+    assert read_split(tmp_path / "run" / "split.csv", None).parts == {"ward 1, bed 2": "train", 'so-called "b"': "val"}
 
 
 def test_a_run_folder_is_not_overwritten_and_a_set_needs_training_images(tmp_path):
