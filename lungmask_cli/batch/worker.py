@@ -16,8 +16,9 @@ from lungmask_cli.errors import ImageError, LungmaskError
 from lungmask_cli.files import file_sha256
 from lungmask_cli.formats.dicom.pixels import is_dicom
 from lungmask_cli.formats.radiographs import read_radiograph
-from lungmask_cli.imaging.radiograph import Mask, format_size
+from lungmask_cli.imaging.radiograph import LungMask, Mask, format_size
 from lungmask_cli.inference.segmenter import Segmentation, Segmenter
+from lungmask_cli.scoring.checks import check_mask, check_orientation
 from lungmask_cli.scoring.overlap import overlap
 from lungmask_cli.scoring.pairing import DICOM_SEG, read_mask_files
 
@@ -72,7 +73,8 @@ class SegmentWorker:
                 f"{name}: its mask is doubtful: {'; '.join(segmentation.quality.reasons)}",
                 "Look at the radiograph; without --strict the mask is written and flagged.",
             )
-        truth, reason = self._read_truth(job, segmentation.lungs)
+        truth, reason, warnings = self._read_truth(job, segmentation.lungs)
+        segmentation = replace(segmentation, warnings=(*segmentation.warnings, *warnings))
         options.outputs.write(mask, segmentation, radiograph, self._source_info(job, name, truth))
         return _make_row(Row(name, str(mask), WRITTEN, reason), segmentation, truth, started)
 
@@ -83,22 +85,32 @@ class SegmentWorker:
         identity = "/".join((file_sha256(job.source), *weights))
         return SourceInfo(name, job.source if is_dicom(job.source) else None, identity, truth)
 
-    def _read_truth(self, job: Job, mask: Mask) -> tuple[Mask | None, str]:
-        """The reference mask; or None, and why there is none to compare with. The predicted mask is good either way."""
+    def _read_truth(self, job: Job, mask: Mask) -> tuple[Mask | None, str, tuple[str, ...]]:
+        """The reference mask or None, why there is no Dice, and warnings; the predicted mask is good either way."""
         truth_files, hidden = self._options.truth, self._options.hash_names
         if truth_files is None:
-            return None, ""
+            return None, "", ()
         paths = truth_files.files.get(job.mask.with_suffix("").as_posix())
         if paths is None:
-            return None, f"no Dice: {truth_files.folder} has no mask of this name"
+            return None, f"no Dice: {truth_files.folder} has no mask of this name", ()
         try:
-            truth = read_mask_files(paths).lungs
+            reference = read_mask_files(paths)
         except ImageError as error:
-            return None, "no Dice: its hand-made mask is broken" if hidden else f"no Dice: {error.message}"
+            # The options that the hint names are those of `score`; here, --labels concerns the output.
+            reason = f"{error.message}. For lungmask score: {error.hint}"
+            return None, "no Dice: its reference mask cannot be read" if hidden else f"no Dice: {reason}", ()
+        truth, warnings = reference.lungs, _check_reference(reference, mask)
         if truth.shape != mask.shape:
-            name = "its hand-made mask" if hidden else next(iter(paths.values()))
-            return None, f"no Dice: the radiograph has {format_size(mask)} pixels, {name} {format_size(truth)}"
-        return truth, "" if truth.any() or mask.any() else "no Dice: both masks are empty"
+            name = "its reference mask" if hidden else next(iter(paths.values()))
+            reason = f"no Dice: the radiograph has {format_size(mask)} pixels, {name} {format_size(truth)}"
+            return None, reason, warnings
+        return truth, "" if truth.any() or mask.any() else "no Dice: both masks are empty", warnings
+
+
+def _check_reference(reference: LungMask, mask: Mask) -> tuple[str, ...]:
+    """Why the reference mask may be meant in another sense than it was read."""
+    turned = check_orientation(mask, reference.lungs) if reference.shape == mask.shape else ()
+    return tuple(f"with the reference mask: {sentence}" for sentence in (*check_mask(reference), *turned))
 
 
 def _make_row(row: Row, segmentation: Segmentation, truth: Mask | None, started: float) -> Row:

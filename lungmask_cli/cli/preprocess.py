@@ -43,7 +43,6 @@ def preprocess(
     from lungmask_cli.datasets.preparation import PrepareOptions, prepare
     from lungmask_cli.datasets.splits import split_by_folders
     from lungmask_cli.files import check_writable
-    from lungmask_cli.formats.find import describe_skipped
     from lungmask_cli.formats.mask_values import make_mask_options
     from lungmask_cli.processes import available_cores
 
@@ -53,10 +52,6 @@ def preprocess(
     parts, method = split_by_folders([pair.id for pair in pairing.pairs], pairing.folder_split(), split, seed)
     options = PrepareOptions(size, masks, polarity, hash_names, jobs or available_cores())
     prepared = prepare(pairing, output, parts, method, options, progress("preparing"))
-    for note in pairing.notes:
-        say(note)
-    if pairing.skipped:
-        say(describe_skipped(pairing.skipped))
     warn_first(prepared.problems, f"see problems in {output / 'dataset.json'}")
     warn_grouped((entry.id, entry.warnings) for entry in prepared.entries)
     counts = ", ".join(f"{count} {name}" for name, count in prepared.counts().items())

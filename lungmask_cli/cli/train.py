@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lungmask_cli.cli.options import HARDWARE, Device, Jobs, MaxPixels, Polarity, option
+from lungmask_cli.cli.options import HARDWARE, Device, Jobs, Labels, MaxPixels, Polarity, Threshold, option
 from lungmask_cli.cli.train_run import (
     check_new_plan,
     draw_batch,
@@ -163,6 +163,8 @@ def train(
     folds: Folds = None,
     polarity: Polarity = True,
     max_pixels: MaxPixels = MAX_PIXELS,
+    labels: Labels = None,
+    threshold: Threshold = None,
     device: Device = "auto",
     devices: Devices = 1,
     deterministic: Deterministic = False,
@@ -189,6 +191,8 @@ def train(
             size=max(RunPlan.size, resolved.detail),  # one prepared set in the cache serves all smaller networks
             polarity=polarity,
             max_pixels=max_pixels,
+            labels=labels,
+            threshold=threshold,
             split=split,
             folds=folds or 0,
             init=str(find_weights(init).absolute()) if init else "",

@@ -69,13 +69,18 @@ def open_data(plan: RunPlan, jobs: int | None) -> "PreparedSet":
     """
     from lungmask_cli.datasets.cache import open_or_prepare
     from lungmask_cli.datasets.preparation import PrepareOptions
-    from lungmask_cli.formats.mask_values import MaskOptions
+    from lungmask_cli.datasets.prepared import is_prepared
+    from lungmask_cli.formats.mask_values import make_mask_options
     from lungmask_cli.processes import available_cores
 
-    options = PrepareOptions(
-        plan.size, MaskOptions(max_pixels=plan.max_pixels), plan.polarity, jobs=jobs or available_cores()
-    )
+    masks = make_mask_options(plan.labels, plan.threshold, plan.max_pixels)
+    options = PrepareOptions(plan.size, masks, plan.polarity, jobs=jobs or available_cores())
     folders = [Path(folder) for folder in plan.data]
+    if (plan.labels or plan.threshold) and any(map(is_prepared, folders)):
+        raise UsageError(
+            f"{folders[0]}: is prepared, so that its masks are no labels or probabilities any more",
+            "Give --labels or --threshold to lungmask preprocess.",
+        )
     if plan.resume and not all(folder.is_dir() for folder in folders):
         missing = next(folder for folder in folders if not folder.is_dir())
         raise UsageError(

@@ -52,13 +52,12 @@ class Pair:
 class Pairing:
     """The layouts of a data set in words, its pairs sorted by id, and a sentence for each file without a pair.
 
-    `notes` are sentences on how names were paired; `skipped` are the files that are neither radiographs nor masks.
+    `skipped` are the files that are neither radiographs nor masks.
     """
 
     layout: str
     pairs: list[Pair]
     unpaired: list[str]
-    notes: tuple[str, ...] = ()
     skipped: tuple[Path, ...] = ()
 
     def folder_split(self) -> dict[str, str]:
@@ -99,9 +98,8 @@ def find_pairs(*folders: Path) -> Pairing:
     pairs, duplicates = _name_pairs([pair for pairing in pairings for pair in pairing.pairs])
     if not pairs:
         raise UsageError(f"{names}: no radiograph has a mask of the same name", f"For example: {unpaired[0]}")
-    notes = tuple(note for pairing in pairings for note in pairing.notes)
     skipped = tuple(path for files in found for path in files.skipped)
-    return Pairing(layout, pairs, [*unpaired, *duplicates], notes, skipped)
+    return Pairing(layout, pairs, [*unpaired, *duplicates], skipped)
 
 
 def remove_names(pairing: Pairing) -> Pairing:
@@ -174,10 +172,10 @@ def _pair(files: _Files, folder: Path) -> Pairing:
             unpaired.append(f"{image.path}: has {count} of the same name, not {masks_each}")
     lonely = sorted(files.masks.keys() - matches.partners.keys())
     unpaired += [f"{mask.path}: has no radiograph of the same name" for key in lonely for mask in files.masks[key]]
-    notes = (matches.affix.describe("radiographs", "masks"),) if matches.affix else ()
+    note = f", {matches.affix.describe('radiographs', 'masks')}" if matches.affix else ""
     origins = _find_origins([files.images[pair.id][0] for pair in pairs], folder)
     pairs = [replace(pair, origin=origin) for pair, origin in zip(pairs, origins, strict=True)]
-    return Pairing(" and ".join(dict.fromkeys(titles)), pairs, unpaired, notes)
+    return Pairing(" and ".join(dict.fromkeys(titles)) + note, pairs, unpaired)
 
 
 def _choose_masks(masks: Sequence[NamedFile]) -> list[NamedFile]:

@@ -16,6 +16,7 @@ from lungmask_cli.datasets.layouts import Pair, Pairing, remove_names
 from lungmask_cli.datasets.prepared import Entry, PreparedSet, write_manifest
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.files import PARTIAL, file_sha256, hash_file_name, write_text
+from lungmask_cli.formats.find import describe_skipped
 from lungmask_cli.formats.mask_values import DEFAULT_MASKS, MaskOptions
 from lungmask_cli.formats.masks import read_lung_masks
 from lungmask_cli.formats.png import write_grey16, write_mask
@@ -99,13 +100,14 @@ def prepare(
         next(results, None)  # lets the processes end by themselves
     in_order = {pair.id: outcomes[pair.id] for pair in pairing.pairs}
     entries = {pair_id: outcome for pair_id, outcome in in_order.items() if isinstance(outcome, Entry)}
-    problems = (*pairing.unpaired, *(outcome for outcome in in_order.values() if isinstance(outcome, str)))
+    problems = [*pairing.unpaired, *(outcome for outcome in in_order.values() if isinstance(outcome, str))]
     if not entries:
         raise UsageError("no pair could be prepared", problems[-1])
     lines = (_journal_line(keys[pair_id], entry) for pair_id, entry in entries.items())
     write_text(destination / _JOURNAL, "".join(lines))
     split_entries = tuple(replace(entry, split=split[pair_id]) for pair_id, entry in entries.items())
-    prepared = PreparedSet(destination, options.size, split_method, pairing.layout, split_entries, problems)
+    problems += [describe_skipped(pairing.skipped)] if pairing.skipped else []
+    prepared = PreparedSet(destination, options.size, split_method, pairing.layout, split_entries, tuple(problems))
     write_manifest(prepared)
     return prepared
 

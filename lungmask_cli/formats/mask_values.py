@@ -26,11 +26,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter, minimum_filter
 
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError, UsageError
-from lungmask_cli.imaging.components import encode_runs
 from lungmask_cli.imaging.radiograph import DEFAULT_LABELS, LungMask, Mask
 
 _MAX_16_BIT, _MAX_8_BIT = 65535, 255
@@ -214,6 +212,11 @@ def _reject_even_areas(values: NDArray[Any], largest: float, path: Path, lossy: 
         between &= (values > largest * _BACKGROUND_SHARE / 2) & (values < largest * _FULL_SHARE)
     if not between.any():
         return
+    # SciPy takes time to load, which most masks do without.
+    from scipy.ndimage import maximum_filter, minimum_filter
+
+    from lungmask_cli.imaging.components import encode_runs
+
     even = between & (maximum_filter(values, 3) - minimum_filter(values, 3) <= (largest * _NOISE_SHARE if lossy else 0))
     if not even.any():
         return

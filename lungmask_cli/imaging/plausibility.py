@@ -1,9 +1,7 @@
 """Whether a mask can be that of two lungs: signs that a file was read in another sense than it was written."""
 
 import numpy as np
-from scipy.ndimage import minimum_filter
 
-from lungmask_cli.imaging.components import encode_runs
 from lungmask_cli.imaging.radiograph import LungMask, Mask
 
 EMPTY = "the mask is empty"
@@ -25,6 +23,8 @@ def find_implausible(mask: LungMask) -> tuple[str, ...]:
         return (EMPTY,)
     if min(lungs.shape) < _SMALLEST_SIDE:
         return ()
+    from lungmask_cli.imaging.components import encode_runs  # with SciPy, which takes time to load
+
     count = encode_runs(lungs).label(diagonally=True)[0]
     reasons = {
         "the mask covers all corners of the image: it may be inverted": _covers_corners(lungs),
@@ -48,6 +48,8 @@ def _touches_edges(lungs: Mask) -> bool:
 
 def _is_thin(lungs: Mask) -> bool:
     """Whether no square with a side of a hundredth of the image's longer side lies within the mask."""
+    from scipy.ndimage import minimum_filter
+
     side = max(3, round(_LEAST_THICKNESS * max(lungs.shape)))
     return not minimum_filter(lungs, side, mode="constant", cval=1).any()
 

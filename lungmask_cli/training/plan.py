@@ -38,6 +38,8 @@ class RunPlan:
         size: the side of the prepared squares in pixels, if the data have to be prepared.
         polarity: invert radiographs whose bones are dark, when the data are prepared.
         max_pixels: larger images are refused when the data are prepared.
+        labels: the option `--labels`, for the masks when the data are prepared.
+        threshold: the option `--threshold`, for the same.
         split: the option `--split`; None for the split of a prepared set, or the default.
         folds: the number of folds of a cross-validation; 0 for a single run.
         init: the weight file to start from; empty for random weights.
@@ -55,6 +57,8 @@ class RunPlan:
     size: int = 512
     polarity: bool = True
     max_pixels: int = MAX_PIXELS
+    labels: str | None = None
+    threshold: float | None = None
     split: str | None = None
     folds: int = 0
     init: str = ""
@@ -129,6 +133,8 @@ def write_plan(plan: RunPlan, prepared: "PreparedSet", splits: Mapping[str, Mapp
             "size": plan.size,
             "polarity": plan.polarity,
             "max_pixels": plan.max_pixels,
+            "labels": plan.labels,
+            "threshold": plan.threshold,
         },
         "split_method": plan.split_method,
         "manifest_sha256": plan.manifest_sha256,
@@ -172,6 +178,8 @@ def read_plan(folder: Path, data: tuple[str, ...] = ()) -> RunPlan:
             size=source["size"],
             polarity=source["polarity"],
             max_pixels=source["max_pixels"],
+            labels=source.get("labels"),  # runs of earlier versions have none
+            threshold=source.get("threshold"),
             split=None if facts["folds"] else f"{folder / SPLIT}:split",
             hardware=Hardware(**{name: hardware[name] for name in _HARDWARE}),
             resume=True,

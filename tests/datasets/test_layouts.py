@@ -248,7 +248,7 @@ def test_an_unknown_ending_of_the_masks_is_left_out_and_said(tmp_path):
         write_pair(tmp_path / "images" / f"{name}.png", tmp_path / "masks" / f"{name}_final2.png", seed)
     pairing = find_pairs(tmp_path)
     assert len(pairing.pairs) == 2
-    assert pairing.notes == ("paired without '_final2' at the end of the names in masks",)
+    assert pairing.layout == "images/ + masks/, paired without '_final2' at the end of the names in masks"
 
 
 def test_files_of_other_kinds_are_counted(tmp_path):
