@@ -1,11 +1,18 @@
 """Synthetic DICOM radiographs of every kind."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from struct import pack
 from typing import Any
 
 import numpy as np
+from pydicom.dataelem import DataElement
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_data_element, write_file_meta_info
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ComputedRadiographyImageStorage, ExplicitVRLittleEndian
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 
 def make_dicom(stored: np.ndarray, syntax: str = ExplicitVRLittleEndian, **changes: Any) -> FileDataset:
@@ -42,3 +49,38 @@ def write_dicom(path: Path, stored: np.ndarray, syntax: str = ExplicitVRLittleEn
     path.parent.mkdir(parents=True, exist_ok=True)
     make_dicom(stored, syntax, **changes).save_as(path)
     return path
+
+
+Odd = tuple[str, bytes]  # the value representation and the bytes of an element, which no standard needs to allow
+
+
+def write_odd_dicom(path: Path, dataset: FileDataset, elements: Mapping[str, Odd | None]) -> Path:
+    """The dataset in explicit VR little endian, with odd elements, and without those that are None."""
+    path.write_bytes(encode_odd_dicom(dataset, elements))
+    return path
+
+
+def encode_odd_dicom(dataset: FileDataset, elements: Mapping[str, Odd | None]) -> bytes:
+    """The bytes of the file of `write_odd_dicom`."""
+    encoded = {element.tag: encode_element(element) for element in dataset}
+    for keyword, odd in elements.items():
+        encoded.pop(Tag(keyword), None)
+        if odd:
+            encoded[Tag(keyword)] = encode_odd_element(Tag(keyword), *odd)
+    meta = DicomBytesIO()
+    write_file_meta_info(meta, dataset.file_meta)
+    return bytes(128) + b"DICM" + meta.getvalue() + b"".join(encoded[tag] for tag in sorted(encoded))
+
+
+def encode_element(element: DataElement) -> bytes:
+    stream = DicomBytesIO()
+    stream.is_implicit_VR, stream.is_little_endian = False, True
+    write_data_element(stream, element)
+    return stream.getvalue()
+
+
+def encode_odd_element(tag: BaseTag, representation: str, content: bytes) -> bytes:
+    length = (
+        (b"\0\0" + pack("<L", len(content))) if representation in EXPLICIT_VR_LENGTH_32 else pack("<H", len(content))
+    )
+    return pack("<HH", tag.group, tag.element) + representation.encode() + length + content

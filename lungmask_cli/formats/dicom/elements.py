@@ -21,6 +21,7 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _AMBIGUOUS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _PADDING = " \0\t"  # no other white space, because the bytes of a binary number may look like it
 _BINARY = {"US": "u2", "SS": "i2", "UL": "u4", "SL": "i4", "FL": "f4", "FD": "f8", "US or SS": "u2", "US or OW": "u2"}
+_ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # that begin each item of a sequence, in both byte orders
 
 
 class UnreadableError(ValueError):
@@ -176,13 +177,20 @@ def _read_values(dataset: Any, name: Name) -> list[Any]:
 
 def _read_value(dataset: Any, name: Name) -> Any:
     """The value as pydicom reads it, or its bytes if pydicom cannot; None if it is absent."""
+    if name not in dataset:
+        return None
+    raw = dataset.get_item(name)
     try:
-        return dataset[name].value if name in dataset else None
+        value = dataset[name].value
     except Exception:  # pydicom raises almost anything on odd values
-        raw = dataset.get_item(name)
         if isinstance(raw.value, bytes):
             return raw.value
         raise UnreadableError from None
+    is_sequence = dataset[name].VR == "SQ" and isinstance(raw.value, bytes)
+    if is_sequence and raw.value and raw.value[:4] not in _ITEM_TAGS:  # which pydicom does not check
+        dataset[name] = raw  # so that it is found unreadable again
+        raise UnreadableError
+    return value
 
 
 def _interpret_bytes(content: bytes, dataset: Any, name: Name) -> str | list[Any]:

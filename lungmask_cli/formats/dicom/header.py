@@ -50,6 +50,7 @@ _DAYS_PER_UNIT = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25, "": 365.25}
 
 # The spacing in the patient, then that at the detector (PS3.3 10.7.1.3). Each holds row spacing, then column spacing.
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+_LEAST_MM, _MOST_MM = 0.001, 20.0  # of plausible spacings; a reduced chest of 20 pixels has 20 mm
 
 
 def require_radiograph(header: Header, path: Path) -> None:
@@ -131,7 +132,8 @@ def find_spacing(header: Header) -> Spacing | None:
     for name in _SPACINGS:
         if numbers := header.numbers(name, 2):
             row_mm, column_mm = numbers
-            if spacing := make_spacing(row_mm, column_mm, name):
+            is_plausible = all(_LEAST_MM <= number <= _MOST_MM for number in numbers)
+            if is_plausible and (spacing := make_spacing(row_mm, column_mm, name)):
                 return spacing
             header.leave_out(name, SENSELESS)
     return None
