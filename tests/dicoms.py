@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataelem import DataElement
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_data_element, write_file_meta_info
+from pydicom.filewriter import correct_ambiguous_vr, write_data_element, write_file_meta_info
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
@@ -62,7 +62,7 @@ def write_odd_dicom(path: Path, dataset: FileDataset, elements: Mapping[str, Odd
 
 def encode_odd_dicom(dataset: FileDataset, elements: Mapping[str, Odd | None]) -> bytes:
     """The bytes of the file of `write_odd_dicom`."""
-    encoded = {element.tag: encode_element(element) for element in dataset}
+    encoded = {element.tag: encode_element(element) for element in correct_ambiguous_vr(dataset, True)}
     for keyword, odd in elements.items():
         encoded.pop(Tag(keyword), None)
         if odd:

@@ -218,6 +218,10 @@ def _is_item(value: Any) -> bool:
 
 
 def _to_number(value: Any) -> float:
+    from pydicom.tag import BaseTag
+
+    if isinstance(value, BaseTag):  # which is an int
+        raise UnreadableError
     if isinstance(value, str):
         if _AMBIGUOUS.fullmatch(value):
             raise UnreadableError

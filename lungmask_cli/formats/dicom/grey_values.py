@@ -77,7 +77,7 @@ def _rescale(header: Header, stored: NDArray[Any], slope: float, intercept: floa
     least, largest = (float(end) for end in (stored.min(), stored.max()))
     with np.errstate(over="ignore", invalid="ignore"):
         rescaled = (np.array([least, largest]) * slope + intercept).astype(np.float32)
-        is_kept = np.isclose(np.ptp(rescaled), abs(slope) * (largest - least), rtol=1e-3, atol=0)
+        is_kept = np.isclose(float(np.ptp(rescaled)), abs(slope) * (largest - least), rtol=1e-3, atol=0)
     if slope == 0 or not is_kept or np.abs(rescaled).max() > _LARGEST_VALUE:
         header.leave_out("RescaleSlope", SENSELESS)
         return stored

@@ -207,6 +207,8 @@ def _decode_stored_values(header: Header, pixel_format: PixelFormat, path: Path)
         raise ImageError(f"{path}: its pixels ({name}) cannot be decoded", _decoder_hint(syntax)) from None
     except (ValueError, AttributeError, KeyError, IndexError, TypeError):
         raise ImageError(f"{path}: its pixel data do not fit its header", "The file may be incomplete.") from None
+    if words.ndim != (2 if pixel_format.samples == 1 else 3):
+        raise ImageError(f"{path}: holds several frames", "Give single-frame radiographs.")
     photometric = str(properties["photometric_interpretation"])
     if words.ndim == 3 or words.dtype.kind == "f":
         return words.astype(np.float32), photometric
@@ -228,12 +230,13 @@ def _check_length(header: Header, pixel_format: PixelFormat, syntax: Any, path: 
     if dataset.PhotometricInterpretation == "YBR_FULL_422":
         bits = bits * 2 // 3  # two pixels share a blue and a red value
     expected = math.ceil(dataset.Rows * dataset.Columns * bits / 8)
-    if length < expected or length >= 2 * expected + 2:
+    padded = expected + 1  # at most, to an even number
+    if length < expected or length >= max(2 * expected, padded + 1):
         raise ImageError(
             f"{path}: its pixel data do not fit its header: {length} bytes instead of {expected}",
             "The file is incomplete, or one of the elements Rows, Columns, BitsAllocated and SamplesPerPixel is wrong.",
         )
-    if length > expected + 1:
+    if length > padded:
         header.warn("its pixel data are longer than its header says; the rest was left out")
 
 

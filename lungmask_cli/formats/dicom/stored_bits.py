@@ -92,17 +92,15 @@ def _extract(words: NDArray[Any], bits: int, signed: bool, header: Header, path:
 
 
 def _extract_of_unknown_sign(words: NDArray[Any], bits: int, header: Header, path: Path) -> NDArray[Any]:
-    """The lowest `bits` of the words as unsigned or signed numbers, whichever vary smoothly."""
+    """The lowest `bits` of the words as unsigned numbers, or as signed ones if only these fit or vary smoothly."""
     unsigned, signed = _cut(words, bits, False), _cut(words, bits, True)
-    fit = [values for values, sign in ((unsigned, False), (signed, True)) if _fit(words, bits, sign)]
-    chosen = fit[0] if len(fit) == 1 or (fit and np.array_equal(unsigned, signed)) else None
-    if len(fit) == 2 and chosen is None:
-        chosen = _find_smoother(*fit)
-    if chosen is None:
+    fits_unsigned, fits_signed = _fit(words, bits, False), _fit(words, bits, True)
+    if not (fits_unsigned or fits_signed):
         raise ImageError(f"{path}: the element PixelRepresentation is missing or wrong", _HINT)
-    kind = "signed" if chosen is signed else "unsigned"
+    is_signed = not fits_unsigned or (fits_signed and _find_smoother(unsigned, signed) is signed)
+    kind = "signed" if is_signed else "unsigned"
     header.warn(f"the element PixelRepresentation is missing or wrong; the pixels were read as {kind} numbers")
-    return chosen
+    return signed if is_signed else unsigned
 
 
 def _cut(words: NDArray[Any], bits: int, signed: bool) -> NDArray[Any]:
