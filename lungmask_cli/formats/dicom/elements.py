@@ -20,7 +20,10 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # 1,024 is 1024 where a comma separates thousands, and 1.024 where it separates decimals.
 _AMBIGUOUS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _PADDING = " \0\t"  # no other white space, because the bytes of a binary number may look like it
-_BINARY = {"US": "u2", "SS": "i2", "UL": "u4", "SL": "i4", "FL": "f4", "FD": "f8", "US or SS": "u2", "US or OW": "u2"}
+_BINARY = {
+    "US": "u2", "SS": "i2", "UL": "u4", "SL": "i4", "FL": "f4", "FD": "f8", "US or SS": "u2", "US or OW": "u2",
+    "OB or OW": "u1",
+}  # fmt: skip
 _ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # that begin each item of a sequence, in both byte orders
 
 
