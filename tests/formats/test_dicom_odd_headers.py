@@ -14,39 +14,13 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Los
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.radiographs import read_radiograph, read_spacing
 from lungmask_cli.imaging.radiograph import Radiograph
-from tests.dicoms import Odd, make_dicom, write_dicom, write_odd_dicom
+from tests.dicoms import NEUTRAL, Odd, make_dicom, make_lut, write_dicom, write_odd_dicom
 from tests.phantoms import draw_phantom
 
 STORED = np.round(draw_phantom(24, 20).image * 4000).astype(np.uint16)
 SECRET = b"ZQXSECRET"
 
 
-def make_lut(values, first=0, bits=16) -> Dataset:
-    item = Dataset()
-    item.LUTDescriptor = [len(values), first, bits]
-    item["LUTDescriptor"].VR = "US"
-    item.add_new("LUTData", "OW", np.asarray(values, "<u2").tobytes())
-    return item
-
-
-def make_view() -> Dataset:
-    view = Dataset()
-    view.CodeValue, view.CodingSchemeDesignator, view.CodeMeaning = "399348003", "SCT", "postero-anterior"
-    return view
-
-
-# Optional elements that leave the image as it is. The padding value is that of no pixel.
-NEUTRAL = {
-    "Modality": "CR", "BodyPartExamined": "CHEST", "ViewPosition": "PA", "PatientOrientation": ["L", "F"],
-    "ViewCodeSequence": Sequence([make_view()]), "PatientAge": "045Y", "PatientBirthDate": "19700101",
-    "StudyDate": "20150101", "BurnedInAnnotation": "NO", "PresentationIntentType": "FOR PRESENTATION",
-    "RescaleSlope": "1.0", "RescaleIntercept": "0.0", "ModalityLUTSequence": Sequence([make_lut(range(4096))]),
-    "WindowCenter": "2048.0", "WindowWidth": "4096.0", "VOILUTFunction": "LINEAR",
-    "VOILUTSequence": Sequence([make_lut(range(4096))]), "PresentationLUTShape": "IDENTITY",
-    "PixelPaddingValue": 4095, "PixelPaddingRangeLimit": 4095, "NumberOfFrames": "1",
-    "PixelSpacing": ["0.2", "0.1"], "ImagerPixelSpacing": ["0.2", "0.1"], "NominalScannedPixelSpacing": ["0.2", "0.1"],
-    "PixelAspectRatio": ["1", "1"], "SmallestImagePixelValue": 0, "PatientName": "ZQXSECRET^JANE",
-}  # fmt: skip
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 TEXTS = {
     "RescaleSlope": b"1.0", "RescaleIntercept": b"0.0", "WindowCenter": b"2048.0", "WindowWidth": b"4096.0",
@@ -230,15 +204,20 @@ def test_half_a_rescale_is_completed(tmp_path, slope, intercept, factor, constan
     assert radiograph.warnings == ()
 
 
-@pytest.mark.parametrize(
-    ("center", "width"),
-    [("2048\\40", "4096"), ("2048", "4096\\300\\7"), ("2048\\1\\2", "4096\\1\\2"), ("2048,0", "4096,0")],
-)
+@pytest.mark.parametrize(("center", "width"), [("2048\\1\\2", "4096\\1\\2"), ("2048,0", "4096,0")])
 def test_the_first_window_is_used(tmp_path, center, width):
     odd = {"WindowCenter": ("DS", center.encode()), "WindowWidth": ("DS", width.encode())}
     radiograph = read_radiograph(write(tmp_path, odd))
     assert np.allclose(radiograph.pixels, (STORED - 2047.5) / 4095 + 0.5)
     assert radiograph.warnings == ()
+
+
+@pytest.mark.parametrize(("center", "width"), [("2048\\40", "4096"), ("2048", "4096\\300\\7"), ("1\\2\\3", "4096\\1")])
+def test_more_centers_than_widths_are_no_window(tmp_path, center, width):
+    odd = {"WindowCenter": ("DS", center.encode()), "WindowWidth": ("DS", width.encode())}
+    radiograph = read_radiograph(write(tmp_path, odd))
+    assert np.array_equal(radiograph.pixels, STORED)
+    assert radiograph.warnings == ("its window makes no sense and was left out",)
 
 
 @pytest.mark.parametrize("width", ["0", "-5", "0.5", "1e-40", "1e12", "1e300"])

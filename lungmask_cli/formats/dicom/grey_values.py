@@ -104,7 +104,7 @@ def _apply_window(header: Header, values: NDArray[Any]) -> NDArray[Any]:
     if not centers or not widths:
         return values
     function = header.text("VOILUTFunction", _FUNCTIONS) or "LINEAR"
-    if widths[0] < (1 if function == "LINEAR" else _LEAST_WIDTH):
+    if len(centers) != len(widths) or widths[0] < (1 if function == "LINEAR" else _LEAST_WIDTH):
         header.warn(f"its window {SENSELESS} and was left out")
         return values
     shown = _window(values.astype(np.float64), centers[0], widths[0], function).astype(np.float32)
