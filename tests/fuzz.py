@@ -171,7 +171,7 @@ def garble_elements(content: bytes, rng: Generator) -> bytes:
     present = [element.tag for element in dataset]
     chosen = [present[int(index)] for index in rng.integers(0, len(present), int(rng.integers(1, 4)))]
     chosen += [OPTIONAL[int(rng.integers(len(OPTIONAL)))]] * int(rng.integers(0, 2))
-    odd = {tag: garble_element(tag, rng) for tag in chosen if not garble_item(dataset, tag, rng)}
+    odd = {tag: garble_element(tag, rng) for tag in dict.fromkeys(chosen) if not garble_item(dataset, tag, rng)}
     return encode_odd_dicom(dataset, odd)
 
 
@@ -188,10 +188,9 @@ def garble_item(dataset: Dataset, tag: BaseTag, rng: Generator) -> bool:
     if tag not in dataset or dataset[tag].VR != "SQ" or not dataset[tag].value or rng.random() < 0.5:
         return False
     item = dataset[tag].value[0]
-    tags = [element.tag for element in item]
-    inner = tags[int(rng.integers(len(tags)))]
-    if garble_item(item, inner, rng):
-        return True
+    tags = list(item.keys())
+    if not tags or garble_item(item, inner := tags[int(rng.integers(len(tags)))], rng):
+        return bool(tags)
     item.pop(inner)
     if odd := garble_element(inner, rng):
         little = dataset.original_encoding[1] is not False

@@ -182,11 +182,12 @@ def _read_value(dataset: Any, name: Name) -> Any:
     """The value as pydicom reads it, or its bytes if pydicom cannot; None if it is absent."""
     if name not in dataset:
         return None
-    raw = dataset.get_item(name)
+    raw = None
     try:
+        raw = dataset.get_item(name)
         value = dataset[name].value
     except Exception:  # pydicom raises almost anything on odd values
-        if isinstance(raw.value, bytes):
+        if raw is not None and isinstance(raw.value, bytes):
             return raw.value
         raise UnreadableError from None
     is_sequence = dataset[name].VR == "SQ" and isinstance(raw.value, bytes)

@@ -96,6 +96,8 @@ def complete_pixel_format(header: Header, path: Path) -> PixelFormat:
     }
     if samples > 1:
         completed["PlanarConfiguration"] = _find_planar_configuration(header)
+    for unused in {"PlanarConfiguration", "ExtendedOffsetTable"} - completed.keys():
+        dataset.pop(unused, None)  # the decoder reads them although it needs neither
     for keyword, value in completed.items():
         set_element(dataset, keyword, value)
     return pixel_format
@@ -120,9 +122,9 @@ def _find_pixel_element(dataset: Any, path: Path) -> str:
 def _holds_bytes(dataset: Any, keyword: str) -> bool:
     try:
         return keyword in dataset and isinstance(dataset[keyword].value, bytes) and bool(dataset[keyword].value)
-    except OSError:
-        raise
-    except Exception:  # pydicom raises almost anything on odd values
+    except Exception as error:  # pydicom raises almost anything on odd values
+        if isinstance(error, OSError) and error.errno:  # the file itself cannot be read
+            raise
         return False
 
 

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import math
 import re
+import struct
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -71,7 +72,7 @@ def read_dicom(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
         rows, columns = read_size(header.dataset, path)
         check_size(path, columns, rows, max_pixels)
         pixel_format = complete_pixel_format(header, path)
-        stored, photometric = _decode_stored_values(header, pixel_format, path)
+        stored, photometric = _read_stored_values(header, pixel_format, path)
         add_warnings(header)
         # Colour is that of screenshots and scans, which have neither LUT nor window.
         pixels = stored @ _LUMINANCE if stored.ndim == 3 else to_grey_values(header, stored, photometric)
@@ -130,9 +131,9 @@ def read_dataset(path: Path, max_pixels: int = MAX_PIXELS) -> Any:
     try:
         # With large elements left on disk, a file of many frames is rejected by its header alone.
         return dcmread(path, force=True, defer_size="1 MB")
-    except OSError:
-        raise
-    except Exception:  # pydicom raises almost anything on damaged bytes
+    except Exception as error:  # pydicom raises almost anything on damaged bytes
+        if isinstance(error, OSError) and error.errno:  # the file itself cannot be read
+            raise
         raise ImageError(f"{path}: is not readable as DICOM", "The file may be incomplete.") from None
 
 
@@ -163,7 +164,31 @@ def _reject_inflation(path: Path, max_pixels: int) -> None:
         )
 
 
-def decode_pixels(dataset: Any, path: Path) -> tuple[NDArray[Any], Any]:
+def decode_pixels(header: Header, pixel_format: PixelFormat, path: Path) -> tuple[NDArray[Any], str]:
+    """The stored words with all their bits, or colours as RGB, and their photometric interpretation.
+
+    Args:
+        header: as `complete_pixel_format` leaves it.
+        pixel_format: what that function returned.
+        path: the file, for errors, and for decoders that run in another process.
+
+    Raises:
+        ImageError: the pixels cannot be decoded, or do not fit the header.
+    """
+    syntax = transfer_syntax(header.dataset)
+    _check_length(header, pixel_format, syntax, path)
+    try:
+        words, properties = _decode(header.dataset, path)
+    except (RuntimeError, NotImplementedError):
+        # An unknown transfer syntax is not quoted, because it may be any text.
+        name = syntax.name if syntax.name != str(syntax) else "an unknown transfer syntax"
+        raise ImageError(f"{path}: its pixels ({name}) cannot be decoded", _decoder_hint(syntax)) from None
+    except (ValueError, AttributeError, KeyError, IndexError, TypeError, struct.error):
+        raise ImageError(f"{path}: its pixel data do not fit its header", "The file may be incomplete.") from None
+    return words, str(properties["photometric_interpretation"])
+
+
+def _decode(dataset: Any, path: Path) -> tuple[NDArray[Any], Any]:
     """The decoded pixels and their properties, as pydicom's `Decoder.as_array` returns them.
 
     No decoder that may crash on damaged data runs in this process. The first that succeeds is used.
@@ -193,23 +218,13 @@ def decode_pixels(dataset: Any, path: Path) -> tuple[NDArray[Any], Any]:
     return attempts[-1]() if attempts else decoder.as_array(dataset, **DECODING)
 
 
-def _decode_stored_values(header: Header, pixel_format: PixelFormat, path: Path) -> tuple[NDArray[Any], str]:
+def _read_stored_values(header: Header, pixel_format: PixelFormat, path: Path) -> tuple[NDArray[Any], str]:
     """The stored values, (H, W) or (H, W, 3) RGB, and their photometric interpretation."""
     from pydicom.pixels import apply_color_lut
 
-    syntax = transfer_syntax(header.dataset)
-    _check_length(header, pixel_format, syntax, path)
-    try:
-        words, properties = decode_pixels(header.dataset, path)
-    except (RuntimeError, NotImplementedError):
-        # An unknown transfer syntax is not quoted, because it may be any text.
-        name = syntax.name if syntax.name != str(syntax) else "an unknown transfer syntax"
-        raise ImageError(f"{path}: its pixels ({name}) cannot be decoded", _decoder_hint(syntax)) from None
-    except (ValueError, AttributeError, KeyError, IndexError, TypeError):
-        raise ImageError(f"{path}: its pixel data do not fit its header", "The file may be incomplete.") from None
+    words, photometric = decode_pixels(header, pixel_format, path)
     if words.ndim != (2 if pixel_format.samples == 1 else 3):
         raise ImageError(f"{path}: holds several frames", "Give single-frame radiographs.")
-    photometric = str(properties["photometric_interpretation"])
     if words.ndim == 3 or words.dtype.kind == "f":
         return words.astype(np.float32), photometric
     values = extract_values(words, pixel_format, header, path)
@@ -229,7 +244,7 @@ def _check_length(header: Header, pixel_format: PixelFormat, syntax: Any, path: 
     length, bits = len(dataset[pixel_format.element].value), pixel_format.bits_allocated * pixel_format.samples
     if dataset.PhotometricInterpretation == "YBR_FULL_422":
         bits = bits * 2 // 3  # two pixels share a blue and a red value
-    expected = math.ceil(dataset.Rows * dataset.Columns * bits / 8)
+    expected = math.ceil(dataset.Rows * dataset.Columns * dataset.NumberOfFrames * bits / 8)
     padded = expected + 1  # at most, to an even number
     if length < expected or length >= max(2 * expected, padded + 1):
         raise ImageError(

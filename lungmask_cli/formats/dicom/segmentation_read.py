@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
@@ -62,8 +63,9 @@ def read_segmentation(path: Path, threshold: float | None = None, max_pixels: in
     with pydicom_errors(path):
         header = Header(read_dataset(path, max_pixels))
         _require_segmentation(header, path, max_pixels)
-        complete_pixel_format(header, path)
-        return _merge_segments(header, path, 0.5 if threshold is None else threshold)
+        pixels, _ = decode_pixels(header, complete_pixel_format(header, path), path)
+        frames = pixels if pixels.ndim == 3 else pixels[None]
+        return _merge_segments(header, frames, path, 0.5 if threshold is None else threshold)
 
 
 def _require_segmentation(header: Header, path: Path, max_pixels: int) -> None:
@@ -81,10 +83,10 @@ def _require_segmentation(header: Header, path: Path, max_pixels: int) -> None:
         raise ImageError(f"{path}: is compressed with lossless or 12-bit JPEG", "Export it uncompressed.")
 
 
-def _merge_segments(header: Header, path: Path, threshold: float) -> LungMask:
+def _merge_segments(header: Header, frames: NDArray[Any], path: Path, threshold: float) -> LungMask:
     sides = _find_sides(header, path)
-    masks = dict.fromkeys((LUNGS, RIGHT, LEFT), np.zeros(read_size(header.dataset, path), np.bool_))
-    for number, mask in _read_segments(header, path, threshold):
+    masks = dict.fromkeys((LUNGS, RIGHT, LEFT), np.zeros(frames.shape[1:], np.bool_))
+    for number, mask in _read_segments(header, frames, path, threshold):
         if side := sides.get(number):
             masks[side] = masks[side] | mask
     lungs, spacing = masks[LUNGS] | masks[RIGHT] | masks[LEFT], _find_spacing(header)
@@ -139,10 +141,8 @@ def _split_words(segment: Header) -> set[str]:
     return set(re.findall(r"[a-z]+", spaced.lower()))
 
 
-def _read_segments(header: Header, path: Path, threshold: float) -> Iterator[tuple[int, Mask]]:
+def _read_segments(header: Header, frames: NDArray[Any], path: Path, threshold: float) -> Iterator[tuple[int, Mask]]:
     """The number and the mask of each segment that has a frame; segments without pixels may have none."""
-    pixels, _ = decode_pixels(header.dataset, path)
-    frames = pixels if pixels.ndim == 3 else pixels[None]
     if header.text("SOPClassUID") == _LABEL_MAP:
         yield from ((int(number), frames[0] == number) for number in np.unique(frames[0]) if number)
         return
