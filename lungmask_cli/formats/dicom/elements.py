@@ -105,6 +105,10 @@ class Header:
         self.dataset = dataset
         self._warnings: dict[str, None] = {}  # each once, in the order in which they arose
         self.left_out: set[str] = set()  # the keywords of the elements that were not used
+        try:
+            dataset.get("PixelRepresentation")
+        except Exception:  # pydicom looks it up for each sequence, and would find none of them readable
+            dataset.pop("PixelRepresentation")
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.checks import check_size
-from lungmask_cli.formats.dicom.elements import Header
+from lungmask_cli.formats.dicom.elements import Header, set_element
 from lungmask_cli.formats.dicom.header import find_spacing
 from lungmask_cli.formats.dicom.pixel_format import (
     complete_pixel_format,
     read_frame_count,
     read_size,
-    require_element,
     require_integer,
 )
 from lungmask_cli.formats.dicom.pixels import (
@@ -72,12 +71,17 @@ def _require_segmentation(header: Header, path: Path, max_pixels: int) -> None:
     storage = header.text("SOPClassUID")
     if storage not in (_SEGMENTATION, _LABEL_MAP):
         raise ImageError(f"{path}: is DICOM, but not a segmentation", "Give masks, not radiographs.")
+    segments = header.items("SegmentSequence")
+    if not segments:
+        raise ImageError(f"{path}: the element SegmentSequence is missing or wrong", _HINT)
+    if header.number("NumberOfFrames") is None:  # which the number of their groups implies
+        groups = header.items("PerFrameFunctionalGroupsSequence")
+        set_element(header.dataset, "NumberOfFrames", max(1, len(groups)))
     frames, (height, width) = read_frame_count(header), read_size(header.dataset, path)
     check_size(path, width, height, max_pixels)
     if height * width * frames > _MAX_FULL_FRAMES * max_pixels:
         raise ImageError(f"{path}: {frames} frames of {width} x {height} pixels are too large", "Raise --max-pixels.")
-    require_element(header.dataset, "SegmentSequence", path)
-    if frames > (1 if storage == _LABEL_MAP else max(1, len(header.items("SegmentSequence")))):
+    if frames > (1 if storage == _LABEL_MAP else len(segments)):
         raise ImageError(f"{path}: segments {frames} planes", "Give segmentations of one radiograph each.")
     if transfer_syntax(header.dataset) in SUBPROCESS_SYNTAXES:
         raise ImageError(f"{path}: is compressed with lossless or 12-bit JPEG", "Export it uncompressed.")
@@ -146,7 +150,7 @@ def _read_segments(header: Header, frames: NDArray[Any], path: Path, threshold: 
     if header.text("SOPClassUID") == _LABEL_MAP:
         yield from ((int(number), frames[0] == number) for number in np.unique(frames[0]) if number)
         return
-    least = _least_lung_value(header, path, threshold)
+    least = _least_lung_value(header, frames, path, threshold)
     numbers = _segment_numbers(header, len(frames), path)
     if len(set(numbers)) < len(numbers):
         raise ImageError(f"{path}: segments several planes", "Give segmentations of one radiograph each.")
@@ -154,10 +158,14 @@ def _read_segments(header: Header, frames: NDArray[Any], path: Path, threshold: 
         yield number, frame >= least
 
 
-def _least_lung_value(header: Header, path: Path, threshold: float) -> int:
-    if header.text("SegmentationType") != "FRACTIONAL":
-        return 1
-    return max(1, math.ceil(threshold * require_integer(header.dataset, "MaximumFractionalValue", path)))
+def _least_lung_value(header: Header, frames: NDArray[Any], path: Path, threshold: float) -> int:
+    """The least value of a binary or fractional segmentation that is lung."""
+    kind = header.text("SegmentationType")
+    if kind == "FRACTIONAL":
+        return max(1, math.ceil(threshold * require_integer(header.dataset, "MaximumFractionalValue", path)))
+    if kind != "BINARY" and frames.max() > 1:
+        raise ImageError(f"{path}: the element SegmentationType is missing or wrong", _HINT)
+    return 1
 
 
 def _segment_numbers(header: Header, count: int, path: Path) -> list[int]:
