@@ -175,3 +175,15 @@ def test_words_of_other_lengths_are_read(tmp_path, allocated, kind):
     radiograph = read(tmp_path, values, BitsStored=6, HighBit=5)
     assert np.array_equal(radiograph.pixels, values)
     assert "more bits" in radiograph.warnings[0]
+
+
+@pytest.mark.parametrize(("kind", "padding"), [(np.uint16, 65535), (np.uint16, 0xF000), (np.int16, -30000)])
+def test_padding_may_have_more_bits_than_the_values(tmp_path, kind, padding):
+    values = SMOOTH.astype(np.int32) - (2000 if kind == np.int16 else 0)
+    values[:9] = padding
+    radiograph = read(tmp_path, values.astype(kind), PixelPaddingValue=padding, **BITS_12)
+    assert np.array_equal(radiograph.pixels, values)
+    assert np.array_equal(radiograph.valid, values != padding)
+    assert radiograph.warnings == ()
+    with pytest.raises(ImageError, match="more bits"):
+        read(tmp_path, values.astype(kind), **BITS_12)

@@ -19,7 +19,7 @@ from lungmask_cli.formats.dicom.pixel_format import PixelFormat
 _HINT = "Export the file again, or correct the element with a DICOM editor."
 # Of the differences between neighbouring pixels, as a share of the range of values.
 _SMOOTH, _CLEARLY_SMOOTHER = 0.1, 3
-_ROWS = 512  # in which differences are measured
+_LINES = 512  # rows and columns in which differences are measured
 
 
 def extract_values(words: NDArray[Any], pixel_format: PixelFormat, header: Header, path: Path) -> NDArray[Any]:
@@ -81,6 +81,9 @@ def _extract(words: NDArray[Any], bits: int, signed: bool, header: Header, path:
     if _fit(words, bits, signed):
         return values
     whole = words.view(f"i{words.itemsize}") if signed else words
+    padding = words == _padding_word(header, words.itemsize)
+    if padding.any() and _fit(words[~padding], bits, signed):  # it is no value, and may have more bits
+        return np.where(padding, whole, values)
     smoother = _find_smoother(whole, values)
     if smoother is None:
         raise ImageError(f"{path}: its pixel values need more bits than the element BitsStored says", _HINT)
@@ -89,6 +92,12 @@ def _extract(words: NDArray[Any], bits: int, signed: bool, header: Header, path:
     else:
         header.warn("its pixels have bits beyond BitsStored that look like an overlay and were left out")
     return smoother
+
+
+def _padding_word(header: Header, size: int) -> int:
+    """The pixel padding value as an unsigned word of `size` bytes; -1, which is none, if there is no padding."""
+    number = header.number("PixelPaddingValue")
+    return -1 if number is None or number != int(number) else int(number) % 2 ** (8 * size)
 
 
 def _extract_of_unknown_sign(words: NDArray[Any], bits: int, header: Header, path: Path) -> NDArray[Any]:
@@ -123,16 +132,22 @@ def _fit(words: NDArray[Any], bits: int, signed: bool) -> bool:
 
 def _find_smoother(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any] | None:
     """The one that varies smoothly where the two vary differently; None if neither or both do."""
-    step = max(1, len(first) // _ROWS)
-    rows = [image[::step].astype(np.float64) for image in (first, second)]
-    differences = [np.abs(np.diff(image, axis=1)) for image in rows]
-    differ = differences[0] != differences[1]
+    steps = [_differences(image) for image in (first, second)]
+    differ = steps[0] != steps[1]
     if not differ.any():  # they differ by a constant
         return first
+    ranges = [float(image.max()) - float(image.min()) for image in (first, second)]
     one, other = (
-        float(np.median(difference[differ]) / np.ptp(image)) if np.ptp(image) else np.inf
-        for image, difference in zip(rows, differences, strict=True)
+        float(np.median(step[differ])) / extent if extent else np.inf
+        for step, extent in zip(steps, ranges, strict=True)
     )
     if one < _SMOOTH and other > _CLEARLY_SMOOTHER * one:
         return first
     return second if other < _SMOOTH and one > _CLEARLY_SMOOTHER * other else None
+
+
+def _differences(image: NDArray[Any]) -> NDArray[np.float64]:
+    """The differences between neighbouring pixels of some rows and of some columns."""
+    across, down = (max(1, size // _LINES) for size in image.shape)
+    rows, columns = image[::across].astype(np.float64), image[:, ::down].astype(np.float64)
+    return np.abs(np.concatenate([np.diff(rows, axis=1).ravel(), np.diff(columns, axis=0).ravel()]))
