@@ -44,7 +44,11 @@ def decode_in_subprocess(path: Path, plugin: str) -> tuple[NDArray[Any], dict[st
 
 
 def _start() -> None:
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import JPEGLosslessSV1
+
     exit_with_parent()
+    get_decoder(JPEGLosslessSV1)  # imports pydicom and the decoders, so that no file's time limit includes it
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders write messages to stderr
 
 
