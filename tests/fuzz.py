@@ -253,12 +253,12 @@ class Reader:
         self.process.start()
         child.close()
 
-    def try_file(self, path: Path) -> str:
-        """`read`, `refused`, or the finding."""
+    def try_file(self, path: Path, patience: float = MOST_SECONDS + 5) -> str:
+        """`read`, `refused`, or the finding; a file that takes longer than `patience` seconds hangs."""
         started = time.monotonic()
         try:
             self.connection.send(path)
-            if not self.connection.poll(MOST_SECONDS + 5):
+            if not self.connection.poll(patience):
                 return "hangs"
             outcome, memory = self.connection.recv()
         except (EOFError, OSError):
@@ -282,7 +282,7 @@ def warm_up(reader: Reader, folder: Path) -> None:
     for number, (suffix, content) in enumerate(seeds()):
         path = folder / f"valid{number}{suffix}"
         path.write_bytes(content)
-        outcome = reader.try_file(path)
+        outcome = reader.try_file(path, patience=120)
         assert outcome == "read" or outcome.startswith("takes"), f"{path}: {outcome}"
 
 
