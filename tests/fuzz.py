@@ -1,8 +1,9 @@
 """Fuzz the readers with damaged files: python -m tests.fuzz [--count 5000] [--seed 0] [--keep FOLDER]
 
-Valid PNG, JPEG, TIFF, BMP, GIF, DICOM, NIfTI and .IMG files are damaged at random and read in a separate process, as
-radiographs and as masks. A file is a finding if it crashes the process, takes over 5 seconds or over 1 GiB, or raises
-anything but an `ImageError` that names the file. Findings are saved to FOLDER, and the exit code is then 1.
+Valid PNG, JPEG, TIFF, BMP, GIF, DICOM, NIfTI and .IMG files are damaged at random, DICOM files also element by element,
+and read in a separate process, as radiographs and as masks. A file is a finding if it crashes the process, takes over
+5 seconds or over 1 GiB, or raises anything but an `ImageError` that names the file. Findings are saved to FOLDER, and
+the exit code is then 1.
 """
 
 import argparse
@@ -23,9 +24,14 @@ import nibabel
 import numpy as np
 from numpy.random import Generator
 from PIL import Image
+from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.dataset import FileDataset
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import encapsulate
+from pydicom.filewriter import correct_ambiguous_vr
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -42,12 +48,23 @@ from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.masks import read_lung_mask
 from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.polarity import to_network_input
-from tests.dicoms import make_dicom
+from tests.dicoms import NEUTRAL, Odd, encode_odd_dicom, make_dicom
 from tests.phantoms import draw_phantom
 from tests.segmentations import LABEL_MAP, make_seg, segment
 
 MOST_SECONDS, MOST_BYTES = 5.0, 2**30
 HEADER = 600  # bytes, in which damage has most effect
+# DICOM elements that are used if a file has them, and values that make sense for none or for some of them.
+NAMES = (*NEUTRAL, "SpecificCharacterSet", "FloatPixelData", "PlanarConfiguration", 0x60000102)
+OPTIONAL = [Tag(name) for name in NAMES]
+REPRESENTATIONS = (
+    "UN", "OB", "OW", "UT", "LO", "CS", "DS", "IS", "US", "SS", "UL", "FD", "FL", "SQ", "AS", "PN", "AT", "XX"
+)  # fmt: skip
+ODD_CONTENTS = (
+    b"", b"  ", b"\0\0", b"0,5 ", b"1,024", b"abc ", b"nan ", b"1e999 ", b"-1", b"0 ", b"1\\2\\3\\4", b"\\ ",
+    b"\1\0", b"\xff\xff", b"\xfe\xff\0\xe0\0\0\0\0", b"\xfe\xff\0\xe0\xff\xff\xff\xff", b"\0\0\0\0\0\0\xf8\x7f",
+    b"0.2\\0.1", b"7" * 400,
+)  # fmt: skip
 SPECIAL = (b"\0" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\1\0\0", b"\0\0\1\0", b"\x80\0\0\0")
 
 Seed = tuple[str, bytes]
@@ -95,6 +112,9 @@ def dicom_seeds(stored: np.ndarray, picture: Image.Image) -> Iterator[bytes]:
     windowed = {"WindowCenter": 2000, "WindowWidth": 3000, "RescaleSlope": 2, "RescaleIntercept": -100}
     for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian):
         yield encode_dicom(make_dicom(stored, syntax=syntax, PixelPaddingValue=0, **windowed))
+    neutral = {"BitsStored": 12, "HighBit": 11, **NEUTRAL}
+    for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
+        yield encode_dicom(correct_ambiguous_vr(make_dicom(stored, syntax, **neutral), True))
     for syntax in (RLELossless, JPEG2000Lossless, JPEGLSLossless):
         dataset = make_dicom(stored)
         dataset.compress(UID(syntax))
@@ -145,6 +165,39 @@ def replace_bytes(content: bytes, within: int, rng: Generator) -> bytes:
     return bytes(damaged)
 
 
+def garble_elements(content: bytes, rng: Generator) -> bytes:
+    """A DICOM file in which one to four elements are removed, emptied or garbled, or are of another representation."""
+    dataset = dcmread(io.BytesIO(content))
+    present = [element.tag for element in dataset]
+    chosen = [present[int(index)] for index in rng.integers(0, len(present), int(rng.integers(1, 4)))]
+    chosen += [OPTIONAL[int(rng.integers(len(OPTIONAL)))]] * int(rng.integers(0, 2))
+    odd = {tag: garble_element(tag, rng) for tag in dict.fromkeys(chosen) if not garble_item(dataset, tag, rng)}
+    return encode_odd_dicom(dataset, odd)
+
+
+def garble_element(tag: BaseTag, rng: Generator) -> Odd | None:
+    """Another value, another representation or both; None to remove the element."""
+    known = dictionary_VR(tag)[:2] if dictionary_has_tag(tag) else "UN"
+    representation = known if rng.random() < 0.6 else str(rng.choice(REPRESENTATIONS))
+    contents = [*ODD_CONTENTS, rng.bytes(int(rng.integers(0, 20)))]
+    return None if rng.random() < 0.2 else (representation, contents[int(rng.integers(len(contents)))])
+
+
+def garble_item(dataset: Dataset, tag: BaseTag, rng: Generator) -> bool:
+    """Garble an element in the first item of a sequence, in place, in half of all cases; whether it was done."""
+    if tag not in dataset or dataset[tag].VR != "SQ" or not dataset[tag].value or rng.random() < 0.5:
+        return False
+    item = dataset[tag].value[0]
+    tags = list(item.keys())
+    if not tags or garble_item(item, inner := tags[int(rng.integers(len(tags)))], rng):
+        return bool(tags)
+    item.pop(inner)
+    if odd := garble_element(inner, rng):
+        little = dataset.original_encoding[1] is not False
+        item[inner] = RawDataElement(inner, odd[0], len(odd[1]), odd[1], 0, bool(dataset.original_encoding[0]), little)
+    return True
+
+
 def damaged_files(count: int, seed: int) -> Iterator[Seed]:
     """`count` damaged files; every two-hundredth is an `.IMG` file, because these are large."""
     known, rng = seeds(), np.random.default_rng(seed)
@@ -156,7 +209,11 @@ def damaged_files(count: int, seed: int) -> Iterator[Seed]:
         suffix, content = known[number % len(known)]
         other = known[int(rng.integers(len(known)))][1]
         name_suffix = suffix if rng.random() < 0.95 else str(rng.choice([".png", ".dcm", ".tif", ".IMG", ""]))
-        yield name_suffix, damage(content, other, rng)
+        if suffix == ".dcm" and rng.random() < 0.6:
+            content = garble_elements(content, rng)
+            yield name_suffix, content if rng.random() < 0.9 else damage(content, other, rng)
+        else:
+            yield name_suffix, damage(content, other, rng)
 
 
 def read(path: Path) -> str:
@@ -196,12 +253,12 @@ class Reader:
         self.process.start()
         child.close()
 
-    def try_file(self, path: Path) -> str:
-        """`read`, `refused`, or the finding."""
+    def try_file(self, path: Path, patience: float = MOST_SECONDS + 5) -> str:
+        """`read`, `refused`, or the finding; a file that takes longer than `patience` seconds hangs."""
         started = time.monotonic()
         try:
             self.connection.send(path)
-            if not self.connection.poll(MOST_SECONDS + 5):
+            if not self.connection.poll(patience):
                 return "hangs"
             outcome, memory = self.connection.recv()
         except (EOFError, OSError):
@@ -225,7 +282,7 @@ def warm_up(reader: Reader, folder: Path) -> None:
     for number, (suffix, content) in enumerate(seeds()):
         path = folder / f"valid{number}{suffix}"
         path.write_bytes(content)
-        outcome = reader.try_file(path)
+        outcome = reader.try_file(path, patience=120)
         assert outcome == "read" or outcome.startswith("takes"), f"{path}: {outcome}"
 
 

@@ -22,7 +22,7 @@ from pydicom.uid import (
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.mask_values import MaskOptions
 from lungmask_cli.formats.masks import read_lung_mask
-from tests.dicoms import make_dicom, write_dicom
+from tests.dicoms import make_dicom, write_dicom, write_odd_dicom
 from tests.phantoms import draw_phantom
 from tests.segmentations import LABEL_MAP, SECRET, code, item, make_seg, segment, segment_reference
 
@@ -315,7 +315,7 @@ def test_invalid_segmentations_are_errors_that_quote_nothing(tmp_path, name, cap
     assert_nothing_quoted(caught.value, capfd, recwarn)
 
 
-@pytest.mark.parametrize("element", [b"\x28\0\x10\0US", b"\x28\0\x08\0IS", b"\x62\0\x04\0US"])
+@pytest.mark.parametrize("element", [b"\x28\0\x10\0US", b"\x62\0\x04\0US"])
 def test_texts_where_numbers_should_be_are_not_quoted(tmp_path, element, capfd, recwarn):
     content = write_seg(tmp_path / "a.dcm", [RIGHT, LEFT], BOTH_SIDES).read_bytes()
     start = content.index(element)
@@ -439,3 +439,48 @@ def test_a_segment_of_both_lungs_is_ignored_beside_one_of_each(tmp_path):
 
 def test_words_in_camel_case_are_separated(tmp_path):
     assert_sides(read(tmp_path, [RIGHT, LEFT], [segment(1, "RightLung"), segment(2, "LeftLung")]), RIGHT, LEFT)
+
+
+ODD = (None, ("LO", b""), ("DS", b"abc "), ("UN", b"\x01\x02\x03"), ("DS", b"1\\2\\3\\4 "), ("SQ", b"ABCDEFGH"))
+OPTIONAL = (
+    "NumberOfFrames", "PixelSpacing", "ImagerPixelSpacing", "SharedFunctionalGroupsSequence", "SegmentationType",
+    "SamplesPerPixel", "BitsStored", "HighBit", "PixelRepresentation", "Modality", "ContentLabel",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("keyword", OPTIONAL)
+def test_an_odd_element_does_not_cost_a_segmentation(tmp_path, keyword):
+    for odd in ODD:
+        path = write_odd_dicom(tmp_path / "a.dcm", make_seg([RIGHT, LEFT], BOTH_SIDES), {keyword: odd})
+        assert_sides(read_lung_mask(path), RIGHT, LEFT)
+
+
+@pytest.mark.parametrize("keyword", ["SegmentSequence", "Rows", "BitsAllocated", "PixelData"])
+def test_a_required_element_of_a_segmentation_is_named(tmp_path, keyword):
+    for odd in ODD:
+        path = write_odd_dicom(tmp_path / "a.dcm", make_seg([RIGHT, LEFT], BOTH_SIDES), {keyword: odd})
+        with pytest.raises(ImageError, match=rf"a\.dcm: .*{keyword}|pixel data do not fit"):
+            read_lung_mask(path)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_fractions_are_not_read_as_a_binary_segmentation(tmp_path, odd):
+    dataset = make_seg(segments=[segment(1)], **fractions([0, 19, 49, 50, 100]))
+    with pytest.raises(ImageError, match="the element SegmentationType is missing or wrong"):
+        read_lung_mask(write_odd_dicom(tmp_path / "a.dcm", dataset, {"SegmentationType": odd}))
+    with pytest.raises(ImageError, match="the element MaximumFractionalValue "):
+        read_lung_mask(write_odd_dicom(tmp_path / "a.dcm", dataset, {"MaximumFractionalValue": odd}))
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_single_frame_of_a_single_segment_needs_no_number(tmp_path, odd):
+    dataset = make_seg([RIGHT], [segment(4)])
+    path = write_odd_dicom(tmp_path / "a.dcm", dataset, {"PerFrameFunctionalGroupsSequence": odd})
+    assert np.array_equal(read_lung_mask(path).lungs, RIGHT)
+
+
+def test_a_spacing_with_decimal_commas_is_read(tmp_path):
+    path = write_odd_dicom(
+        tmp_path / "a.dcm", make_seg([RIGHT, LEFT], BOTH_SIDES), {"PixelSpacing": ("UT", b"0,2\\0,1 ")}
+    )
+    assert read_lung_mask(path).spacing.mm == (0.2, 0.1)

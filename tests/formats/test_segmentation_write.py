@@ -25,7 +25,7 @@ from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.formats.dicom.segmentation_read import read_segmentation
 from lungmask_cli.formats.dicom.segmentation_write import write_segmentation
 from lungmask_cli.imaging.radiograph import Spacing
-from tests.dicoms import make_dicom, write_dicom
+from tests.dicoms import make_dicom, write_dicom, write_odd_dicom
 from tests.phantoms import draw_phantom
 
 hd = pytest.importorskip("highdicom", reason="the extra [dicom]")
@@ -386,3 +386,32 @@ def test_without_highdicom_the_extra_to_install_is_named(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match=r"seg\.dcm: DICOM segmentations need highdicom") as caught:
         write_segmentation(tmp_path / "seg.dcm", PHANTOM.right, PHANTOM.left, None, "one", None)
     assert 'pip install "lungmask-cli[dicom]"' in caught.value.hint
+
+
+ODD = (("LO", b"ZQXSECRET "), ("UN", b"\x01\x02\xfe"), ("SQ", b"ABCDEFGH"), ("US", b"\x07\0\x08"), ("DS", b"1\\2\\3 "))
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        "PatientAge",
+        "PatientBirthDate",
+        "StudyDate",
+        "LossyImageCompressionRatio",
+        "FrameOfReferenceUID",
+        "PixelSpacing",
+    ],
+)
+def test_an_odd_element_of_the_radiograph_costs_no_segmentation(tmp_path, keyword):
+    for odd in ODD:
+        dataset = make_dicom(np.zeros(PHANTOM.right.shape, np.uint16), **PATIENT)
+        write(tmp_path / "seg.dcm", write_odd_dicom(tmp_path / "a.dcm", dataset, {keyword: odd}))
+        assert_lungs(tmp_path / "seg.dcm", PHANTOM.right, PHANTOM.left)
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"])
+def test_an_identifier_that_cannot_be_read_is_an_error_that_names_it(tmp_path, keyword):
+    for odd in ODD:
+        dataset = make_dicom(np.zeros(PHANTOM.right.shape, np.uint16), **PATIENT)
+        with pytest.raises(ImageError, match=rf"a\.dcm: the element {keyword} cannot be read"):
+            write(tmp_path / "seg.dcm", write_odd_dicom(tmp_path / "a.dcm", dataset, {keyword: odd}))

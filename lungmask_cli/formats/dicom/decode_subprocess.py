@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lungmask_cli.formats.dicom.elements import Header
+from lungmask_cli.formats.dicom.pixel_format import DECODING, complete_pixel_format
 from lungmask_cli.processes import exit_with_parent, kill_pool
 
 _TIMEOUT_SECONDS = 4.0
@@ -42,7 +44,11 @@ def decode_in_subprocess(path: Path, plugin: str) -> tuple[NDArray[Any], dict[st
 
 
 def _start() -> None:
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import JPEGLosslessSV1
+
     exit_with_parent()
+    get_decoder(JPEGLosslessSV1)  # imports pydicom and the decoders, so that no file's time limit includes it
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders write messages to stderr
 
 
@@ -52,8 +58,9 @@ def _decode(path: Path, plugin: str) -> tuple[NDArray[Any], dict[str, Any]]:
 
     dataset = dcmread(path, force=True)
     try:
+        complete_pixel_format(Header(dataset), path)
         decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
-        pixels, properties = decoder.as_array(dataset, raw=False, decoding_plugin=plugin)
+        pixels, properties = decoder.as_array(dataset, decoding_plugin=plugin, **DECODING)
     except Exception as error:  # pydicom's errors may quote the header, and some cannot be pickled
         raise RuntimeError(type(error).__name__) from None
     return np.array(pixels), {"photometric_interpretation": str(properties["photometric_interpretation"])}

@@ -1,7 +1,4 @@
-"""Read DICOM radiographs, from stored values to an image with bright bones.
-
-Order: modality LUT or rescale (PS3.3 C.11.1), VOI LUT or window (C.11.2), then one inversion where the photometric
-interpretation is MONOCHROME1 (C.7.6.3.1.2) or the presentation LUT shape says INVERSE (C.11.6). Overlays are ignored.
+"""Read DICOM radiographs: the file, its header, its decoded pixels, and from these an image with bright bones.
 
 Errors are raised `from None`, because pydicom's errors quote header elements, such as patient names, and a traceback
 would write them to logs.
@@ -9,7 +6,9 @@ would write them to logs.
 
 import contextlib
 import logging
+import math
 import re
+import struct
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -23,8 +22,12 @@ from numpy.typing import NDArray
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.checks import check_size
-from lungmask_cli.formats.dicom.header import find_spacing, header_warnings, require_radiograph
-from lungmask_cli.imaging.radiograph import Mask, Radiograph, Spacing, invert
+from lungmask_cli.formats.dicom.elements import Header
+from lungmask_cli.formats.dicom.grey_values import find_valid, to_grey_values
+from lungmask_cli.formats.dicom.header import add_warnings, find_spacing, require_radiograph
+from lungmask_cli.formats.dicom.pixel_format import DECODING, PixelFormat, complete_pixel_format, read_size
+from lungmask_cli.formats.dicom.stored_bits import extract_values
+from lungmask_cli.imaging.radiograph import Radiograph, Spacing
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _MAX_HEADER_BYTES = 64 * 2**20  # of all elements before the pixels
@@ -34,7 +37,6 @@ _JPEG_12_BIT = "1.2.840.10008.1.2.4.51"
 # Lossless and 12-bit JPEG: the only decoders for them may crash on damaged data.
 SUBPROCESS_SYNTAXES = (_JPEG_12_BIT, "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 _JPEG = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.[578]\d")  # JPEG and JPEG-LS, not JPEG 2000
-_LEAST_WINDOWED_SHARE = 0.1
 _VALUE_REPRESENTATIONS = frozenset(
     b"AE AS AT CS DA DS DT FL FD IS LO LT OB OW PN SH SL SQ SS ST TM UI UL UN US UT".split()
 )
@@ -65,19 +67,19 @@ def read_dicom(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
             is compressed with a method that no installed decoder supports.
     """
     with pydicom_errors(path):
-        dataset = read_dataset(path, max_pixels)
-        require_radiograph(dataset, path)
-        check_size(path, int(dataset.Columns), int(dataset.Rows), max_pixels)
-        stored, photometric = _decode_stored_values(dataset, path)
-        sentences = header_warnings(dataset)
-        if stored.ndim == 3:  # colour: screenshots and scans, which have neither LUT nor window
-            pixels = stored.astype(np.float32) @ _LUMINANCE
-        else:
-            pixels, window_sentences = _to_grey_values(dataset, stored, photometric)
-            sentences += window_sentences
+        header = Header(read_dataset(path, max_pixels))
+        require_radiograph(header, path)
+        rows, columns = read_size(header.dataset, path)
+        check_size(path, columns, rows, max_pixels)
+        pixel_format = complete_pixel_format(header, path)
+        stored, photometric = _read_stored_values(header, pixel_format, path)
+        add_warnings(header)
+        # Colour is that of screenshots and scans, which have neither LUT nor window.
+        pixels = stored @ _LUMINANCE if stored.ndim == 3 else to_grey_values(header, stored, photometric)
         if pixels.dtype.kind not in "iu" or pixels.dtype.itemsize > 2:
             pixels = pixels.astype(np.float32)
-        return Radiograph(pixels, _find_valid(dataset, stored), find_spacing(dataset), sentences)
+        valid = find_valid(header, stored, stored.dtype.kind == "i")
+        return Radiograph(pixels, valid, find_spacing(header), header.warnings)
 
 
 def read_dicom_spacing(path: Path) -> tuple[tuple[int, int], Spacing | None]:
@@ -87,9 +89,9 @@ def read_dicom_spacing(path: Path) -> tuple[tuple[int, int], Spacing | None]:
         ImageError: the file is not readable as DICOM, or holds no image.
     """
     with pydicom_errors(path):
-        dataset = read_dataset(path)
-        require_radiograph(dataset, path)
-        return (int(dataset.Rows), int(dataset.Columns)), find_spacing(dataset)
+        header = Header(read_dataset(path))
+        require_radiograph(header, path)
+        return read_size(header.dataset, path), find_spacing(header)
 
 
 @contextlib.contextmanager
@@ -129,9 +131,9 @@ def read_dataset(path: Path, max_pixels: int = MAX_PIXELS) -> Any:
     try:
         # With large elements left on disk, a file of many frames is rejected by its header alone.
         return dcmread(path, force=True, defer_size="1 MB")
-    except OSError:
-        raise
-    except Exception:  # pydicom raises almost anything on damaged bytes
+    except Exception as error:  # pydicom raises almost anything on damaged bytes
+        if isinstance(error, OSError) and error.errno:  # the file itself cannot be read
+            raise
         raise ImageError(f"{path}: is not readable as DICOM", "The file may be incomplete.") from None
 
 
@@ -162,7 +164,31 @@ def _reject_inflation(path: Path, max_pixels: int) -> None:
         )
 
 
-def decode_pixels(dataset: Any, path: Path) -> tuple[NDArray[Any], Any]:
+def decode_pixels(header: Header, pixel_format: PixelFormat, path: Path) -> tuple[NDArray[Any], str]:
+    """The stored words with all their bits, or colours as RGB, and their photometric interpretation.
+
+    Args:
+        header: as `complete_pixel_format` leaves it.
+        pixel_format: what that function returned.
+        path: the file, for errors, and for decoders that run in another process.
+
+    Raises:
+        ImageError: the pixels cannot be decoded, or do not fit the header.
+    """
+    syntax = transfer_syntax(header.dataset)
+    _check_length(header, pixel_format, syntax, path)
+    try:
+        words, properties = _decode(header.dataset, path)
+    except (RuntimeError, NotImplementedError):
+        # An unknown transfer syntax is not quoted, because it may be any text.
+        name = syntax.name if syntax.name != str(syntax) else "an unknown transfer syntax"
+        raise ImageError(f"{path}: its pixels ({name}) cannot be decoded", _decoder_hint(syntax)) from None
+    except (ValueError, AttributeError, KeyError, IndexError, TypeError, struct.error):
+        raise ImageError(f"{path}: its pixel data do not fit its header", "The file may be incomplete.") from None
+    return words, str(properties["photometric_interpretation"])
+
+
+def _decode(dataset: Any, path: Path) -> tuple[NDArray[Any], Any]:
     """The decoded pixels and their properties, as pydicom's `Decoder.as_array` returns them.
 
     No decoder that may crash on damaged data runs in this process. The first that succeeds is used.
@@ -175,7 +201,7 @@ def decode_pixels(dataset: Any, path: Path) -> tuple[NDArray[Any], Any]:
     decoder = get_decoder(transfer_syntax(dataset))
     unsafe = {_GDCM, _LIBJPEG} if _JPEG.fullmatch(decoder.UID) else {_GDCM}
     attempts = [
-        partial(decoder.as_array, dataset, raw=False, decoding_plugin=plugin)
+        partial(decoder.as_array, dataset, decoding_plugin=plugin, **DECODING)
         for plugin in decoder.available_plugins
         if plugin not in unsafe
     ]
@@ -189,28 +215,44 @@ def decode_pixels(dataset: Any, path: Path) -> tuple[NDArray[Any], Any]:
         with contextlib.suppress(RuntimeError, NotImplementedError):
             return attempt()
     # Without any plugin, the pixels are not compressed, or pydicom raises an error that there is no decoder.
-    return attempts[-1]() if attempts else decoder.as_array(dataset, raw=False)
+    return attempts[-1]() if attempts else decoder.as_array(dataset, **DECODING)
 
 
-def _decode_stored_values(dataset: Any, path: Path) -> tuple[NDArray[Any], str]:
-    """The decoded pixels, (H, W) or (H, W, 3) RGB, and their photometric interpretation."""
+def _read_stored_values(header: Header, pixel_format: PixelFormat, path: Path) -> tuple[NDArray[Any], str]:
+    """The stored values, (H, W) or (H, W, 3) RGB, and their photometric interpretation."""
     from pydicom.pixels import apply_color_lut
 
-    if "PixelData" not in dataset:
-        raise ImageError(f"{path}: holds no pixel data", "It may be a report or a presentation state.")
-    syntax = transfer_syntax(dataset)
+    words, photometric = decode_pixels(header, pixel_format, path)
+    if words.ndim != (2 if pixel_format.samples == 1 else 3):
+        raise ImageError(f"{path}: holds several frames", "Give single-frame radiographs.")
+    if words.ndim == 3 or words.dtype.kind == "f":
+        return words.astype(np.float32), photometric
+    values = extract_values(words, pixel_format, header, path)
+    if photometric != "PALETTE COLOR":
+        return values, photometric
     try:
-        pixels, properties = decode_pixels(dataset, path)
-    except (RuntimeError, NotImplementedError):
-        # An unknown transfer syntax is not quoted, because it may be any text.
-        name = syntax.name if syntax.name != str(syntax) else "an unknown transfer syntax"
-        raise ImageError(f"{path}: its pixels ({name}) cannot be decoded", _decoder_hint(syntax)) from None
-    except (ValueError, AttributeError, KeyError, IndexError, TypeError):
-        raise ImageError(f"{path}: its pixel data do not fit its header", "The file may be incomplete.") from None
-    photometric = str(properties["photometric_interpretation"])
-    if photometric == "PALETTE COLOR":
-        return apply_color_lut(pixels, dataset)[..., :3], "RGB"
-    return pixels, photometric
+        return apply_color_lut(values, header.dataset)[..., :3].astype(np.float32), "RGB"
+    except Exception:  # pydicom raises almost anything on odd palettes
+        raise ImageError(f"{path}: its palette cannot be read", "Export it again, as grey values.") from None
+
+
+def _check_length(header: Header, pixel_format: PixelFormat, syntax: Any, path: Path) -> None:
+    """Reject pixels that are not compressed and hold far more or fewer bytes than the header says; warn of more."""
+    if syntax.is_private or not syntax.is_transfer_syntax or syntax.is_encapsulated:
+        return
+    dataset = header.dataset
+    length, bits = len(dataset[pixel_format.element].value), pixel_format.bits_allocated * pixel_format.samples
+    if dataset.PhotometricInterpretation == "YBR_FULL_422":
+        bits = bits * 2 // 3  # two pixels share a blue and a red value
+    expected = math.ceil(dataset.Rows * dataset.Columns * dataset.NumberOfFrames * bits / 8)
+    padded = expected + 1  # at most, to an even number
+    if length < expected or length >= max(2 * expected, padded + 1):
+        raise ImageError(
+            f"{path}: its pixel data do not fit its header: {length} bytes instead of {expected}",
+            "The file is incomplete, or one of the elements Rows, Columns, BitsAllocated and SamplesPerPixel is wrong.",
+        )
+    if length > padded:
+        header.warn("its pixel data are longer than its header says; the rest was left out")
 
 
 def _decoder_hint(syntax: Any) -> str:
@@ -238,72 +280,3 @@ def transfer_syntax(dataset: Any) -> Any:
     if implicit:
         return ImplicitVRLittleEndian
     return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-
-
-def _to_grey_values(dataset: Any, stored: NDArray[Any], photometric: str) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """Grey values with bright bones, and warnings."""
-    from pydicom.pixels import apply_modality_lut
-
-    if dataset.get("ModalityLUTSequence"):
-        values = _apply_lut(dataset, dataset.ModalityLUTSequence[0], stored)
-    else:
-        values = apply_modality_lut(stored, dataset)
-    pixels, sentences = _apply_voi(dataset, values)
-    inverted = photometric == "MONOCHROME1" or str(dataset.get("PresentationLUTShape", "")) == "INVERSE"
-    return invert(pixels) if inverted else pixels, sentences
-
-
-def _apply_voi(dataset: Any, values: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """The values after the VOI LUT, else after the window, else unchanged; and warnings of a useless window."""
-    from pydicom.pixels import apply_windowing
-
-    if dataset.get("VOILUTSequence"):
-        windowed = _apply_lut(dataset, dataset.VOILUTSequence[0], values)
-    elif dataset.get("WindowCenter") in (None, "") or dataset.get("WindowWidth") in (None, ""):
-        return values, ()
-    else:
-        try:
-            windowed = apply_windowing(values, dataset)
-        except (ValueError, TypeError, AttributeError, KeyError, IndexError):
-            return values, ("its window makes no sense and was left out",)
-    between = np.count_nonzero((windowed > windowed.min()) & (windowed < windowed.max()))
-    if between < _LEAST_WINDOWED_SHARE * windowed.size and np.unique(values).size > 2:
-        return values, ("its window shows hardly any grey values and was left out",)
-    return windowed, ()
-
-
-def _apply_lut(dataset: Any, item: Any, values: NDArray[Any]) -> NDArray[Any]:
-    """The values after a modality or VOI LUT (C.11.1.1, C.11.2.1.1), its first and last entry for values beyond it.
-
-    pydicom's functions let values that exceed the bit depth of the entries wrap around.
-    """
-    entries, first, bits = (int(value) for value in item.LUTDescriptor)
-    if values.dtype.kind == "i" and first > np.iinfo(values.dtype).max:
-        first -= 2**16  # a signed number that was written as unsigned
-    data = item.LUTData
-    if isinstance(data, bytes):
-        little = dataset.original_encoding[1]
-        packed = bits <= 8 and len(data) < 2 * (entries or 2**16)
-        table = np.frombuffer(data, np.uint8 if packed else "<u2" if little else ">u2")
-    else:
-        table = np.asarray(data)
-    table = table[: entries or 2**16]
-    indices = np.clip(np.floor(values).astype(np.int64) - first, 0, len(table) - 1)
-    return table[indices]
-
-
-def _find_valid(dataset: Any, stored: NDArray[Any]) -> Mask | None:
-    """The pixels that are not padding; None if the header defines no padding, or all would be padding."""
-    if "PixelPaddingValue" not in dataset or stored.ndim == 3:
-        return None
-    first = _as_stored(dataset, dataset.PixelPaddingValue)
-    last = _as_stored(dataset, dataset.get("PixelPaddingRangeLimit", dataset.PixelPaddingValue))
-    valid: Mask = (stored < min(first, last)) | (stored > max(first, last))
-    return valid if valid.any() else None
-
-
-def _as_stored(dataset: Any, value: Any) -> int:
-    """A padding value as a signed number if the pixels are signed; some programs write negative values as unsigned."""
-    number = int.from_bytes(value, "little") if isinstance(value, bytes) else int(value)
-    signed = int(dataset.PixelRepresentation) == 1
-    return number - 2**16 if signed and number >= 2**15 else number

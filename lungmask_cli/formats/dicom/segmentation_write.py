@@ -21,6 +21,8 @@ import numpy as np
 from lungmask_cli import __version__
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.files import atomic_write
+from lungmask_cli.formats.dicom.elements import UNREADABLE, UnreadableError, is_filled, read_text, set_element
+from lungmask_cli.formats.dicom.pixel_format import read_size
 from lungmask_cli.formats.dicom.pixels import pydicom_errors, read_dataset
 from lungmask_cli.imaging.radiograph import Mask, Spacing, format_size
 
@@ -28,7 +30,9 @@ _NAME = "lungmask"
 _COMPUTED_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"
 _NO_DATE, _NO_TIME = "19700101", "000000"
 _SERIES_NUMBER = 1000  # beyond those of a study's own series
+_PIXEL_GROUP = 0x7FE0  # of the large elements, which stay on disk
 _THICKNESS_MM = 1.0  # a projection has none, but readers of pixel measures require one
+_UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 # Elements that the segmentation copies from the radiograph, besides those of patient and study.
 _IMAGE_ELEMENTS = (
     "FrameOfReferenceUID", "PositionReferenceIndicator", "LossyImageCompression", "LossyImageCompressionRatio",
@@ -102,26 +106,28 @@ class _Lungs:
 
 def _segment_source(source: Path, lungs: _Lungs) -> Any:
     radiograph = read_dataset(source, max_pixels=lungs.right.size)
-    height, width = int(radiograph.Rows), int(radiograph.Columns)
+    uids = {keyword: _read_uid(radiograph, keyword, source) for keyword in _UIDS}
+    _remove_unreadable(radiograph)
+    height, width = read_size(radiograph, source)
     if (height, width) != lungs.right.shape:
         raise ImageError(f"{source}: has {width} x {height} pixels, but its mask has {format_size(lungs.right)}")
     meta = getattr(radiograph, "file_meta", {})
     reference = _make_reference(
         lungs.right,
-        SOPClassUID=radiograph.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID"),
-        SOPInstanceUID=radiograph.get("SOPInstanceUID") or meta.get("MediaStorageSOPInstanceUID"),
-        StudyInstanceUID=radiograph.get("StudyInstanceUID") or lungs.radiograph_uid("study"),
-        SeriesInstanceUID=radiograph.get("SeriesInstanceUID") or lungs.radiograph_uid("series"),
-        **{name: radiograph[name].value for name in _IMAGE_ELEMENTS if radiograph.get(name)},
+        SOPClassUID=uids["SOPClassUID"] or meta.get("MediaStorageSOPClassUID"),
+        SOPInstanceUID=uids["SOPInstanceUID"] or meta.get("MediaStorageSOPInstanceUID"),
+        StudyInstanceUID=uids["StudyInstanceUID"] or lungs.radiograph_uid("study"),
+        SeriesInstanceUID=uids["SeriesInstanceUID"] or lungs.radiograph_uid("series"),
+        **{name: radiograph[name].value for name in _IMAGE_ELEMENTS if _is_valid(radiograph, name)},
     )
     if not reference.SOPClassUID or not reference.SOPInstanceUID:
         raise ImageError(
             f"{source}: has no SOP class or instance UID, which a segmentation refers to", "Export the file again."
         )
     segmentation = _make_segmentation(reference, lungs)
-    radiograph.SOPClassUID, radiograph.SOPInstanceUID = reference.SOPClassUID, reference.SOPInstanceUID
+    for keyword in _UIDS:
+        set_element(radiograph, keyword, reference[keyword].value)
     segmentation.copy_patient_and_study_information(radiograph)
-    segmentation.StudyInstanceUID = reference.StudyInstanceUID
     if "SpecificCharacterSet" in radiograph:
         segmentation.SpecificCharacterSet = radiograph.SpecificCharacterSet
     day, time = (str(radiograph.get(name) or "") for name in ("StudyDate", "StudyTime"))
@@ -129,6 +135,49 @@ def _segment_source(source: Path, lungs: _Lungs) -> Any:
         segmentation.ContentDate = day
         segmentation.ContentTime = time if re.fullmatch(r"\d{6}(\.\d{1,6})?", time) else _NO_TIME
     return segmentation
+
+
+def _remove_unreadable(dataset: Any) -> None:
+    """Remove the elements whose values pydicom cannot interpret: they cannot be copied."""
+    for tag in list(dataset.keys()):
+        if tag.group < _PIXEL_GROUP:
+            try:
+                dataset[tag].value  # noqa: B018
+            except Exception:  # pydicom raises almost anything on odd values
+                dataset.pop(tag)
+
+
+def _read_uid(dataset: Any, keyword: str, source: Path) -> str:
+    """A unique identifier; empty if there is none.
+
+    Raises:
+        ImageError: the element holds something else, so that the segmentation would belong to nothing.
+    """
+    try:
+        text = read_text(dataset, keyword)
+    except UnreadableError:
+        text = UNREADABLE
+    if text and not re.fullmatch(r"[0-9.]{1,64}", text):
+        raise ImageError(
+            f"{source}: the element {keyword} {UNREADABLE}, which a segmentation refers to", "Export the file again."
+        )
+    return text
+
+
+def _is_valid(dataset: Any, keyword: str) -> bool:
+    """Whether the element has a value, and one that the standard allows."""
+    from pydicom import DataElement
+    from pydicom.config import RAISE
+    from pydicom.datadict import dictionary_VR
+
+    if not is_filled(dataset, keyword):
+        return False
+    element = dataset[keyword]
+    try:
+        DataElement(element.tag, element.VR, element.value, validation_mode=RAISE)
+    except Exception:  # pydicom raises almost anything on odd values
+        return False
+    return bool(dictionary_VR(element.tag) == element.VR)
 
 
 def _segment_without_source(lungs: _Lungs) -> Any:
