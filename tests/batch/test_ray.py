@@ -30,6 +30,7 @@ PATIENT = {
     "RAY_worker_register_timeout_seconds": "600",
     "RAY_health_check_timeout_ms": "60000",
     "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_worker_niceness": "0",  # else, the workers get nearly nothing of the busy cores
 }
 
 
