@@ -57,10 +57,13 @@ def lungmask(tmp_path_factory) -> Run:
 @pytest.fixture
 def inside(monkeypatch, capsys) -> Run:
     """Runs `lungmask ARGS` in this process: for what does not need one of its own, in which TensorFlow would start."""
-    monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
         monkeypatch.setattr(sys, "argv", ["lungmask", *map(str, arguments)])
+        for name, value in {"COLUMNS": "200", **environment}.items():
+            monkeypatch.setenv(name, value)
+        if cwd:
+            monkeypatch.chdir(cwd)
         with pytest.raises(SystemExit) as ended:
             main()
         return subprocess.CompletedProcess(sys.argv, int(ended.value.code or 0), *capsys.readouterr())
