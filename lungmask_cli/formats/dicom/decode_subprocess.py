@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lungmask_cli.processes import exit_with_parent, kill_pool
 
-_CPU_SECONDS = 4.0
+_CPU_SECONDS = 3.0
 _BYTES_PER_SECOND = 2_000_000  # much slower than any decoder
 _BUSY = 30  # how much longer it may take on a machine whose cores are busy
 _processes: list[ProcessPoolExecutor] = []
