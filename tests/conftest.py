@@ -2,8 +2,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -14,10 +16,24 @@ from tests.phantoms import write_plain_set
 
 # As it was given: TensorFlow and JAX, which tests import, put settings into it that commands would inherit.
 ENVIRONMENT = dict(os.environ)
+# Seconds after which a process counts as hung; with busy cores, the start of TensorFlow alone may take minutes.
+PATIENCE = 900
 Run = Callable[..., subprocess.CompletedProcess[str]]
 # On a busy machine any example may take long.
 hypothesis.settings.register_profile("lungmask", deadline=None)
 hypothesis.settings.load_profile("lungmask")
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
+    """Wait while the process runs; fail if it ends before the condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        ended = process.poll() is not None
+        if condition():
+            return
+        assert not ended, f"the process ended with {process.returncode}"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +57,13 @@ def lungmask(tmp_path_factory) -> Run:
 @pytest.fixture
 def inside(monkeypatch, capsys) -> Run:
     """Runs `lungmask ARGS` in this process: for what does not need one of its own, in which TensorFlow would start."""
-    monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
         monkeypatch.setattr(sys, "argv", ["lungmask", *map(str, arguments)])
+        for name, value in {"COLUMNS": "200", **environment}.items():
+            monkeypatch.setenv(name, value)
+        if cwd:
+            monkeypatch.chdir(cwd)
         with pytest.raises(SystemExit) as ended:
             main()
         return subprocess.CompletedProcess(sys.argv, int(ended.value.code or 0), *capsys.readouterr())

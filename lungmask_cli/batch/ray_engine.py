@@ -5,8 +5,10 @@ then its jobs wait or fail although other workers are free. A task runs on any n
 """
 
 import os
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
 from itertools import islice
 from typing import Any
 
@@ -22,8 +24,26 @@ _TASKS_PER_WORKER = 4
 # A GPU predicts the images of several threads as one batch; a task has enough of them to keep these threads busy.
 _JOBS_PER_GPU_TASK = 8 * GPU_THREADS
 _START_SECONDS = 300
-_MOST_LOSSES = 3
+_LONGEST_PAUSE = 30
 _workers: dict[Any, SegmentWorker] = {}  # of a process of the cluster, by the reference to its options
+
+
+class _Loss(Enum):
+    """Why a task was lost: with which loss its radiograph fails, and the reason that is given then.
+
+    Only the end of a process may be due to the radiograph. The system also ends a process for the memory that others
+    need, so the last attempt is made alone. The other causes are those of a busy cluster, and they last a while: for
+    half a minute, Ray may not notice that a machine is dead, and gives it more tasks.
+    """
+
+    PROCESS = (3, "3 workers ended while they processed it, the last one with no other radiograph")
+    MEMORY = (8, "Ray ended 8 of its workers because the memory was nearly full")
+    MACHINE = (12, "12 machines were lost while they processed it")
+    CLUSTER = (12, "")  # not due to a radiograph, and would cost all others as well
+
+    def __init__(self, most: int, reason: str) -> None:
+        self.most = most
+        self.reason = reason
 
 
 class RayEngine:
@@ -47,7 +67,10 @@ class RayEngine:
         self._count = jobs or gpus or int(cluster.get("CPU", 1))
         location = f"Ray cluster at {address}" if address else "Ray on this machine"
         self.description = f"{location}, {self._count} workers of one {'GPU' if gpus else 'CPU'} each"
-        self._task, self._options = self._ray.remote(max_retries=0, **resources)(segment_jobs), self._ray.put(options)
+        self._task = self._ray.remote(max_retries=0, **resources)(segment_jobs)
+        self._probe = self._ray.remote(max_retries=0, **resources)(_start)
+        self._options = self._ray.put(options)
+        self._submitted: deque[tuple[list[Job], Any]] = deque()
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Row]:
         """The rows in the order of the jobs; only as many tasks are submitted as keep the workers busy.
@@ -65,47 +88,89 @@ class RayEngine:
             self._ray.shutdown()
 
     def _rows(self, jobs: Iterator[Job]) -> Iterator[Row]:
-        submitted: deque[tuple[list[Job], Any]] = deque()
-        first = True
-        while True:
-            while len(submitted) < _TASKS_PER_WORKER * self._count and (
-                part := list(islice(jobs, self._jobs_per_task))
-            ):
-                submitted.append((part, self._submit(part)))
-            if not submitted:
-                return
-            part, reference = submitted.popleft()
-            if first and not self._ray.wait([reference], timeout=_START_SECONDS)[0]:
-                raise UsageError("the Ray cluster has no room for a task", "See: ray status.")
-            first = False
+        probe = self._probe.remote()  # it waits for its place only, not for the weights, which take long to load
+        self._submit_parts(jobs)
+        if not self._ray.wait([probe], timeout=_START_SECONDS)[0]:
+            raise UsageError("the Ray cluster has no room for a task", "See: ray status.")
+        while self._submitted:
+            part, reference = self._submitted.popleft()
             yield from self._collect(part, reference)
+            self._submit_parts(jobs)
+
+    def _submit_parts(self, jobs: Iterator[Job]) -> None:
+        while len(self._submitted) < _TASKS_PER_WORKER * self._count and (
+            part := list(islice(jobs, self._jobs_per_task))
+        ):
+            self._submitted.append((part, self._submit(part)))
 
     def _submit(self, jobs: Sequence[Job]) -> Any:
         return self._task.remote([self._options], self._threads, jobs)  # in a list, Ray does not fetch it for each task
 
     def _collect(self, jobs: list[Job], reference: Any) -> Iterator[Row]:
-        """The rows of a task. It is repeated if its node was lost; if its process was, each job of it a few times."""
-        losses = 0
-        while losses < _MOST_LOSSES:
+        """The rows of a task, which is repeated if it was lost; each job alone, if it may be due to one of them."""
+        losses: Counter[_Loss] = Counter()
+        while True:
             try:
                 rows = self._ray.get(reference)
-            except self._ray.exceptions.NodeDiedError:
-                reference = self._submit(jobs)
-            except (self._ray.exceptions.WorkerCrashedError, self._ray.exceptions.OutOfMemoryError):
-                losses += 1
-                if len(jobs) > 1:
+            except self._ray.exceptions.RayError as error:
+                loss = self._classify(error)
+                losses[loss] += 1
+                if len(jobs) > 1 and (loss in (_Loss.PROCESS, _Loss.MEMORY) or losses[loss] == loss.most):
                     for job in jobs:
                         yield from self._collect([job], self._submit([job]))
                     return
-                reference = self._submit(jobs)
+                if losses[loss] == loss.most:
+                    yield self._failed_row(jobs[0], loss, error)
+                    return
+                reference = self._repeat(jobs, losses, loss)
             else:
                 if isinstance(rows, tuple):
                     raise UsageError(*rows)
                 yield from rows
                 return
-        name = jobs[0].display_name(self._hash_names)
-        reason = f"{name}: {_MOST_LOSSES} workers were lost while they were at it"
-        yield Row(name, reason=reason, hint="Is there enough memory for it? See ray status, and the log of Ray.")
+
+    def _classify(self, error: Exception) -> _Loss:
+        """Why a task was lost.
+
+        Raises:
+            UsageError: lungmask cannot run on a machine.
+            Exception: the error, if no task can be submitted any more.
+        """
+        exceptions = self._ray.exceptions
+        if isinstance(error, exceptions.RayTaskError):  # raised by the task: perhaps while it fetched the options
+            cause = error.cause
+            if not isinstance(cause, exceptions.RayError):
+                raise UsageError(
+                    f"a Ray worker cannot run lungmask: {type(cause).__name__}",
+                    "Is the same lungmask installed on every machine? See the log of Ray.",
+                ) from error
+            return _Loss.CLUSTER
+        if isinstance(error, exceptions.LocalRayletDiedError):
+            raise error
+        if isinstance(error, exceptions.WorkerCrashedError):
+            return _Loss.PROCESS
+        if isinstance(error, exceptions.OutOfMemoryError):
+            return _Loss.MEMORY
+        return _Loss.MACHINE if isinstance(error, exceptions.NodeDiedError) else _Loss.CLUSTER
+
+    def _repeat(self, jobs: Sequence[Job], losses: Counter[_Loss], loss: _Loss) -> Any:
+        """Submit a lost task again, after a pause that grows with its losses."""
+        time.sleep(min(2 ** (losses.total() - 1), _LONGEST_PAUSE))
+        if loss is _Loss.PROCESS and losses[loss] == loss.most - 1 and self._submitted:
+            others = [reference for _, reference in self._submitted]
+            self._ray.wait(others, num_returns=len(others))
+        return self._submit(jobs)
+
+    def _failed_row(self, job: Job, loss: _Loss, error: Exception) -> Row:
+        if loss is _Loss.CLUSTER:
+            raise error
+        name = job.display_name(self._hash_names)
+        hint = "Is there enough memory for it? See ray status, and the log of Ray."
+        return Row(name, reason=f"{name}: {loss.reason}", hint=hint)
+
+
+def _start() -> None:
+    """A task that shows that there is room for tasks."""
 
 
 def segment_jobs(options: list[Any], threads: int, jobs: Sequence[Job]) -> list[Row] | tuple[str, str]:

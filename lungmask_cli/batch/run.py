@@ -40,6 +40,8 @@ def finish_batch(
     Raises:
         OSError: a file cannot be written.
     """
+    if run.engine == "ray":  # which may have lost machines
+        remove_partial_files(options.outputs.folder)
     cells = sort_table(options.outputs.folder, remaining)
     if CONTOURS in options.outputs.extras:
         options.outputs.join_contours(Path(row["mask"]) for row in cells.values() if row["mask"])

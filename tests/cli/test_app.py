@@ -43,15 +43,15 @@ def test_help_and_usage_errors_load_neither_numpy_nor_tensorflow(command):
     assert done.stderr.splitlines()[-1] == "[]"
 
 
-def test_help_has_the_commands_and_each_command_its_sections(lungmask):
-    overview = lungmask("--help").stdout
+def test_help_has_the_commands_and_each_command_its_sections(inside):
+    overview = inside("--help").stdout
     assert all(f"  {name}" in overview for name in COMMANDS)
     for name in COMMANDS:
-        done = lungmask(name, "-h", COLUMNS="80")
+        done = inside(name, "-h", COLUMNS="80")
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(f"Usage: lungmask {name} ")
         assert max(map(len, done.stdout.splitlines())) <= 80
-    text = lungmask("segment", "-h").stdout
+    text = inside("segment", "-h").stdout
     assert all(f"\n{section}:\n" in text for section in ("Reading", "Hardware", "Messages", "Examples"))
 
 
@@ -69,19 +69,19 @@ def test_verbose_names_each_file(lungmask, plain_set, tmp_path):
         assert ("p007: " in done.stderr) == told
 
 
-def test_settings_are_defaults_that_flags_override(lungmask, masks, tmp_path):
+def test_settings_are_defaults_that_flags_override(inside, masks, tmp_path):
     (tmp_path / "lungmask.toml").write_text('[score]\nmetrics = "dice,iou"\nseed = 3\n')
     terms = ("score", masks / "drawn", masks / "truth")
-    done = lungmask(*terms, cwd=tmp_path)
+    done = inside(*terms, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "settings: lungmask.toml" in done.stderr
     header = done.stdout.splitlines()[0].split(",")
     assert "iou" in header
     assert "hd95_px" not in header
-    assert "iou" not in lungmask(*terms, "--metrics", "dice", cwd=tmp_path).stdout
+    assert "iou" not in inside(*terms, "--metrics", "dice", cwd=tmp_path).stdout
     other = tmp_path / "other.toml"
     other.write_text('[score]\nmetrics = "hd95"\n')
-    assert "dice" not in lungmask("--settings", other, *terms, cwd=tmp_path).stdout.splitlines()[0]
+    assert "dice" not in inside("--settings", other, *terms, cwd=tmp_path).stdout.splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -94,20 +94,20 @@ def test_settings_are_defaults_that_flags_override(lungmask, masks, tmp_path):
         ("[score\n", ("bad.toml",)),
     ],
 )
-def test_settings_that_cannot_be_are_named(lungmask, masks, tmp_path, text, words):
+def test_settings_that_cannot_be_are_named(inside, masks, tmp_path, text, words):
     (tmp_path / "bad.toml").write_text(text)
-    done = lungmask("--settings", tmp_path / "bad.toml", "score", masks / "drawn", masks / "truth")
+    done = inside("--settings", tmp_path / "bad.toml", "score", masks / "drawn", masks / "truth")
     assert done.returncode == 2
     assert all(word in done.stderr for word in words)
     assert "Traceback" not in done.stderr
 
 
-def test_a_path_that_is_nearly_right_is_offered(lungmask, masks):
+def test_a_path_that_is_nearly_right_is_offered(inside, masks):
     for command in (("score", "drwan", "truth"), ("train", "truth-sets"), ("segment", "drawm", "-o", "new")):
-        done = lungmask(*command, cwd=masks)
+        done = inside(*command, cwd=masks)
         assert done.returncode == 2
         assert "Did you mean" in done.stderr
-    assert lungmask("score", "nothing-like-it", "truth", cwd=masks).stderr.count("Did you mean") == 0
+    assert inside("score", "nothing-like-it", "truth", cwd=masks).stderr.count("Did you mean") == 0
 
 
 def test_the_nearest_path_is_sought_where_the_path_ends(tmp_path):

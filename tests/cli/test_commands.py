@@ -6,12 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import PATIENCE, wait_until
 from tests.phantoms import draw_phantom, save_grey, save_mask, write_jsrt_set, write_plain_set
 
 
@@ -213,11 +213,9 @@ def test_an_interrupted_batch_keeps_its_results(tiny_run, tmp_path):
     )
     command = [sys.executable, "-c", code, *map(str, arguments)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 120
-        while len(list((tmp_path / "out").glob("[0-9]*.png"))) < 3 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: len(list((tmp_path / "out").glob("[0-9]*.png"))) >= 3, process)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=120)
+        _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     rows = rows_of(tmp_path / "out" / "segment.csv")
     assert 1 <= len(rows) < 300

@@ -103,21 +103,21 @@ def test_files_with_the_same_stem_have_different_masks(lungmask, tiny_run, tmp_p
     assert "4 files" in again.stderr
 
 
-def test_the_input_folder_is_refused_as_output_folder(lungmask, tmp_path):
+def test_the_input_folder_is_refused_as_output_folder(inside, tmp_path):
     write_dicom(tmp_path / "a.dcm", np.zeros((4, 4), np.uint16))
-    done = lungmask("segment", tmp_path, "-o", tmp_path)
+    done = inside("segment", tmp_path, "-o", tmp_path)
     assert done.returncode == 2
     assert "would be taken for radiographs the next time" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.dcm"]
 
 
-def test_an_invalid_output_folder_is_refused_before_any_work(lungmask, tmp_path):
+def test_an_invalid_output_folder_is_refused_before_any_work(inside, tmp_path):
     image = save_grey(tmp_path / "a.png", draw_phantom(60, 50).image)
     save_mask(tmp_path / "set" / "masks" / "a.png", np.ones((4, 4), bool))
     save_grey(tmp_path / "set" / "images" / "a.png", draw_phantom(60, 50).image)
     for output, words in ((image, "is a file, not a folder"), (Path("/proc/out"), "cannot be written to")):
         for arguments in (("segment", image), ("preprocess", tmp_path / "set")):
-            done = lungmask(*arguments, "-o", output)
+            done = inside(*arguments, "-o", output)
             assert done.returncode == 2, done.stderr
             assert words in done.stderr
             assert "Traceback" not in done.stderr

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from lungmask_cli.errors import UsageError
 from lungmask_cli.files import hash_file_name
 from lungmask_cli.formats.mask_values import MaskOptions
 from lungmask_cli.formats.masks import read_lung_mask
+from tests.conftest import PATIENCE, wait_until
 from tests.phantoms import draw_phantom, save_grey, save_mask, write_plain_set
 
 
@@ -157,14 +157,11 @@ def test_an_interrupted_run_leaves_whole_files_and_is_resumed(tmp_path, end):
     script = tmp_path / "run.py"
     script.write_text(code)
     with subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while len(list((tmp_path / "dst" / "images").glob("p*.png"))) < 5 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: len(list((tmp_path / "dst" / "images").glob("p*.png"))) >= 5, process)
         process.send_signal(end)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)  # also until its own processes, which have its stderr, have ended
     assert process.returncode == (130 if end == signal.SIGINT else -signal.SIGKILL)
     assert not (tmp_path / "dst" / "manifest.csv").exists()
-    time.sleep(0.5)  # the processes of a killed run end by themselves
     for path in (tmp_path / "dst" / "images").glob("p*.png"):
         with Image.open(path) as image:
             image.load()

@@ -3,7 +3,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from lungmask_cli.models.manifest import shipped_weights
 from lungmask_cli.training.callbacks import RunRecorder
 from lungmask_cli.training.plan import RunPlan, read_plan
 from lungmask_cli.training.run import train
+from tests.conftest import wait_until
 from tests.phantoms import write_plain_set
 from tests.training.test_training import TINY
 
@@ -261,9 +261,7 @@ def test_a_killed_command_is_resumed_without_other_options(lungmask, tmp_path):
     assert done.returncode == 0, done.stderr
     command = [sys.executable, "-m", "lungmask_cli", "train", data, "-o", tmp_path / "killed", *options]
     with subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 120
-        while not (tmp_path / "killed" / "checkpoint.npz").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until((tmp_path / "killed" / "checkpoint.npz").exists, process)
         process.send_signal(signal.SIGKILL)
     assert len((tmp_path / "killed" / "metrics.csv").read_text().splitlines()) < 6
     resumed = lungmask("train", "--resume", tmp_path / "killed")

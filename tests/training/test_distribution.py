@@ -18,7 +18,7 @@ from lungmask_cli.networks.backend import Device, Hardware, choose_device
 from lungmask_cli.training import distribution
 from lungmask_cli.training.cluster import Cluster, read_cluster
 from lungmask_cli.training.distribution import choose_distribution
-from tests.conftest import ENVIRONMENT
+from tests.conftest import ENVIRONMENT, PATIENCE
 from tests.phantoms import write_plain_set
 
 EPOCHS = 5  # of four steps each
@@ -77,7 +77,7 @@ def runs(tmp_path_factory):
         "jax": start(folder, "jax", "--epochs", 1, KERAS_BACKEND="jax"),
     }
     try:
-        stderr = {name: process.communicate(timeout=240)[1] for name, process in started.items()}
+        stderr = {name: process.communicate(timeout=PATIENCE)[1] for name, process in started.items()}
     finally:
         for process in started.values():
             process.kill()

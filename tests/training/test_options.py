@@ -86,17 +86,17 @@ def test_init_brings_its_recipe_and_a_tenth_of_its_learning_rate(lungmask, tiny_
     assert Image.open(strips[0]).size[1] == 64
 
 
-def test_runs_lists_the_runs_in_a_folder(lungmask, tiny_run, tmp_path):
-    done = lungmask("runs", tiny_run[0].parent)
+def test_runs_lists_the_runs_in_a_folder(inside, tiny_run, tmp_path):
+    done = inside("runs", tiny_run[0].parent)
     (row,) = csv.DictReader(done.stdout.splitlines())
     assert (row["done"], row["epochs"], row["state"]) == ("15", "15", "finished")
     assert float(row["test_dice"]) > 0.8
-    (status,) = json.loads(lungmask("runs", tiny_run[0].parent, "--json").stdout)
+    (status,) = json.loads(inside("runs", tiny_run[0].parent, "--json").stdout)
     assert (status["done"], status["state"]) == (15, "finished")
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "config.toml").write_text("no = [toml")
-    assert "no runs in" in lungmask("runs", tmp_path).stderr
-    assert lungmask("runs", tmp_path / "nowhere").returncode == 2
+    assert "no runs in" in inside("runs", tmp_path).stderr
+    assert inside("runs", tmp_path / "nowhere").returncode == 2
 
 
 def test_an_unfinished_run_is_listed_as_such(tmp_path):

@@ -3,8 +3,11 @@
 GDCM calls `abort` instead of raising an error, and libjpeg may take minutes. A separate process protects the batch.
 """
 
+import contextlib
+import math
 import multiprocessing
 import os
+import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.util import Finalize
@@ -18,13 +21,16 @@ from lungmask_cli.formats.dicom.elements import Header
 from lungmask_cli.formats.dicom.pixel_format import DECODING, complete_pixel_format
 from lungmask_cli.processes import exit_with_parent, kill_pool
 
-_TIMEOUT_SECONDS = 4.0
+_CPU_SECONDS = 3.0
 _BYTES_PER_SECOND = 2_000_000  # much slower than any decoder
+_BUSY = 30  # how much longer it may take on a machine whose cores are busy
 _processes: list[ProcessPoolExecutor] = []
 
 
 def decode_in_subprocess(path: Path, plugin: str) -> tuple[NDArray[Any], dict[str, Any]]:
     """The result of pydicom's `Decoder.as_array` for the pixels of `path`, with that plugin.
+
+    A decoder that hangs is ended by the time that it computes, which other programs on this machine do not lengthen.
 
     Raises:
         RuntimeError: the pixels cannot be decoded, or the process died or timed out.
@@ -35,12 +41,27 @@ def decode_in_subprocess(path: Path, plugin: str) -> tuple[NDArray[Any], dict[st
         # A child process would wait forever for the processes that it has started, unless they are ended first.
         Finalize(None, _shut_down, exitpriority=100)
         _processes[0].submit(int).result()  # so that the first file's time limit does not include the start
+    seconds = _CPU_SECONDS + path.stat().st_size / _BYTES_PER_SECOND
     try:
-        decoded = _processes[0].submit(_decode, path, plugin)
-        return decoded.result(timeout=_TIMEOUT_SECONDS + path.stat().st_size / _BYTES_PER_SECOND)
+        return _processes[0].submit(_decode_limited, path, plugin, seconds).result(timeout=_BUSY * seconds)
     except (BrokenProcessPool, TimeoutError):
         kill_pool(_processes.pop())
         raise RuntimeError("the decoder died or hung") from None
+
+
+def _decode_limited(path: Path, plugin: str, seconds: float) -> tuple[NDArray[Any], dict[str, Any]]:
+    _limit_cpu(seconds)
+    return _decode(path, plugin)
+
+
+def _limit_cpu(seconds: float) -> None:
+    """Have the system end this process after as many more seconds of computing; Windows has no such limit."""
+    with contextlib.suppress(ImportError, ValueError):  # ValueError: the user's own limit is lower
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would have the patient's data
+        most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), most))
 
 
 def _start() -> None:
