@@ -32,6 +32,7 @@ _CONFIG_KEYS = {
     "discriminator": "discriminator.name",
     "adversarial_weight": "loss.adversarial",
 }
+_DATA_OPTIONS = ("polarity", "max_pixels", "labels", "threshold", "split")  # as they are in the plan
 _RUN, _RECIPE, _PARTS, _DATA = "Run", "Recipe", "Networks and losses", "Data"
 
 
@@ -185,18 +186,14 @@ def train(
     else:
         resolved = resolve_config(preset, config, _config_changes(context), init)
         plan = RunPlan(
-            config=resolved,
-            folder=output or next_run_folder(resolved.preset),
-            data=folders,
+            resolved,
+            output or next_run_folder(resolved.preset),
+            folders,
             size=max(RunPlan.size, resolved.detail),  # one prepared set in the cache serves all smaller networks
-            polarity=polarity,
-            max_pixels=max_pixels,
-            labels=labels,
-            threshold=threshold,
-            split=split,
+            **{name: context.params[name] for name in _DATA_OPTIONS},
             folds=folds or 0,
             init=str(find_weights(init).absolute()) if init else "",
-            hardware=Hardware(device=device, devices=devices, deterministic=deterministic),
+            hardware=Hardware(device, devices, deterministic),
             memory_gb=memory,
         )
         check_new_plan(plan)

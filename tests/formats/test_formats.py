@@ -77,6 +77,18 @@ def pages(folder: Path) -> Path:
     return picture(folder, "a.tif", Image.fromarray(RAMP8), save_all=True, append_images=[Image.fromarray(RAMP8)])
 
 
+def with_reduced_copy(folder: Path) -> Path:
+    copy = Image.fromarray(RAMP8[::2, ::2].copy())
+    copy.encoderinfo = {"tiffinfo": {254: 1}}  # type: ignore[attr-defined]  # NewSubfileType
+    return picture(folder, "a.tif", Image.fromarray(RAMP8), save_all=True, append_images=[copy])
+
+
+def with_preview(folder: Path) -> Path:
+    preview = Image.fromarray(RAMP8[::2, ::2].copy())
+    options = {"format": "MPO", "quality": 100, "save_all": True, "append_images": [preview]}
+    return picture(folder, "a.jpg", Image.fromarray(RAMP8), **options)
+
+
 def rotated(folder: Path) -> Path:
     exif = Image.Exif()
     exif[0x0112] = 6  # the first row is the right side: turned by 90 degrees
@@ -221,6 +233,12 @@ CASES: dict[str, Case] = {
     "TIFF, 32-bit float": (lambda f: picture(f, "a.tif", Image.fromarray(RAMP16 / np.float32(7))), RAMP16 / 7, 1e-3),
     "TIFF, RGB, LZW": (lambda f: picture(f, "a.tif", Image.fromarray(COLOURS), compression="tiff_lzw"), LUMINANCE, 1),
     "TIFF, several pages": (pages, "2 pages", 0),
+    "TIFF, a page and its reduced copy": (with_reduced_copy, RAMP8, 0),
+    "JPEG with a preview (MPO), as phones write it": (with_preview, RAMP8, 3),
+    "WebP, lossless": (lambda f: picture(f, "a.webp", Image.fromarray(COLOURS), lossless=True), LUMINANCE, 1),
+    "JPEG 2000, grey": (lambda f: picture(f, "a.jp2", Image.fromarray(RAMP8)), RAMP8, 0),
+    "PGM": (lambda f: picture(f, "a.pgm", Image.fromarray(RAMP8)), RAMP8, 0),
+    "PPM": (lambda f: picture(f, "a.ppm", Image.fromarray(COLOURS)), LUMINANCE, 1),
     "BMP, 8-bit grey": (lambda f: picture(f, "a.bmp", Image.fromarray(RAMP8)), RAMP8, 0),
     "BMP, RGB": (lambda f: picture(f, "a.bmp", Image.fromarray(COLOURS)), LUMINANCE, 1),
     "GIF": (lambda f: picture(f, "a.gif", Image.fromarray(RAMP8)), RAMP8, 0),
