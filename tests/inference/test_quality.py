@@ -13,7 +13,7 @@ from lungmask_cli.imaging.geometry import WHOLE, Letterbox, resize
 from lungmask_cli.inference.quality import (
     DOUBTFUL,
     GOOD,
-    LEAST_SCORE,
+    LEAST_DICE,
     NO_LUNG,
     ONE_LUNG,
     SIGNS,
@@ -123,7 +123,7 @@ def test_the_less_the_passes_agree_the_lower_is_the_score():
         for shift in (0, 10, 20, 40)
     ]
     assert scores == sorted(set(scores), reverse=True)
-    assert scores[-1] < LEAST_SCORE < scores[0]
+    assert scores[-1] < LEAST_DICE < scores[0]
 
 
 @pytest.mark.parametrize("shape", [(300, 200), (200, 300), (40, 60), (1, 1)])
@@ -133,7 +133,7 @@ def test_radiographs_of_any_shape_are_assessed(shape):
     prediction = Prediction(box, square, (Pass(WHOLE, square), Pass(WHOLE, square[::-1])))
     quality = assess(prediction, as_mask(prediction, cleanup=False), np.zeros(shape, bool))
     assert quality.flag == DOUBTFUL
-    assert 0 <= quality.score < LEAST_SCORE
+    assert 0 <= quality.score < LEAST_DICE
 
 
 def best_values():
@@ -154,7 +154,7 @@ def test_a_low_score_always_has_a_reason_in_words(values, single_pass):
     score, reasons = load_gate().evaluate(signs)
     assert 0 <= score <= 1
     assert len(reasons) <= 3
-    assert score >= LEAST_SCORE or reasons
+    assert score >= LEAST_DICE or reasons
     assert all(reason and "/" not in reason and "nan" not in reason for reason in reasons)
 
 
@@ -187,12 +187,12 @@ def test_certainty_is_assessed_relative_to_the_baseline_of_the_network():
     gate = load_gate()
     signs = best_values() | {"inside": 0.94, "unsure": 0.3}
     score, reasons = gate.evaluate(signs)
-    assert score < LEAST_SCORE
+    assert score < LEAST_DICE
     assert any("mean probability 0.94" in reason for reason in reasons)
     assert gate.evaluate(signs, HESITANT) == (pytest.approx(0.96), ())
     # A value that is low for this network as well is reported as measured.
     score, reasons = gate.evaluate(signs | {"inside": 0.86}, HESITANT)
-    assert score < LEAST_SCORE
+    assert score < LEAST_DICE
     assert any("mean probability 0.86" in reason for reason in reasons)
 
 
@@ -207,7 +207,7 @@ def test_the_expected_dice_is_at_most_that_of_the_network():
     assert score == pytest.approx(0.85)
     assert reasons == ("the network reaches a Dice of 0.85 on its validation images",)
     score, (reason,) = load_gate().evaluate(best_values() | {"shape": 2.0}, replace(HESITANT, dice=0.901))
-    assert score < LEAST_SCORE
+    assert score < LEAST_DICE
     assert "the network" not in reason
 
 
