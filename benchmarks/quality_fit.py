@@ -18,10 +18,9 @@ COMPONENTS = 8
 # Pictures that are not chest radiographs are detected by a limit, and have further costs by the other signs.
 SIGNS_OF_QUALITY = [name for name in SIGNS if name != "picture"]
 NOT_CHEST_WEIGHT = 0.5  # they are easy to detect, and must not dominate the fit at a Dice of 0.8
+UNCHANGED_WEIGHT = 4  # few radiographs in practice are corrupted
 DECAY = 0.01
 EDGE = 0.02  # keeps the log-odds of a Dice of 0 or 1 finite
-# A mask is doubtful if at least this share of the masks with its score is below LEAST_DICE.
-DOUBTFUL_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,8 @@ def ramps(numbers: NDArray[np.float64], at: list[float]) -> NDArray[np.float64]:
     return np.stack([np.clip((numbers - start) / (end - start), 0, 1) for start, end in itertools.pairwise(at)], 1)
 
 
-def fit_model(rows: list[Row]) -> Numbers:
-    """The tables with the costs of each sign, which are never negative.
+def fit_model(rows: list[Row], bad_share: float) -> Numbers:
+    """The tables with the costs of each sign, which are never negative, and the limit of the score.
 
     They are first fitted to the log-odds of the Dice, which emphasises differences such as that between 0.97 and 0.95;
     then one factor calibrates them all, so that the score is the mean Dice of masks with this score.
@@ -89,7 +88,7 @@ def fit_model(rows: list[Row]) -> Numbers:
     at = {name: knots(rows, name) for name in names}
     design = np.hstack([ramps(values(rows, name), at[name]) for name in names])
     dices = np.array([row.dice for row in rows])
-    share = np.array([1 if row.chest else NOT_CHEST_WEIGHT for row in rows])
+    share = np.array([weight_of(row) for row in rows])
     best, costs = fit_costs(design, np.log((dices + EDGE) / (1 + EDGE - dices)), share / share.sum())
     shift, factor = fit_odds(best - design @ costs, dices, share / share.sum())
     tables, first = {}, 0
@@ -101,17 +100,23 @@ def fit_model(rows: list[Row]) -> Numbers:
             cost = ramps(ends, at[name]) @ own
             tables[name] = {"value": ends.round(4).tolist(), "cost": cost.round(3).tolist()}
     numbers = {"best": round(float(shift + factor * best), 3), "tables": tables}
-    return {**numbers, "limit": fit_limit(rows, numbers)}
+    return {**numbers, "limit": fit_limit(rows, numbers, bad_share)}
 
 
-def fit_limit(rows: list[Row], model: Numbers) -> float:
-    """The score that `DOUBTFUL_SHARE` of the masks of unchanged radiographs with this score are bad."""
+def fit_limit(rows: list[Row], model: Numbers, bad_share: float) -> float:
+    """The score at which `bad_share` of the masks of unchanged radiographs are below `LEAST_DICE`."""
     unchanged = [row for row in rows if row.case == AS_IT_IS]
     scores = np.array([parse_model({**model, "limit": 0.0}).score(row.signs)[0] for row in unchanged])
     bad = np.array([float(row.dice < LEAST_DICE) for row in unchanged])
     shift, factor = fit_odds(np.log(scores / (1 - scores)), bad, np.full(len(bad), 1 / len(bad)))
-    odds = (np.log(DOUBTFUL_SHARE / (1 - DOUBTFUL_SHARE)) - shift) / factor
+    odds = (np.log(bad_share / (1 - bad_share)) - shift) / factor
     return round(float(1 / (1 + np.exp(-odds))), 3)
+
+
+def weight_of(row: Row) -> float:
+    if not row.chest:
+        return NOT_CHEST_WEIGHT
+    return UNCHANGED_WEIGHT if row.case == AS_IT_IS else 1
 
 
 def fit_costs(
@@ -174,16 +179,17 @@ class Rows:
         return Rows(*([row for row in rows if row.group not in groups] for rows in (self.single_pass, self.multi_pass)))
 
 
-def fit_gate(changed: Rows, unchanged: Rows) -> Numbers:
+def fit_gate(changed: Rows, unchanged: Rows, bad_share: float) -> Numbers:
     """The content of quality.json without the PCA.
 
     Args:
         changed: masks of radiographs, unchanged and corrupted, and of pictures that are no chest radiographs.
         unchanged: masks of further radiographs that are as ill as any. The scores and their limit are fitted to them as
             well, but what is usual for a sign is not: reasons are given relative to healthier lungs.
+        bad_share: a mask is doubtful if at least this share of the masks with its score is below `LEAST_DICE`.
     """
     both = changed + unchanged
-    models = {"single_pass": fit_model(both.single_pass), "multi_pass": fit_model(both.multi_pass)}
+    models = {name: fit_model(getattr(both, name), bad_share) for name in ("single_pass", "multi_pass")}
     good = [row for row in changed.multi_pass if row.chest and row.dice >= GOOD_DICE]
     usual = [row for row in changed.multi_pass if row.case == AS_IT_IS and row.dice >= LEAST_DICE]
     return {**models, "limits": limits(usual), "decisive_limits": limits(good)}
