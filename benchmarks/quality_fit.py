@@ -31,6 +31,7 @@ class Row:
     radiograph.
     """
 
+    weights: str
     group: str
     origin: str
     case: str

@@ -13,8 +13,8 @@ pairs, and the expected Dice to masks of the `val` radiographs, unchanged and co
 `failures.py`), of the `val` radiographs of --as-is, which are not corrupted, and of pictures that are not frontal chest
 radiographs, whose masks count as Dice 0. It prints the results of the gate on radiographs that it was not fitted to: in
 five folds, and with one origin after the other left out. A column `group` of the split divides a data set into origins,
-such as illnesses. At the limit of the score, --bad-share of the masks are below
-0.9. --keep keeps the measurements, so that another fit to the same masks takes seconds.
+such as illnesses. At the limit of the score, --bad-share of the masks are below 0.9. --keep keeps the measurements, so
+that another fit to the same masks takes a minute.
 
 `test` assesses all of --as-is; the --part of --changed, unchanged and corrupted; the files in --not-chest; and
 photographs, noise and synthetic pictures. The random numbers differ from those of `fit`.
@@ -171,7 +171,8 @@ def measure_all(
             if on_grid.lungs.any():
                 signs = measure_signs(on_grid, *pcas)
                 chest = case.lungs is not None
-                rows.append(Row(group, origins.get(group, ""), case.name, chest, dice(lungs, case.lungs), signs))
+                facts = Path(segmenter.weight_names[0]).name, group, origins.get(group, ""), case.name
+                rows.append(Row(*facts, chest, dice(lungs, case.lungs), signs))
     return measured
 
 
@@ -212,7 +213,7 @@ def cross_validate(
 
 def assess_row(gate: Gate, row: Row) -> Assessed:
     how = "unchanged" if row.case == AS_IT_IS else "corrupted"
-    kind = f"{row.origin}, {how}" if row.chest else NOT_CHEST
+    kind = f"{row.weights}, {row.origin}, {how}" if row.chest else NOT_CHEST
     return Assessed(kind, row.chest, row.dice, *gate.evaluate(row.signs))
 
 
