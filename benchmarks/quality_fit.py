@@ -1,21 +1,24 @@
 """The mathematics of `quality_gate.py fit`: from the signs and the Dice of masks to the numbers of `quality.json`."""
 
 import itertools
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from lungmask_cli.inference.quality import LEAST_SCORE, SIGNS
+from lungmask_cli.inference.quality import LEAST_DICE, SIGNS, parse_model
 from lungmask_cli.inference.signs import PcaDistance
 
 Numbers = dict[str, object]
+AS_IT_IS = "as it is"
 GOOD_DICE = 0.95
 COMPONENTS = 8
 # Pictures that are not chest radiographs are detected by a limit, and have further costs by the other signs.
 SIGNS_OF_QUALITY = [name for name in SIGNS if name != "picture"]
 NOT_CHEST_WEIGHT = 0.5  # they are easy to detect, and must not dominate the fit at a Dice of 0.8
+UNCHANGED_WEIGHT = 4  # few radiographs in practice are corrupted
 DECAY = 0.01
 EDGE = 0.02  # keeps the log-odds of a Dice of 0 or 1 finite
 
@@ -24,10 +27,13 @@ EDGE = 0.02  # keeps the log-odds of a Dice of 0 or 1 finite
 class Row:
     """The measurements of one mask.
 
-    `group` is the radiograph's id; `dice` is 0 if the picture is not a chest radiograph.
+    `group` is the radiograph's id, `origin` its data set or the illness; `dice` is 0 if the picture is not a chest
+    radiograph.
     """
 
+    weights: str
     group: str
+    origin: str
     case: str
     chest: bool
     dice: float
@@ -56,7 +62,7 @@ def values(rows: list[Row], name: str) -> NDArray[np.float64]:
 def knots(rows: list[Row], name: str) -> list[float]:
     """The values where the cost of a sign may change its slope, from the median of good masks to worse values."""
     good = values([row for row in rows if row.dice >= GOOD_DICE], name)
-    bad = values([row for row in rows if row.dice < LEAST_SCORE], name)
+    bad = values([row for row in rows if row.dice < LEAST_DICE], name)
     low = SIGNS[name].low_is_bad
     of_good, of_bad = ((50, 10, 1), (50, 10)) if low else ((50, 90, 99), (50, 90))
     wanted = [*np.percentile(good, of_good), *np.percentile(bad, of_bad)]
@@ -73,8 +79,8 @@ def ramps(numbers: NDArray[np.float64], at: list[float]) -> NDArray[np.float64]:
     return np.stack([np.clip((numbers - start) / (end - start), 0, 1) for start, end in itertools.pairwise(at)], 1)
 
 
-def fit_model(rows: list[Row]) -> Numbers:
-    """The tables with the costs of each sign, which are never negative.
+def fit_model(rows: list[Row], bad_share: float) -> Numbers:
+    """The tables with the costs of each sign, which are never negative, and the limit of the score.
 
     They are first fitted to the log-odds of the Dice, which emphasises differences such as that between 0.97 and 0.95;
     then one factor calibrates them all, so that the score is the mean Dice of masks with this score.
@@ -83,7 +89,7 @@ def fit_model(rows: list[Row]) -> Numbers:
     at = {name: knots(rows, name) for name in names}
     design = np.hstack([ramps(values(rows, name), at[name]) for name in names])
     dices = np.array([row.dice for row in rows])
-    share = np.array([1 if row.chest else NOT_CHEST_WEIGHT for row in rows])
+    share = np.array([weight_of(row) for row in rows])
     best, costs = fit_costs(design, np.log((dices + EDGE) / (1 + EDGE - dices)), share / share.sum())
     shift, factor = fit_odds(best - design @ costs, dices, share / share.sum())
     tables, first = {}, 0
@@ -94,7 +100,24 @@ def fit_model(rows: list[Row]) -> Numbers:
         if own.sum() >= 0.01:
             cost = ramps(ends, at[name]) @ own
             tables[name] = {"value": ends.round(4).tolist(), "cost": cost.round(3).tolist()}
-    return {"best": round(float(shift + factor * best), 3), "tables": tables}
+    numbers = {"best": round(float(shift + factor * best), 3), "tables": tables}
+    return {**numbers, "limit": fit_limit(rows, numbers, bad_share)}
+
+
+def fit_limit(rows: list[Row], model: Numbers, bad_share: float) -> float:
+    """The score at which `bad_share` of the masks of unchanged radiographs are below `LEAST_DICE`."""
+    unchanged = [row for row in rows if row.case == AS_IT_IS]
+    scores = np.array([parse_model({**model, "limit": 0.0}).score(row.signs)[0] for row in unchanged])
+    bad = np.array([float(row.dice < LEAST_DICE) for row in unchanged])
+    shift, factor = fit_odds(np.log(scores / (1 - scores)), bad, np.full(len(bad), 1 / len(bad)))
+    odds = (np.log(bad_share / (1 - bad_share)) - shift) / factor
+    return round(float(1 / (1 + np.exp(-odds))), 3)
+
+
+def weight_of(row: Row) -> float:
+    if not row.chest:
+        return NOT_CHEST_WEIGHT
+    return UNCHANGED_WEIGHT if row.case == AS_IT_IS else 1
 
 
 def fit_costs(
@@ -138,9 +161,36 @@ def limits(rows: list[Row]) -> dict[str, float]:
     }
 
 
-def fit_gate(single_pass: list[Row], multi_pass: list[Row]) -> Numbers:
-    """The content of quality.json without the PCA, from masks of one pass and of several passes."""
-    good = [row for row in multi_pass if row.chest and row.dice >= GOOD_DICE]
-    unchanged = [row for row in multi_pass if row.case == "as it is" and row.dice >= LEAST_SCORE]
-    models = {"single_pass": fit_model(single_pass), "multi_pass": fit_model(multi_pass)}
-    return {**models, "limits": limits(unchanged), "decisive_limits": limits(good)}
+@dataclass(frozen=True)
+class Rows:
+    """The measurements of masks without their localization pass, and of those with one."""
+
+    single_pass: list[Row]
+    multi_pass: list[Row]
+
+    def __add__(self, other: "Rows") -> "Rows":
+        return Rows(self.single_pass + other.single_pass, self.multi_pass + other.multi_pass)
+
+    def of(self, groups: Set[str]) -> "Rows":
+        """Those of some radiographs."""
+        return Rows(*([row for row in rows if row.group in groups] for rows in (self.single_pass, self.multi_pass)))
+
+    def without(self, groups: Set[str]) -> "Rows":
+        """Those of all other radiographs."""
+        return Rows(*([row for row in rows if row.group not in groups] for rows in (self.single_pass, self.multi_pass)))
+
+
+def fit_gate(changed: Rows, unchanged: Rows, bad_share: float) -> Numbers:
+    """The content of quality.json without the PCA.
+
+    Args:
+        changed: masks of radiographs, unchanged and corrupted, and of pictures that are no chest radiographs.
+        unchanged: masks of further radiographs that are as ill as any. The scores and their limit are fitted to them as
+            well, but what is usual for a sign is not: reasons are given relative to healthier lungs.
+        bad_share: a mask is doubtful if at least this share of the masks with its score is below `LEAST_DICE`.
+    """
+    both = changed + unchanged
+    models = {name: fit_model(getattr(both, name), bad_share) for name in ("single_pass", "multi_pass")}
+    good = [row for row in changed.multi_pass if row.chest and row.dice >= GOOD_DICE]
+    usual = [row for row in changed.multi_pass if row.case == AS_IT_IS and row.dice >= LEAST_DICE]
+    return {**models, "limits": limits(usual), "decisive_limits": limits(good)}

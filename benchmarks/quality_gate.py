@@ -1,32 +1,40 @@
 """Fit the quality gate of `lungmask_cli/inference/quality.py`, and evaluate it.
 
-    python benchmarks/quality_gate.py fit DATA ... --split FILE.csv [--weights general jsrt tiny] [--seed 0]
+    python benchmarks/quality_gate.py fit DATA ... [--as-is DATA ...] --split FILE.csv [--weights general jsrt tiny]
+        [--bad-share 0.1] [--seed 0] [--keep FOLDER]
     python benchmarks/quality_gate.py test [--as-is DATA ...] [--changed DATA ... --split FILE.csv:COLUMN --part test]
         [--not-chest FOLDER ...] [--weights general ...] [--seed 0] [--json FILE]
 
-DATA is a folder that `lungmask preprocess` accepts, whose masks have the size of their images.
+DATA is a folder that `lungmask preprocess` accepts, whose masks have the size of their images. --runtime onnx is
+faster, and gives the same figures.
 
 `fit` writes `lungmask_cli/inference/quality.json`. The PCA of lungs and chest radiographs is fitted to the `train`
 pairs, and the expected Dice to masks of the `val` radiographs, unchanged and corrupted (`robustness.py`,
-`failures.py`), and of pictures that are not frontal chest radiographs, whose masks count as Dice 0. It prints the
-results of the gate on radiographs that it was not fitted to, in five folds.
+`failures.py`), of the `val` radiographs of --as-is, which are not corrupted, and of pictures that are not frontal chest
+radiographs, whose masks count as Dice 0. It prints the results of the gate on radiographs that it was not fitted to: in
+five folds, and with one origin after the other left out. A column `group` of the split divides a data set into origins,
+such as illnesses. At the limit of the score, --bad-share of the masks are below 0.9. --keep keeps the measurements, so
+that another fit to the same masks takes a minute.
 
 `test` assesses all of --as-is; the --part of --changed, unchanged and corrupted; the files in --not-chest; and
 photographs, noise and synthetic pictures. The random numbers differ from those of `fit`.
 """
 
 import argparse
+import csv
+import functools
+import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from failures import FIT, TEST, UNSEEN, Case, changed, crop_middle, noise, photographs, synthetic, without_lungs
 from numpy.typing import NDArray
-from quality_fit import Numbers, Row, fit_gate, fit_pca, pca_numbers
+from quality_fit import AS_IT_IS, Numbers, Row, Rows, fit_gate, fit_pca, pca_numbers
 from robustness import to_image
 from scipy.stats import rankdata, spearmanr
 
@@ -43,7 +51,7 @@ from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.radiograph import Radiograph
 from lungmask_cli.imaging.sides import split_sides
 from lungmask_cli.inference import quality
-from lungmask_cli.inference.quality import LEAST_SCORE, Quality, parse_gate
+from lungmask_cli.inference.quality import LEAST_DICE, Gate, Quality, parse_gate
 from lungmask_cli.inference.segmenter import Segmenter
 from lungmask_cli.inference.signs import (
     GRID,
@@ -57,7 +65,7 @@ from lungmask_cli.inference.two_pass import Pass, Prediction, as_mask
 from lungmask_cli.models.manifest import find_weights
 
 QUALITY_JSON = Path(quality.__file__).with_name("quality.json")
-AS_IT_IS, NOT_CHEST = "as it is", "no chest radiograph"
+NOT_CHEST = "no chest radiograph"
 FOLDS = 5
 COPIES = 4  # augmented copies of each training radiograph
 AUGMENTATION = AugmentationConfig(
@@ -88,6 +96,12 @@ def pairs_by_part(folders: list[Path], split: str | None) -> tuple[dict[str, lis
     pairs = find_pairs(*folders).pairs
     chosen, method = resolve_split([pair.id for pair in pairs], split, seed=0)
     return {part: [pair for pair in pairs if chosen[pair.id] == part] for part in chosen.values()}, method
+
+
+def read_groups(split: str) -> dict[str, str]:
+    """The group of each id, where the file of the split has such a column."""
+    with Path(split).open(encoding="utf-8") as file:
+        return {row["id"]: row["group"] for row in csv.DictReader(file) if row.get("group")}
 
 
 def read(pair: Pair) -> Case:
@@ -139,68 +153,123 @@ def fit_pcas(pairs: list[Pair], seed: int) -> tuple[PcaDistance, PcaDistance]:
 
 
 def measure_all(
-    segmenter: Segmenter, cases: Iterable[tuple[str, Case]], pcas: tuple[PcaDistance, PcaDistance]
-) -> tuple[list[Row], list[Row]]:
-    """The measurements of all masks without their localization pass, and of those with one."""
-    single_pass, multi_pass = [], []
+    segmenter: Segmenter,
+    cases: Iterable[tuple[str, Case]],
+    origins: Mapping[str, str],
+    pcas: tuple[PcaDistance, PcaDistance],
+) -> Rows:
+    """The measurements of the masks of all cases; those without an origin are no radiographs."""
+    measured = Rows([], [])
     for group, case in cases:
         whole = segmenter.segment_radiograph(Radiograph(np.asarray(to_image(case.picture)))).prediction
-        kinds = [(single_pass, replace(whole, localization_passes=()))]
+        kinds = [(measured.single_pass, replace(whole, localization_passes=()))]
         if whole.localization_passes:
-            kinds.append((multi_pass, whole))
+            kinds.append((measured.multi_pass, whole))
         for rows, prediction in kinds:
             lungs = as_mask(prediction)
             on_grid = resample_to_grid(prediction, *split_sides(lungs))
             if on_grid.lungs.any():
-                measured = dice(lungs, case.lungs), measure_signs(on_grid, *pcas)
-                rows.append(Row(group, case.name, case.lungs is not None, *measured))
-    return single_pass, multi_pass
+                signs = measure_signs(on_grid, *pcas)
+                chest = case.lungs is not None
+                facts = Path(segmenter.weight_names[0]).name, group, origins.get(group, ""), case.name
+                rows.append(Row(*facts, chest, dice(lungs, case.lungs), signs))
+    return measured
 
 
-def cross_validate(single_pass: list[Row], multi_pass: list[Row], pcas: Numbers) -> list[Assessed]:
-    """The assessment of each mask by a gate that was fitted without its radiograph."""
-    groups = sorted({row.group for row in single_pass})
-    fold = dict(zip(groups, np.random.default_rng(0).permutation(len(groups)) % FOLDS, strict=True))
+def measure_or_read(keep: Path | None, name: str, facts: object, measure: Callable[[], Rows]) -> Rows:
+    """The measurements in the folder `keep` if they were made with the same facts; otherwise new ones, kept there."""
+    if keep is None:
+        return measure()
+    path = keep / f"{name}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]}.json"
+    if not path.exists():
+        keep.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(measure())), encoding="utf-8")
+    read = json.loads(path.read_text(encoding="utf-8"))
+    return Rows(**{passes: [Row(**row) for row in rows] for passes, rows in read.items()})
+
+
+def split_folds(rows: Rows) -> list[set[str]]:
+    """The radiographs of each fold, at random."""
+    groups = sorted({row.group for row in rows.single_pass})
+    return [set(fold) for fold in np.array_split(np.random.default_rng(0).permutation(groups), FOLDS)]
+
+
+def split_origins(rows: Rows) -> list[set[str]]:
+    """The radiographs of each origin."""
+    origins = sorted({row.origin for row in rows.single_pass} - {""})
+    return [{row.group for row in rows.single_pass if row.origin == origin} for origin in origins]
+
+
+def cross_validate(
+    changed: Rows, unchanged: Rows, pcas: Numbers, bad_share: float, folds: list[set[str]]
+) -> list[Assessed]:
+    """The assessment of each mask of each fold by a gate that was fitted without this fold."""
     assessed = []
-    for number in range(FOLDS):
-        kept = ([row for row in rows if fold[row.group] != number] for rows in (single_pass, multi_pass))
-        gate = parse_gate({**fit_gate(*kept), **pcas})
-        for row in (row for row in multi_pass if fold[row.group] == number):
-            kind = ("unchanged" if row.case == AS_IT_IS else "corrupted") if row.chest else NOT_CHEST
-            assessed.append(Assessed(kind, row.chest, row.dice, *gate.evaluate(row.signs)))
+    for fold in folds:
+        gate = parse_gate({**fit_gate(changed.without(fold), unchanged.without(fold), bad_share), **pcas})
+        assessed += [assess_row(gate, row) for row in (changed + unchanged).of(fold).multi_pass]
     return assessed
 
 
-def fit(folders: list[Path], split: str, weights: list[str], count: int, seed: int) -> None:
-    parts, method = pairs_by_part(folders, split)
-    pcas = fit_pcas(parts["train"], seed)
+def assess_row(gate: Gate, row: Row) -> Assessed:
+    how = "unchanged" if row.case == AS_IT_IS else "corrupted"
+    kind = f"{row.weights}, {row.origin}, {how}" if row.chest else NOT_CHEST
+    return Assessed(kind, row.chest, row.dice, *gate.evaluate(row.signs))
+
+
+def measure_for_fit(
+    name: str, val: list[Pair], as_is: list[Pair], pcas: tuple[PcaDistance, PcaDistance], options: argparse.Namespace
+) -> tuple[Rows, Rows]:
+    """The measurements of the masks that one of the weights predicts: of `val` and others, and of `as_is`."""
+    groups = read_groups(options.split)
+
+    def measure(kind: str, pairs: list[Pair], cases: Iterable[tuple[str, Case]]) -> Rows:
+        origins = {pair.id: groups.get(pair.id, pair.origin) for pair in pairs}
+        facts = [file_sha256(find_weights(name)), *map(pca_numbers, pcas), origins, options.count, options.seed]
+        segmenter = functools.partial(Segmenter, name, device="cpu", runtime=options.runtime)
+        key = f"{Path(name).name} {kind}"
+        return measure_or_read(options.keep, key, facts, lambda: measure_all(segmenter(), cases, origins, pcas))
+
+    changed = measure("changed", val, fitting_cases(val, options.count, options.seed))
+    unchanged = measure("unchanged", as_is, ((pair.id, read(pair)) for pair in as_is))
+    both = changed + unchanged
+    print(f"{name}: {len(both.single_pass)} masks, {len(both.multi_pass)} of them in two passes", flush=True)
+    return changed, unchanged
+
+
+def fit(options: argparse.Namespace) -> None:
+    parts, method = pairs_by_part(options.data, options.split)
+    as_is = pairs_by_part(options.as_is, options.split)[0]["val"] if options.as_is else []
+    pcas = fit_pcas(parts["train"], options.seed)
     numbers = dict(zip(("shapes", "pictures"), map(pca_numbers, pcas), strict=True))
-    single_pass: list[Row] = []
-    multi_pass: list[Row] = []
-    for name in weights:
-        rows = measure_all(Segmenter(name, device="cpu"), fitting_cases(parts["val"], count, seed), pcas)
-        single_pass += rows[0]
-        multi_pass += rows[1]
-        print(f"{name}: {len(rows[0])} masks, {len(rows[1])} of them in two passes", flush=True)
-    assessed = cross_validate(single_pass, multi_pass, numbers)
-    print(f"\nRadiographs that the gate was not fitted to, {FOLDS} folds\n\n{table(assessed)}")
+    changed, unchanged = Rows([], []), Rows([], [])
+    for name in options.weights:
+        measured = measure_for_fit(name, parts["val"], as_is, pcas, options)
+        changed, unchanged = changed + measured[0], unchanged + measured[1]
+    for title, folds in (
+        (f"Radiographs that the gate was not fitted to, {FOLDS} folds", split_folds(changed + unchanged)),
+        ("Origins that the gate was not fitted to", split_origins(changed + unchanged)),
+    ):
+        print(f"\n{title}\n\n{table(cross_validate(changed, unchanged, numbers, options.bad_share, folds))}")
     record = {
-        **{part: f"{len(parts[part])} radiographs of {names_of(parts[part])}" for part in ("train", "val")},
+        "train": describe_pairs(parts["train"]),
+        "val": describe_pairs(parts["val"]),
+        "val_as_is": describe_pairs(as_is),
         "split": method,
-        "masks": len(single_pass),
-        "weights": {Path(name).name: file_sha256(find_weights(name)) for name in weights},
-        "seed": seed,
-        "command": f"python benchmarks/quality_gate.py fit DATA ... --count {count}",
+        "masks": len((changed + unchanged).single_pass),
+        "weights": {Path(name).name: file_sha256(find_weights(name)) for name in options.weights},
+        "seed": options.seed,
+        "command": f"python benchmarks/quality_gate.py fit DATA ... --as-is DATA ... --count {options.count} "
+        f"--bad-share {options.bad_share:g}",
         "licence": "research and education, non-commercial, as the data",
     }
-    QUALITY_JSON.write_text(
-        json.dumps({**record, **fit_gate(single_pass, multi_pass), **numbers}) + "\n", encoding="utf-8"
-    )
+    fitted = fit_gate(changed, unchanged, options.bad_share)
+    QUALITY_JSON.write_text(json.dumps({**record, **fitted, **numbers}) + "\n", encoding="utf-8")
     print(QUALITY_JSON)
 
 
-def names_of(pairs: list[Pair]) -> str:
-    return " and ".join(sorted({pair.origin for pair in pairs}))
+def describe_pairs(pairs: list[Pair]) -> str:
+    return f"{len(pairs)} radiographs of {' and '.join(sorted({pair.origin for pair in pairs})) or 'no set'}"
 
 
 def testing_cases(as_is: list[Pair], to_change: list[Pair], count: int, seed: int) -> Iterator[tuple[str, Case]]:
@@ -250,7 +319,7 @@ def area_under_curve(bad: NDArray[np.float64], good: NDArray[np.float64]) -> flo
 
 def figures_of(assessed: list[Assessed]) -> dict[str, float]:
     dices, scores = np.array([one.dice for one in assessed]), np.array([one.score for one in assessed])
-    flagged, bad = np.array([bool(one.reasons) for one in assessed]), dices < LEAST_SCORE
+    flagged, bad = np.array([bool(one.reasons) for one in assessed]), dices < LEAST_DICE
     varied = np.ptp(dices) > 0 and np.ptp(scores) > 0
     return {
         "masks": len(assessed),
@@ -262,15 +331,16 @@ def figures_of(assessed: list[Assessed]) -> dict[str, float]:
         "below_flagged": int((flagged & bad).sum()),
         "others_flagged": int((flagged & ~bad).sum()),
         "auroc_below": area_under_curve(scores[bad], scores[~bad]),
-        "low_without_reason": sum(one.score < LEAST_SCORE and not one.reasons for one in assessed),
+        "low_without_reason": sum(one.score < LEAST_DICE and not one.reasons for one in assessed),
     }
 
 
 def all_figures(assessed: list[Assessed]) -> dict[str, dict[str, float]]:
-    """The figures of each kind, of all radiographs, of all other pictures, and of everything."""
+    """The figures of each kind, of all unchanged radiographs, of all radiographs, of all other pictures, and of all."""
     groups = {
         kind: [one for one in assessed if one.kind == kind] for kind in dict.fromkeys(one.kind for one in assessed)
     }
+    groups["all unchanged radiographs"] = [one for one in assessed if one.chest and one.kind.endswith("unchanged")]
     groups["all radiographs"] = [one for one in assessed if one.chest]
     groups["all that is none"] = [one for one in assessed if not one.chest]
     groups["all"] = assessed
@@ -299,7 +369,7 @@ def test(options: argparse.Namespace) -> None:
     figures: dict[str, object] = {"part": f"{options.part} of {method}", "seed": options.seed, "count": options.count}
     figures["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     for name in options.weights:
-        segmenter = Segmenter(name, device="cpu")
+        segmenter = Segmenter(name, device="cpu", runtime=options.runtime)
         assessed = list(assess_files(segmenter, options.not_chest))
         assessed += assess_cases(segmenter, testing_cases(as_is, to_change, options.count, options.seed))
         figures[Path(name).name] = all_figures(assessed)
@@ -313,20 +383,25 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     fitting, testing = commands.add_parser("fit"), commands.add_parser("test")
     fitting.add_argument("data", type=Path, nargs="+")
-    fitting.add_argument("--split", required=True, help="as in lungmask preprocess")
-    testing.add_argument("--as-is", type=Path, nargs="+", default=[], metavar="DATA")
+    fitting.add_argument("--split", required=True, help="as in lungmask preprocess, a file")
+    fitting.add_argument(
+        "--bad-share", type=float, default=0.1, help="of masks at the limit of the score, how many are below 0.9"
+    )
+    fitting.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the measurements, and use those kept there")
     testing.add_argument("--changed", type=Path, nargs="+", default=[], metavar="DATA")
     testing.add_argument("--split", help="of --changed, as in lungmask preprocess")
     testing.add_argument("--part", default="test")
     testing.add_argument("--not-chest", type=Path, nargs="+", default=[], metavar="FOLDER")
     testing.add_argument("--json", type=Path, help="also write the figures to this file")
     for command, weights, count in ((fitting, ["general", "jsrt", "tiny"], 4), (testing, ["general"], 6)):
+        command.add_argument("--as-is", type=Path, nargs="+", default=[], metavar="DATA")
         command.add_argument("--weights", nargs="+", default=weights)
+        command.add_argument("--runtime", choices=("keras", "onnx"), default="keras")
         command.add_argument("--count", type=int, default=count, help="changes of either kind to each radiograph")
         command.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.command == "fit":
-        fit(options.data, options.split, options.weights, options.count, options.seed)
+        fit(options)
     else:
         test(options)
 

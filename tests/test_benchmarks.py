@@ -1,4 +1,5 @@
 import importlib.util
+import math
 import sys
 from pathlib import Path
 
@@ -19,3 +20,17 @@ def test_every_benchmark_finds_what_it_imports(path, monkeypatch):
         if error.name.startswith("lungmask_cli"):
             raise
         pytest.skip(f"needs {error.name}")
+
+
+def test_the_limit_of_the_quality_score_is_where_the_given_share_of_masks_is_bad(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    fit = importlib.import_module("quality_fit")
+    model = {"best": 3.0, "tables": {"inside": {"value": [0.8, 1.0], "cost": [2.0, 0.0]}}}  # log-odds 1 and 3
+
+    def masks(bad, good, inside, case=fit.AS_IT_IS):
+        dices = [0.8] * bad + [0.95] * good
+        return [fit.Row("net", f"{n}", "set", case, True, dice, {"inside": inside}) for n, dice in enumerate(dices)]
+
+    rows = masks(2, 18, inside=1.0) + masks(10, 10, inside=0.8) + masks(50, 0, inside=1.0, case="blurred")
+    assert fit.fit_limit(rows, model, bad_share=0.1) == pytest.approx(1 / (1 + math.exp(-3)), abs=0.001)
+    assert fit.fit_limit(rows, model, bad_share=0.5) == pytest.approx(1 / (1 + math.exp(-1)), abs=0.001)

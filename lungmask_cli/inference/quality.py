@@ -22,8 +22,7 @@ from lungmask_cli.inference.signs import PcaDistance, measure_signs, resample_to
 from lungmask_cli.inference.two_pass import Prediction
 
 GOOD, DOUBTFUL = "good", "doubtful"
-# A mask with a lower expected Dice is doubtful.
-LEAST_SCORE = 0.9
+LEAST_DICE = 0.9  # a mask with a lower Dice is bad
 NO_LUNG, ONE_LUNG = "no lung found", "one lung found"
 # The key of a manifest that holds the baseline of its network, and its name in manifests of earlier versions.
 BASELINE, OLD_BASELINE = "baseline", "usual"
@@ -127,27 +126,43 @@ class Model:
 
     Args:
         best: the log-odds if no sign has a cost.
+        limit: a mask with a lower expected Dice is doubtful: too many of such masks are below `LEAST_DICE`.
         tables: for some signs, ascending values and the cost of each; costs in between are interpolated.
     """
 
     best: float
+    limit: float
     tables: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
     def for_network(self, baseline: NetworkBaseline) -> "Model":
-        """The model for a network, whose expected Dice is at most that of its baseline."""
-        dice = min(max(baseline.dice, 0.001), 0.999)
-        return replace(self, best=min(self.best, math.log(dice / (1 - dice))))
+        """The model for a network, whose expected Dice is at most that of its baseline.
+
+        The same costs make its masks doubtful, unless the expected Dice would then be below `LEAST_DICE`.
+        """
+        best = min(self.best, _odds(min(max(baseline.dice, 0.001), 0.999)))
+        limit = _share(_odds(self.limit) + best - self.best)
+        return replace(self, best=best, limit=max(limit, min(self.limit, LEAST_DICE)))
 
     def rescale_certainty(self, signs: Mapping[str, float], baseline: NetworkBaseline) -> dict[str, float]:
         """The signs as if the network's certainty were that of the networks that the tables were fitted to."""
-        best = {name: float(self.tables[name][0][self.tables[name][1].argmin()]) for name in _CERTAINTY}
-        rescaled = {name: SIGNS[name].rescale(signs[name], getattr(baseline, name), best[name]) for name in _CERTAINTY}
+        names = [name for name in _CERTAINTY if name in self.tables]
+        best = {name: float(self.tables[name][0][self.tables[name][1].argmin()]) for name in names}
+        rescaled = {name: SIGNS[name].rescale(signs[name], getattr(baseline, name), best[name]) for name in names}
         return {**signs, **rescaled}
 
     def score(self, signs: Mapping[str, float]) -> tuple[float, dict[str, float]]:
         """The expected Dice of a mask with these signs, and the cost of each sign, at least 0."""
         costs = {name: float(np.interp(signs[name], *table)) for name, table in self.tables.items()}
-        return 1 / (1 + math.exp(sum(costs.values()) - self.best)), costs
+        return _share(self.best - sum(costs.values())), costs
+
+
+def _odds(share: float) -> float:
+    """The log-odds of a share in (0, 1)."""
+    return math.log(share / (1 - share))
+
+
+def _share(odds: float) -> float:
+    return 1 / (1 + math.exp(-odds))
 
 
 @dataclass(frozen=True)
@@ -182,12 +197,12 @@ class Gate:
             model, signs = model.for_network(baseline), model.rescale_certainty(measured, baseline)
         score, costs = model.score(signs)
         decisive = {name for name in SIGNS if SIGNS[name].decisive and self._is_decisive(name, signs[name])}
-        if score >= LEAST_SCORE and not decisive:
+        if score >= model.limit and not decisive:
             return score, ()
         reasons = [name for name in signs if name in decisive or self._is_reason(name, signs[name], costs)]
         # If the image is not a chest radiograph, no other reason matters.
         reasons.sort(key=lambda name: (name != "picture", name not in decisive, -costs.get(name, 0.0)))
-        if baseline and baseline.dice < LEAST_SCORE and not reasons:
+        if baseline and baseline.dice < LEAST_DICE and not reasons:
             return score, (f"the network reaches a Dice of {baseline.dice:.2f} on its validation images",)
         reasons = reasons or [max(costs, key=lambda name: costs[name])]
         return score, tuple(SIGNS[name].describe(measured[name]) for name in reasons[:_MOST_REASONS])
@@ -204,8 +219,8 @@ class Gate:
 def assess(prediction: Prediction, right: Mask, left: Mask, baseline: NetworkBaseline | None = None) -> Quality:
     """Assess the mask of a prediction, given as its right and left lung, (H, W) bool.
 
-    A mask is doubtful if its score is below `LEAST_SCORE`, if it is empty or has only one lung, or if the image does
-    not look like a frontal chest radiograph. `baseline` is that of a network that the gate was not fitted to.
+    A mask is doubtful if its score is below the limit, if it is empty or has only one lung, or if the image does not
+    look like a frontal chest radiograph. `baseline` is that of a network that the gate was not fitted to.
     """
     if not right.any() and not left.any():
         return Quality(0.0, 0.0, (NO_LUNG,))
@@ -260,20 +275,22 @@ def load_gate() -> Gate:
     return parse_gate(json.loads(files(__package__).joinpath("quality.json").read_text(encoding="utf-8")))
 
 
+def parse_model(fitted: Mapping[str, Any]) -> Model:
+    """One of the two models of `quality.json`."""
+    tables = {
+        name: (np.array(table["value"], np.float64), np.array(table["cost"], np.float64))
+        for name, table in fitted["tables"].items()
+    }
+    return Model(fitted["best"], fitted["limit"], tables)
+
+
 def parse_gate(fitted: Mapping[str, Any]) -> Gate:
     """The gate from the content of `quality.json`."""
-
-    def model(numbers: Mapping[str, Any]) -> Model:
-        tables = {
-            name: (np.array(table["value"], np.float64), np.array(table["cost"], np.float64))
-            for name, table in numbers["tables"].items()
-        }
-        return Model(numbers["best"], tables)
 
     def pca(numbers: Mapping[str, Any]) -> PcaDistance:
         arrays = {name: np.array(numbers[name], np.float64) for name in ("mean", "components", "deviations")}
         return PcaDistance(**arrays, residual=numbers["residual"])
 
-    single_pass, multi_pass = (model(fitted[name]) for name in ("single_pass", "multi_pass"))
+    single_pass, multi_pass = (parse_model(fitted[name]) for name in ("single_pass", "multi_pass"))
     shapes, pictures = (pca(fitted[name]) for name in ("shapes", "pictures"))
     return Gate(single_pass, multi_pass, shapes, pictures, fitted["limits"], fitted["decisive_limits"])

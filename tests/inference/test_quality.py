@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from lungmask_cli.imaging.geometry import WHOLE, Letterbox, resize
 from lungmask_cli.inference.quality import (
     DOUBTFUL,
     GOOD,
-    LEAST_SCORE,
+    LEAST_DICE,
     NO_LUNG,
     ONE_LUNG,
     SIGNS,
@@ -123,7 +124,7 @@ def test_the_less_the_passes_agree_the_lower_is_the_score():
         for shift in (0, 10, 20, 40)
     ]
     assert scores == sorted(set(scores), reverse=True)
-    assert scores[-1] < LEAST_SCORE < scores[0]
+    assert scores[-1] < LEAST_DICE < scores[0]
 
 
 @pytest.mark.parametrize("shape", [(300, 200), (200, 300), (40, 60), (1, 1)])
@@ -133,13 +134,21 @@ def test_radiographs_of_any_shape_are_assessed(shape):
     prediction = Prediction(box, square, (Pass(WHOLE, square), Pass(WHOLE, square[::-1])))
     quality = assess(prediction, as_mask(prediction, cleanup=False), np.zeros(shape, bool))
     assert quality.flag == DOUBTFUL
-    assert 0 <= quality.score < LEAST_SCORE
+    assert 0 <= quality.score < LEAST_DICE
 
 
 def best_values():
     """The signs of a perfect mask."""
     best = {name: max if sign.low_is_bad else min for name, sign in SIGNS.items()}
     return {name: best[name]([1.0, 0.0] if name != "darker" else [2.0]) for name in SIGNS}
+
+
+SINGLE_PASS_BEST = {name: value for name, value in best_values().items() if name != "agreement"}
+
+
+def model_of(signs):
+    gate = load_gate()
+    return gate.multi_pass if "agreement" in signs else gate.single_pass
 
 
 VALUES = st.fixed_dictionaries(
@@ -154,8 +163,39 @@ def test_a_low_score_always_has_a_reason_in_words(values, single_pass):
     score, reasons = load_gate().evaluate(signs)
     assert 0 <= score <= 1
     assert len(reasons) <= 3
-    assert score >= LEAST_SCORE or reasons
+    assert score >= model_of(signs).limit or reasons
     assert all(reason and "/" not in reason and "nan" not in reason for reason in reasons)
+
+
+def ordinary(signs):
+    """The same signs without any that is decisive on its own."""
+    best = best_values()
+    return signs | {name: best[name] for name, sign in SIGNS.items() if sign.decisive}
+
+
+@pytest.mark.parametrize("passes", ["single_pass", "multi_pass"])
+@given(VALUES)
+@settings(max_examples=100, deadline=None)
+def test_a_mask_is_doubtful_exactly_if_its_score_is_below_the_limit(passes, values):
+    signs = {name: value for name, value in ordinary(values).items() if name != "agreement" or passes == "multi_pass"}
+    gate = load_gate()
+    score = model_of(signs).score(signs)[0]
+    for limit, doubtful in ((score, False), (np.nextafter(score, 1), True)):
+        moved = replace(gate, **{passes: replace(getattr(gate, passes), limit=limit)})
+        found, reasons = moved.evaluate(signs)
+        assert found == score
+        assert bool(reasons) == doubtful
+
+
+def test_a_score_just_below_the_limit_has_the_sign_of_the_highest_cost_as_its_reason():
+    gate, signs = load_gate(), best_values()
+    values, costs = gate.multi_pass.tables["inside"]
+    allowed = gate.multi_pass.best - odds(gate.multi_pass.limit)
+    at_limit = float(np.interp(allowed, costs[::-1], values[::-1]))
+    lenient = replace(gate, limits=dict.fromkeys(SIGNS, math.nan))  # no sign is unusual
+    assert lenient.evaluate(signs | {"inside": at_limit + 0.001})[1] == ()
+    (reason,) = lenient.evaluate(signs | {"inside": at_limit - 0.001})[1]
+    assert reason == f"unsure within the mask: mean probability {at_limit - 0.001:.2f}"
 
 
 @given(VALUES, st.sampled_from(sorted(SIGNS)), st.floats(0, 1))
@@ -180,6 +220,19 @@ def test_the_gate_states_its_training_data():
     assert "/" not in json.loads(text)["train"]
 
 
+@pytest.mark.parametrize("passes", ["single_pass", "multi_pass"])
+def test_the_shipped_numbers_are_complete_and_worse_values_never_cost_less(passes):
+    gate = load_gate()
+    model = getattr(gate, passes)
+    assert LEAST_DICE <= model.limit < model.score(best_values() if passes == "multi_pass" else SINGLE_PASS_BEST)[0]
+    assert set(model.tables) <= set(SIGNS) - {"picture"} - ({"agreement"} if passes == "single_pass" else set())
+    assert set(gate.limits) == set(gate.decisive_limits) == set(SIGNS)
+    for name, (values, costs) in model.tables.items():
+        assert (np.diff(values) > 0).all()
+        assert costs.min() == 0
+        assert (np.diff(costs) <= 0 if SIGNS[name].low_is_bad else np.diff(costs) >= 0).all()
+
+
 HESITANT = NetworkBaseline(dice=0.96, inside=0.94, unsure=0.3)
 
 
@@ -187,12 +240,12 @@ def test_certainty_is_assessed_relative_to_the_baseline_of_the_network():
     gate = load_gate()
     signs = best_values() | {"inside": 0.94, "unsure": 0.3}
     score, reasons = gate.evaluate(signs)
-    assert score < LEAST_SCORE
+    assert score < gate.multi_pass.limit
     assert any("mean probability 0.94" in reason for reason in reasons)
     assert gate.evaluate(signs, HESITANT) == (pytest.approx(0.96), ())
     # A value that is low for this network as well is reported as measured.
     score, reasons = gate.evaluate(signs | {"inside": 0.86}, HESITANT)
-    assert score < LEAST_SCORE
+    assert score < gate.multi_pass.limit
     assert any("mean probability 0.86" in reason for reason in reasons)
 
 
@@ -207,8 +260,25 @@ def test_the_expected_dice_is_at_most_that_of_the_network():
     assert score == pytest.approx(0.85)
     assert reasons == ("the network reaches a Dice of 0.85 on its validation images",)
     score, (reason,) = load_gate().evaluate(best_values() | {"shape": 2.0}, replace(HESITANT, dice=0.901))
-    assert score < LEAST_SCORE
+    assert score < LEAST_DICE
     assert "the network" not in reason
+
+
+@given(st.floats(0.5, 1), st.sampled_from(["single_pass", "multi_pass"]))
+@settings(max_examples=100, deadline=None)
+def test_the_same_costs_make_a_mask_doubtful_unless_more_is_expected_than_a_bad_mask(dice, passes):
+    model = getattr(load_gate(), passes)
+    own = model.for_network(replace(HESITANT, dice=dice))
+    allowed, of_own = (odds(one.limit) - one.best for one in (model, own))
+    assert own.limit >= LEAST_DICE
+    assert own.best <= model.best
+    assert of_own == pytest.approx(allowed) or own.limit == LEAST_DICE
+    # A mask without any cost is doubtful only if the network's own Dice is that of a bad mask.
+    assert (odds(own.limit) > own.best) == (odds(LEAST_DICE) > own.best)
+
+
+def odds(share):
+    return math.log(share / (1 - share))
 
 
 def test_the_baseline_is_measured_on_predictions():
