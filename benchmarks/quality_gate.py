@@ -45,7 +45,6 @@ from lungmask_cli.errors import ImageError
 from lungmask_cli.files import file_sha256
 from lungmask_cli.formats.masks import read_masks
 from lungmask_cli.formats.radiographs import read_radiograph
-from lungmask_cli.formats.raster import read_values
 from lungmask_cli.imaging.geometry import WHOLE, Letterbox
 from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.radiograph import Radiograph
@@ -105,7 +104,7 @@ def read_groups(split: str) -> dict[str, str]:
 
 
 def read(pair: Pair) -> Case:
-    values = read_values(pair.image).astype(np.float32)
+    values = read_radiograph(pair.image).pixels.astype(np.float32)
     picture = (values - values.min()) / max(np.ptp(values), 1)
     return Case(AS_IT_IS, picture, np.any(read_masks(pair.masks), axis=0))
 
