@@ -119,6 +119,9 @@ def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]],
     """
     if verbosity.quiet:
         return
+    if not (rows := list(rows)):
+        say(title)
+        return
     _print_table(_stderr(), title, header, [index > 0 and bool(name) for index, name in enumerate(header)], rows, spare)
 
 

@@ -181,6 +181,38 @@ def test_two_empty_masks_have_no_dice(tmp_path):
         assert "nan" not in text.lower()
 
 
+def test_reference_masks_that_are_ambiguous_or_implausible_are_said(tmp_path):
+    phantom = draw_phantom(120, 100)
+    truths = {
+        "good": phantom.lungs * 255,
+        "inverted": ~phantom.lungs * 255,
+        "organs": phantom.right * 1 + phantom.left * 3,
+        "upside_down": np.roll(phantom.lungs, 40, 0)[::-1] * 255,
+    }
+    (tmp_path / "truth").mkdir()
+    for name, truth in truths.items():
+        image = np.roll(phantom.image, 40, 0) if name == "upside_down" else phantom.image
+        save_grey(tmp_path / "in" / f"{name}.png", image)
+        Image.fromarray(truth.astype(np.uint8)).save(tmp_path / "truth" / f"{name}_mask.png")
+    done = run(tmp_path / "in", "-o", tmp_path / "out", "--truth", tmp_path / "truth")
+    assert done.exit_code == 0  # the predicted masks are good
+    rows_by_mask = {row["mask"]: row for row in table(tmp_path / "out")}
+    assert float(rows_by_mask["good.png"]["dice"]) > 0.9
+    assert "reference" not in rows_by_mask["good.png"]["warnings"]
+    assert "inverted" in rows_by_mask["inverted.png"]["warnings"]
+    assert "upside down" in rows_by_mask["upside_down.png"]["warnings"]
+    assert rows_by_mask["organs.png"]["dice"] == ""
+    assert "lungmask score: Give the labels" in rows_by_mask["organs.png"]["reason"]
+
+
+def test_files_that_are_no_images_are_counted(xrays, tmp_path):
+    for name in ("a.npy", "b.npy", "c.docx"):
+        (xrays / name).write_text("x")
+    done = run(xrays, "-o", tmp_path / "out")
+    assert "3 files skipped, in no known image format: 1 .docx, 2 .npy" in done.output
+    assert len(table(tmp_path / "out")) == 7
+
+
 def test_a_list_selects_radiographs(xrays, tmp_path):
     (tmp_path / "list.csv").write_text("file\nxrays/p1.png\nxrays/ward/p3.png\n")
     done = run("--list", tmp_path / "list.csv", "-o", tmp_path / "out")

@@ -13,9 +13,9 @@ from lungmask_cli.training.callbacks import RunRecorder
 from lungmask_cli.training.checkpoint import TrainingState
 from lungmask_cli.training.listing import find_runs
 from lungmask_cli.training.pictures import COLUMNS, draw_augmentations
-from lungmask_cli.training.plan import RunPlan, read_plan
+from lungmask_cli.training.plan import RunPlan, read_plan, write_plan
 from lungmask_cli.training.run import train
-from tests.phantoms import draw_phantom, write_plain_set
+from tests.phantoms import draw_phantom, save_grey, write_plain_set
 from tests.training.test_training import TINY, make_set
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -127,3 +127,30 @@ def test_show_batch_draws_a_picture_and_does_not_train(lungmask, tmp_path):
     assert done.stdout.strip() == str(tmp_path / "b.png")
     assert Image.open(tmp_path / "b.png").size[0] == COLUMNS * 192
     assert not (tmp_path / "run").exists()
+
+
+def test_labels_are_those_of_the_preparation(inside, tmp_path):
+    for seed in range(4):
+        phantom = draw_phantom(64, 64, seed)
+        save_grey(tmp_path / "set" / "images" / f"{seed}.png", phantom.image)
+        labels = phantom.right * 1 + phantom.left * 2
+        labels[44:50, 28:34] = 3
+        (tmp_path / "set" / "masks").mkdir(exist_ok=True)
+        Image.fromarray(labels.astype(np.uint8)).save(tmp_path / "set" / "masks" / f"{seed}.png")
+    done = inside("train", tmp_path / "set", "-o", tmp_path / "run")
+    assert done.returncode == 2
+    assert "--labels RIGHT,LEFT" in done.stderr
+    options = ("--labels", "1,2", "--show-batch", tmp_path / "batch.png", "--image-size", 64)
+    assert inside("train", tmp_path / "set", "-o", tmp_path / "run", *options).returncode == 0
+    done = inside("preprocess", tmp_path / "set", "-o", tmp_path / "prepared", "--labels", "1,2")
+    assert done.returncode == 0
+    done = inside("train", tmp_path / "prepared", "-o", tmp_path / "run", "--labels", "1,2")
+    assert done.returncode == 2
+    assert "Give --labels or --threshold to lungmask preprocess" in done.stderr
+
+
+def test_the_plan_of_a_run_keeps_the_labels(tmp_path):
+    plan = RunPlan(TINY, tmp_path, labels="#00ff00,#0000ff", threshold=0.5)
+    write_plan(plan, small_set(tmp_path), {})
+    again = read_plan(tmp_path)
+    assert (again.labels, again.threshold) == (plan.labels, plan.threshold)
