@@ -15,6 +15,11 @@ _MAX_VALUE = 4095
 _BYTES = SIDE * SIDE * 2
 
 
+def has_jsrt_size(path: Path) -> bool:
+    """Whether the file has as many bytes as JSRT's."""
+    return path.stat().st_size == _BYTES
+
+
 def read_jsrt(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
     """A JSRT radiograph: 2048 x 2048 uint16 with 12 bits, air bright in the file, 0.175 mm per pixel.
 
@@ -24,10 +29,9 @@ def read_jsrt(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
     Raises:
         ImageError: the file has the wrong size, or values of more than 12 bits in either byte order.
     """
-    size = path.stat().st_size
-    if size != _BYTES:
+    if not has_jsrt_size(path):
         raise ImageError(
-            f"{path}: a JSRT .IMG file has {_BYTES} bytes (2048 x 2048, 16 bits), this one has {size}",
+            f"{path}: a JSRT .IMG file has {_BYTES} bytes (2048 x 2048, 16 bits), this one has {path.stat().st_size}",
             "Download the file again, or convert it to PNG first.",
         )
     check_size(path, SIDE, SIDE, max_pixels)

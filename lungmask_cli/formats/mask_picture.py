@@ -49,7 +49,7 @@ def read_mask_picture(path: Path, max_pixels: int, in_colour: bool = False) -> M
     with open_image(path, max_pixels) as image:
         lossy = has_deep_colours(image) or image.format in _LOSSY_FORMATS or _is_lossy_webp(image, path)
         turned = turn_upright(image)
-        values = _encode_colours(_to_colours(image)) if in_colour else _find_values(image, path, lossy)
+        values = _encode_colours(_to_visible_colours(image)) if in_colour else _find_values(image, path, lossy)
         return MaskPicture(values, lossy, turned)
 
 
@@ -66,7 +66,7 @@ def _find_values(image: Image.Image, path: Path, lossy: bool) -> NDArray[Any]:
     if image.has_transparency_data and image.mode != "I;16":
         opacity = np.asarray(image.convert("RGBA").getchannel("A"))
         if opacity.min() < opacity.max():
-            return _require_one_colour(_to_colours(image), opacity, path)
+            return _require_one_colour(_to_visible_colours(image), opacity, path)
     if image.mode in GREY_MODES:
         return to_grey(image)
     return _to_intensity(_to_colours(image), path, lossy)
@@ -75,6 +75,14 @@ def _find_values(image: Image.Image, path: Path, lossy: bool) -> NDArray[Any]:
 def _to_colours(image: Image.Image) -> NDArray[np.uint8]:
     """The colours (H, W, 3), RGB."""
     return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))[..., :3]
+
+
+def _to_visible_colours(image: Image.Image) -> NDArray[np.uint8]:
+    """The colours (H, W, 3), RGB, black where the image is transparent."""
+    if not image.has_transparency_data:
+        return _to_colours(image)
+    rgba = np.asarray(image.convert("RGBA"))
+    return np.where(rgba[..., 3:] > 0, rgba[..., :3], np.uint8(0))
 
 
 def _encode_colours(colours: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -91,10 +99,18 @@ def _is_label_palette(image: Image.Image) -> bool:
 
 
 def _require_one_colour(colours: NDArray[np.uint8], opacity: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
-    """The opacity, if it alone holds the mask: all visible pixels have the same colour."""
+    """The opacity, if it alone holds the mask: all visible pixels have the same colour.
+
+    Args:
+        colours: (H, W, 3), black where the image is transparent.
+        opacity: (H, W).
+        path: the file, for the error.
+    """
     visible = colours[opacity > 0]
     if (visible == visible[0]).all():
         return opacity
+    if len(np.unique(visible[visible.any(1)], axis=0)) > 1:
+        raise _several_colours(colours, path)
     raise ImageError(
         f"{path}: its colours and its transparency differ between pixels, and each may be the mask",
         "Save the mask in grey, without transparency.",

@@ -15,7 +15,7 @@ from lungmask_cli.formats.mask_picture import read_mask_picture
 from lungmask_cli.formats.mask_values import DEFAULT_MASKS, MaskOptions, interpret
 from lungmask_cli.formats.nifti import NIFTI_SUFFIXES, read_nifti
 from lungmask_cli.formats.radiographs import DICOM_SUFFIXES
-from lungmask_cli.formats.raster import RASTER_SUFFIXES
+from lungmask_cli.formats.raster import RASTER_SUFFIXES, is_raster
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask, Mask, format_size
 
 MASK_SUFFIXES = RASTER_SUFFIXES | DICOM_SUFFIXES | NIFTI_SUFFIXES
@@ -40,7 +40,7 @@ def read_lung_mask(path: Path, options: MaskOptions = DEFAULT_MASKS) -> LungMask
         if path.name.lower().endswith(tuple(NIFTI_SUFFIXES)):
             values, spacing = read_nifti(path, options.max_pixels)
             return replace(interpret(values, path, options), spacing=spacing)
-        if path.suffix.lower() in DICOM_SUFFIXES or is_dicom(path):
+        if is_dicom(path) or (path.suffix.lower() in DICOM_SUFFIXES and not is_raster(path)):
             return read_segmentation(path, options.threshold, options.max_pixels)
         picture = read_mask_picture(path, options.max_pixels, options.in_colour)
         return replace(interpret(picture.values, path, options, picture.lossy), turned=picture.turned)

@@ -17,20 +17,21 @@ KNOWN_SUFFIXES = IMAGE_SUFFIXES | NIFTI_SUFFIXES
 
 # Words are compared in small letters, without spaces, hyphens and underscores.
 _MASK = "(?:mask|label|seg|segmentation|annotation|groundtruth|gt|truth|target|pred|prediction)s?"
+_MASKS = f"(?:{_MASK})+(?:(?:of)?(?:the)?lungs?)?(?:images?|files?)?"  # such as mask images
 _OF_MASK = "(?:lungs?|cxr|chest|xray|manual|binary|reference)*"
 _IMAGE = "(?:image|img|cxr|xray|radiograph|picture|scan|input|dicom|dcm)s?"
-_OF_IMAGE = r"(?:all\d*|lungs?|chest|original|cxr)*"
+_OF_IMAGE = r"(?:all\d*|lungs?|chest|original|cxr|xray)*"
 _SIDE = r"(?P<side>left|right)"
 _PART = "(?P<part>tr|ts|val)?"  # nnU-Net: imagesTr, labelsTs
 _FOLDERS: dict[Kind, re.Pattern[str]] = {
     "other": re.compile("(?:left|right)?(?:heart|clavicle)s?|infectionmasks?|overlays|probabilities|dicomseg"),
-    "mask": re.compile(f"{_OF_MASK}(?:{_SIDE}(?:lungs?)?(?:{_MASK})?|{_MASK}|lungs)(?:png)?{_PART}"),
+    "mask": re.compile(f"{_OF_MASK}(?:(?:{_MASK})?{_SIDE}(?:lungs?)?(?:{_MASK})?|{_MASKS}|lungs)(?:png)?{_PART}"),
     "image": re.compile(f"{_OF_IMAGE}{_IMAGE}(?:png)?{_PART}"),
 }
 _SEPARATOR = "[ _.-]"
 _NAME_OF_MASK = f"(?:lungs?{_SEPARATOR}?)?{_MASK}"
 _NAME_OF_LUNG = f"(?:lung{_SEPARATOR}?)?(?:{_MASK}{_SEPARATOR}?)?{_SIDE}(?:{_SEPARATOR}?lung)?(?:{_SEPARATOR}?{_MASK})?"
-_ENDING = re.compile(f"{_SEPARATOR}(?:{_NAME_OF_MASK}|(?=.*lung|.*mask){_NAME_OF_LUNG})$", re.IGNORECASE)
+_ENDING = re.compile(f"{_SEPARATOR}(?:{_NAME_OF_MASK}|lungs?|(?=.*lung|.*mask){_NAME_OF_LUNG})$", re.IGNORECASE)
 _BEGINNING = re.compile(f"^{_NAME_OF_MASK}[ _-]", re.IGNORECASE)
 _JOINTS = ("_", "-", ".", " ")  # between a name and its affix
 _NAMES_FOR_AFFIX, _SHORTEST_WORD = 5, 3

@@ -7,8 +7,8 @@ from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.checks import file_errors
 from lungmask_cli.formats.dicom.pixels import is_dicom, read_dicom, read_dicom_spacing
-from lungmask_cli.formats.jsrt import SIDE, SPACING, read_jsrt
-from lungmask_cli.formats.raster import RASTER_SUFFIXES, read_raster
+from lungmask_cli.formats.jsrt import SIDE, SPACING, has_jsrt_size, read_jsrt
+from lungmask_cli.formats.raster import RASTER_SUFFIXES, is_raster, read_raster
 from lungmask_cli.imaging.radiograph import Radiograph, Spacing
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
@@ -17,7 +17,7 @@ _LARGEST_VALUE = 1e30
 
 
 def read_radiograph(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
-    """The radiograph in `path`: JSRT by the suffix `.IMG`, DICOM by suffix or content, else a raster image.
+    """The radiograph in `path`: JSRT by the suffix `.IMG` and its size, DICOM by content, else a raster image.
 
     Raises:
         ImageError: the file cannot be read or is not a radiograph; the message names the file and the reason.
@@ -44,15 +44,19 @@ def read_spacing(path: Path) -> tuple[tuple[int, int] | None, Spacing | None]:
         ImageError: the file cannot be read.
     """
     with file_errors(path):
-        if path.suffix.lower() == ".img":
+        reader = _select_reader(path)
+        if reader is read_jsrt:
             return (SIDE, SIDE), SPACING
-        return read_dicom_spacing(path) if _select_reader(path) is read_dicom else (None, None)
+        return read_dicom_spacing(path) if reader is read_dicom else (None, None)
 
 
 def _select_reader(path: Path) -> Callable[[Path, int], Radiograph]:
+    """The reader for the content, for which the suffix only decides if the content does not tell."""
     suffix = path.suffix.lower()
-    if suffix == ".img":
+    if suffix == ".img" and has_jsrt_size(path):
         return read_jsrt
-    if suffix in DICOM_SUFFIXES or is_dicom(path):
+    if is_dicom(path):
         return read_dicom
-    return read_raster
+    if is_raster(path):
+        return read_raster
+    return read_jsrt if suffix == ".img" else read_dicom if suffix in DICOM_SUFFIXES else read_raster

@@ -133,6 +133,15 @@ def test_colours_and_transparency_that_differ_are_refused(tmp_path):
     assert "transparency" in refusal(save(tmp_path / "b.png", rgba[..., [0, 3]])).message
 
 
+def test_several_colours_on_a_transparent_background_are_refused_unless_they_are_given(tmp_path):
+    rgba = np.dstack([coloured((RIGHT, (0, 255, 0)), (LEFT, (0, 0, 255)), background=(9, 9, 9)), grey((LUNGS, 255))])
+    path = save(tmp_path / "a.png", rgba)
+    assert "--labels" in refusal(path).hint
+    mask = read_lung_mask(path, make_mask_options("#00ff00,#0000ff", None))
+    assert np.array_equal(mask.left, LEFT)
+    assert np.array_equal(mask.lungs, LUNGS)
+
+
 @pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 255), (0, 140, 20), (255, 255, 0)])
 def test_one_colour_on_black_is_lung_however_dark_its_luminance(tmp_path, colour):
     assert_lungs(save(tmp_path / "a.png", coloured((LUNGS, colour))))

@@ -31,6 +31,11 @@ from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
         ("a_left_lung_mask.png", "a", "unknown", LEFT),
         ("mask_a.png", "a", "unknown", LUNGS),
         ("a-mask.png", "a", "unknown", LUNGS),
+        ("a_lungs.png", "a", "unknown", LUNGS),
+        ("Mask Images/a.png", "a", "mask", LUNGS),
+        ("lung_segmentation_masks/a.png", "a", "mask", LUNGS),
+        ("masks_right/a.png", "a", "mask", RIGHT),
+        ("chest x-ray images/a.png", "a", "image", LUNGS),
         ("a_left.png", "a_left", "unknown", LUNGS),  # perhaps a view
         ("mask.png", "mask", "unknown", LUNGS),
         ("segment.png", "segment", "unknown", LUNGS),

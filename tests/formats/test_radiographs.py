@@ -10,9 +10,10 @@ from PIL import Image
 
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.formats.find import find_images
-from lungmask_cli.formats.radiographs import read_radiograph
+from lungmask_cli.formats.masks import read_lung_mask
+from lungmask_cli.formats.radiographs import read_radiograph, read_spacing
 from tests.dicoms import write_dicom
-from tests.phantoms import draw_phantom, save_grey
+from tests.phantoms import draw_phantom, save_grey, save_mask
 
 ROOT = Path(__file__).parents[2]
 STORED = np.array([[0, 100], [200, 300]], np.uint16)
@@ -104,3 +105,18 @@ def test_a_folder_that_cannot_be_listed_is_reported(tmp_path):
     ((path, _),) = find_images([tmp_path])
     with pytest.raises(ImageError, match="locked: cannot be read: Permission denied"):
         read_radiograph(path)
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "a.IMG", "a.dicom", "a.tif"])
+def test_a_picture_with_a_misleading_suffix_is_read(tmp_path, name):
+    save_grey(tmp_path / "a.png", draw_phantom(40, 30).image).rename(tmp_path / name)
+    assert read_radiograph(tmp_path / name).shape == (40, 30)
+    save_mask(tmp_path / "b.png", draw_phantom(40, 30).lungs).rename(tmp_path / name)
+    assert np.array_equal(read_lung_mask(tmp_path / name).lungs, draw_phantom(40, 30).lungs)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.img", "a.jpg"])
+def test_dicom_with_a_misleading_suffix_is_read(tmp_path, name):
+    write_dicom(tmp_path / name, STORED, PixelSpacing=[0.2, 0.3])
+    assert np.array_equal(read_radiograph(tmp_path / name).pixels, STORED)
+    assert read_spacing(tmp_path / name)[1].mm == (0.2, 0.3)
