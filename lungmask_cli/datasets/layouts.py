@@ -190,8 +190,13 @@ def _choose_masks(masks: Sequence[NamedFile]) -> list[NamedFile]:
 def _title(image: NamedFile, masks: Sequence[NamedFile]) -> str:
     if image.path.suffix.lower() == _JSRT_SUFFIX:
         return "JSRT + SCR"
-    folders = [f"{file.contents}/" if file.contents else _example_name(file) for file in (image, *masks)]
-    title = " + ".join(folders)
+    files = (image, *masks)
+    folders = [file.contents.split("/") for file in files]
+    while all(len(names) > 1 for names in folders) and len({names[0] for names in folders}) == 1:
+        folders = [names[1:] for names in folders]  # the folder of the whole set, such as Lung Segmentation/
+    named = ["/".join(names) for names in folders]
+    names = (f"{name}/" if name else _example_name(file) for name, file in zip(named, files, strict=True))
+    title = " + ".join(names)
     return _TITLES.get(title, title)
 
 

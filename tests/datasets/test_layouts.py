@@ -60,7 +60,14 @@ def test_published_layouts_are_known(tmp_path, name, ids, masks_each):
 
 def test_all_layouts_below_one_folder_become_one_set_with_their_origins(tmp_path):
     write_jsrt_set(write_published_sets(tmp_path), 2)
-    pairs = find_pairs(tmp_path).pairs
+    pairing = find_pairs(tmp_path)
+    assert sorted(pairing.layout.split(" and ")) == [
+        "ChinaSet_AllFiles",
+        "JSRT + SCR",
+        "Lung Segmentation",
+        "MontgomerySet",
+    ]
+    pairs = pairing.pairs
     origins = {pair.id: pair.origin for pair in pairs}
     assert len(pairs) == 7
     assert origins["JPCLN001"] == "JSRT"
