@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.files import hash_file_name
-from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES
+from lungmask_cli.formats.names import remove_suffix
 from lungmask_cli.formats.tables import FILE_COLUMNS, NAME_COLUMNS, read_lines, read_table
 from lungmask_cli.text import pluralize, printable, shorten_file_name
 
@@ -77,7 +77,7 @@ def plan_jobs(images: Iterable[tuple[Path, Path]], output: Path) -> list[Job]:
 def _mask_names(relative: Path) -> Iterator[Path]:
     """The possible names of a mask, the best first."""
     folder = Path(*map(printable, relative.parent.parts))
-    stem = relative.stem if relative.suffix.lower() in IMAGE_SUFFIXES else relative.name
+    stem = remove_suffix(relative.name)
     yield folder / shorten_file_name(f"{printable(stem)}.png")
     yield folder / shorten_file_name(f"{printable(relative.name)}.png")
     for number in itertools.count(2):  # files with the same name from several inputs

@@ -11,7 +11,7 @@ from lungmask_cli.datasets.prepared import is_prepared
 from lungmask_cli.errors import UsageError, suggest_path
 from lungmask_cli.formats.find import is_image, walk_files
 from lungmask_cli.formats.masks import is_mask
-from lungmask_cli.formats.names import NamedFile, match_keys, parse_name, remove_suffix
+from lungmask_cli.formats.names import NamedFile, match_keys, parse_name
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
 from lungmask_cli.text import pluralize, printable, shorten_file_name
 
@@ -132,15 +132,10 @@ def _list_files(folder: Path) -> _Files:
         if (beside or file.kind == "mask") and is_mask(Path(file.path)):
             masks.setdefault(file.key, []).append(file)
         elif file.kind != "mask" and is_image(Path(file.path)):
-            images.setdefault(_image_key(file), []).append(file)
+            images.setdefault(file.image_key, []).append(file)
         else:
             skipped.append(Path(file.path))
     return _Files(images, masks, skipped)
-
-
-def _image_key(file: NamedFile) -> str:
-    """As `NamedFile.key`; the whole name, because only masks are marked, but for a file such as `image.png`."""
-    return "/".join((*file.folders, remove_suffix(file.path.name))) if file.stem else file.key
 
 
 def _join(files: Sequence[_Files]) -> _Files:
@@ -154,7 +149,7 @@ def _join(files: Sequence[_Files]) -> _Files:
 
 
 def _pair(files: _Files, folder: Path) -> Pairing:
-    """The pairs of one folder, and what remains. Their ids are those of `_image_key`."""
+    """The pairs of one folder, and what remains. Their ids are those of `image_key`."""
     matches = match_keys(files.images, files.masks)
     masks_of: dict[str, list[NamedFile]] = {}
     for mask_key, image_key in matches.partners.items():

@@ -8,16 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from lungmask_cli.errors import UsageError, suggest
+from lungmask_cli.formats.names import SPLIT_WORDS
 from lungmask_cli.formats.tables import NAME_COLUMNS, NamedRows, Table, bare_name, read_table, spell_column
 from lungmask_cli.text import pluralize
 
 TRAIN, VAL, TEST, UNUSED = "train", "val", "test", "unused"
 SPLITS = (TRAIN, VAL, TEST, UNUSED)
-# The words of a split file, in small letters.
-_WORDS = {
-    "train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "validate": VAL, "dev": VAL,
-    "development": VAL, "test": TEST, "testing": TEST, "unused": UNUSED, "": UNUSED,
-}  # fmt: skip
+_WORDS = {**SPLIT_WORDS, "unused": UNUSED, "": UNUSED}
 _NAME_FOLDERS = "Name each radiograph by its path, with one row for each."
 _SPLIT_COLUMNS = ("split", "subset", "set", "partition", "part")
 

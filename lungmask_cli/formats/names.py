@@ -35,11 +35,13 @@ _ENDING = re.compile(f"{_SEPARATOR}(?:{_NAME_OF_MASK}|lungs?|(?=.*lung|.*mask){_
 _BEGINNING = re.compile(f"^{_NAME_OF_MASK}[ _-]", re.IGNORECASE)
 _JOINTS = ("_", "-", ".", " ")  # between a name and its affix
 _NAMES_FOR_AFFIX, _SHORTEST_WORD = 5, 3
-_FOLDER_SPLITS = {
-    **dict.fromkeys(("train", "training", "tr"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing", "ts"), "test"),
+# What people call the parts of a split, in small letters.
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "development"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
+_FOLDER_SPLITS = {**SPLIT_WORDS, "tr": "train", "ts": "test"}
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,13 @@ class NamedFile:
 
     @property
     def key(self) -> str:
-        """The folders and the stem, joined by `/`: the same for a radiograph and its mask."""
+        """The folders and the stem, joined by `/`: for a mask the same as `image_key` of its radiograph."""
         return "/".join(filter(None, (*self.folders, self.stem)))
+
+    @property
+    def image_key(self) -> str:
+        """The key of a radiograph, which has the whole name, because only masks are marked, or none, as `image.png`."""
+        return "/".join((*self.folders, remove_suffix(self.path.name))) if self.stem else self.key
 
     @property
     def split(self) -> str:
@@ -114,6 +121,11 @@ def parse_name(path: PurePath, root: PurePath) -> NamedFile:
         bare = stem
     is_marked = bare != stem and not (whole and whole[0] == "image")
     return NamedFile(path, tuple(folders), bare, kind, side, is_marked, "/".join(contents))
+
+
+def describes_contents(folder: str) -> bool:
+    """Whether the name of a folder says what is in it, such as `images` or `left lung`."""
+    return _parse_words(folder) is not None
 
 
 def _parse_words(name: str) -> tuple[Kind, re.Match[str]] | None:

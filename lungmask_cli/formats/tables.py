@@ -12,8 +12,7 @@ from typing import Generic, TypeVar
 
 from lungmask_cli.errors import UsageError
 from lungmask_cli.files import csv_rows
-from lungmask_cli.formats.masks import MASK_SUFFIXES
-from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES
+from lungmask_cli.formats.names import describes_contents, remove_suffix
 
 Row = TypeVar("Row")
 
@@ -34,9 +33,6 @@ _BYTE_ORDER_MARKS = {
 _WINDOWS = "cp1252"  # what Excel writes as "CSV" in western Europe and America
 _DELIMITERS = ",;\t|"
 _SNIFFED_LINES = 20
-_SUFFIXES = sorted(IMAGE_SUFFIXES | MASK_SUFFIXES, key=len, reverse=True)
-# Folders that tell nothing about the radiograph.
-_PLAIN_FOLDERS = frozenset({"", ".", "..", "images", "image", "imgs", "img", "cxr_png", "masks", "mask"})
 
 
 def read_text(path: Path) -> str:
@@ -135,9 +131,8 @@ def _sniff_delimiter(lines: list[str]) -> str:
 def bare_name(name: str) -> str:
     """A file name or path without the suffix of an image and without folders such as `images/`, with `/` separators."""
     *folders, last = name.strip().replace("\\", "/").split("/")
-    suffix = next((suffix for suffix in _SUFFIXES if last.lower().endswith(suffix)), "")
-    stem = last[: len(last) - len(suffix)] if len(last) > len(suffix) else last
-    return "/".join([*(folder for folder in folders if folder.lower() not in _PLAIN_FOLDERS), stem])
+    named = (folder for folder in folders if folder not in ("", ".", "..") and not describes_contents(folder))
+    return "/".join([*named, remove_suffix(last)])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.find import find_images
 from lungmask_cli.formats.mask_values import MaskOptions
-from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES, read_radiograph, read_spacing
+from lungmask_cli.formats.names import match_keys, parse_name
+from lungmask_cli.formats.radiographs import read_radiograph, read_spacing
 from lungmask_cli.gallery.picture import Picture, draw_errors
 from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.radiograph import DEFAULT_LABELS, LungMask, Spacing, format_size
@@ -76,16 +77,16 @@ class Outcome:
 
 
 def make_cases(pairs: Sequence[MaskPair], images: Path | None, metadata: Metadata | None) -> list[Case]:
-    """Each pair with its radiograph from the folder `images`, found by its stem, and its listed pixel spacing.
+    """Each pair with its radiograph from the folder `images`, as masks are paired, and its listed pixel spacing.
 
     Raises:
         UsageError: there is no such folder.
     """
-    paths = _index_by_name(images) if images else {}
+    paths = _match_images([pair.key for pair in pairs], images) if images else {}
     return [
         Case(
             pair,
-            paths.get(pair.key) or paths.get(pair.key.rsplit("/", 1)[-1]),
+            paths.get(pair.key),
             metadata.spacing(pair.key) if metadata else None,
             metadata.side if metadata else None,
         )
@@ -93,14 +94,12 @@ def make_cases(pairs: Sequence[MaskPair], images: Path | None, metadata: Metadat
     ]
 
 
-def _index_by_name(folder: Path) -> dict[str, Path]:
-    """The radiographs by path without suffix, and by stem; if several share a stem, the first one."""
-    paths: dict[str, Path] = {}
+def _match_images(keys: Sequence[str], folder: Path) -> dict[str, Path]:
+    """The radiograph of each key that has one in the folder; the first one if several differ only in their suffix."""
+    images: dict[str, Path] = {}
     for path, relative in find_images([folder]):
-        bare = relative.with_suffix("") if relative.suffix.lower() in IMAGE_SUFFIXES else relative
-        paths.setdefault(bare.as_posix(), path)
-        paths.setdefault(bare.name, path)
-    return paths
+        images.setdefault(parse_name(relative, Path()).image_key, path)
+    return {key: images[own] for own, key in match_keys(keys, images).partners.items()}
 
 
 def picture_side(count: int) -> int:

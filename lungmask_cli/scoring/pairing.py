@@ -38,7 +38,7 @@ class MaskFiles:
 
     def match(self, images: Iterable[Path]) -> "MaskFiles":
         """The masks of these radiographs, by their relative paths without suffix, which are given with one."""
-        names = {parse_name(path, Path()).key: path.with_suffix("").as_posix() for path in images}
+        names = {parse_name(path, Path()).image_key: path.with_suffix("").as_posix() for path in images}
         partners = match_keys(names, self.files).partners
         return replace(self, files={names[key]: self.files[own] for own, key in partners.items()})
 

@@ -268,6 +268,9 @@ FORMS: dict[str, Callable[[Path, int], object]] = {
 }
 
 
+NEVER_AMBIGUOUS = ("16 bits", "labels", "transparency", "palette")
+
+
 @given(st.sampled_from(sorted(FORMS)), st.integers(1, 255), st.sampled_from(["png", "tif"]))
 @settings(max_examples=200, deadline=None)
 def test_a_mask_in_any_form_comes_back_exactly_or_is_refused(tmp_path_factory, form, value, suffix):
@@ -276,5 +279,6 @@ def test_a_mask_in_any_form_comes_back_exactly_or_is_refused(tmp_path_factory, f
     try:
         mask = read_lung_mask(path)
     except ImageError:
+        assert form not in NEVER_AMBIGUOUS, (form, value)
         return
     assert np.array_equal(mask.lungs, LUNGS), (form, value)

@@ -152,3 +152,19 @@ def test_a_broken_radiograph_removes_the_backdrop_but_not_the_score(tmp_path, mo
     assert pictures["a"].backdrop is not None
     assert pictures["b"].backdrop is None
     assert max(pictures["a"].width, pictures["a"].height) == 32
+
+
+def test_a_radiograph_of_another_folder_is_not_taken(tmp_path):
+    """Of radiographs with the same name, each pair gets its own; without its own, none."""
+    for part in ("train", "val"):
+        save_mask(tmp_path / "p" / part / "0.png", draw_phantom(40, 40).lungs)
+        save_mask(tmp_path / "t" / part / "0_mask.png", draw_phantom(40, 40).lungs)
+        save_grey(tmp_path / "x" / part / "images" / "0.png", draw_phantom(40, 40).image)
+    folders = {PREDICTED: find_masks(tmp_path / "p"), TRUTH: find_masks(tmp_path / "t")}
+    cases = make_cases(pair_masks(folders).pairs, tmp_path / "x", None)
+    assert {case.pair.key: case.image for case in cases} == {
+        f"{part}/0": tmp_path / "x" / part / "images" / "0.png" for part in ("train", "val")
+    }
+    (tmp_path / "x" / "val" / "images" / "0.png").unlink()
+    images = [case.image for case in make_cases(pair_masks(folders).pairs, tmp_path / "x", None)]
+    assert images == [tmp_path / "x" / "train" / "images" / "0.png", None]
