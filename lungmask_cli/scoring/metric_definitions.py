@@ -73,6 +73,17 @@ _METRICS = (
     Metric("area_truth", "Reference area", "area", "", "|Y|."),
     Metric("components_drawn", "Predicted components", "count", "", "The number of 8-connected components of X."),
     Metric("components_truth", "Reference components", "count", "", "The number of 8-connected components of Y."),
+    Metric(
+        "raggedness_drawn",
+        "Predicted raggedness",
+        "ratio",
+        "lower",
+        "The length of the boundary of X, divided by that of X smoothed, minus 1. X is smoothed by a Gaussian whose "
+        "standard deviation is 3 % of the square root of its area, and thresholded at one half. Lengths are those of "
+        "the Cauchy-Crofton formula in four directions, in pixels. Corners count as well, so that hand-made masks have "
+        "0.03 to 0.06: compare it with the raggedness of Y. Undefined if the mask or the smoothed mask is empty.",
+    ),
+    Metric("raggedness_truth", "Reference raggedness", "ratio", "", "The same of Y."),
 )
 METRICS = {metric.name: metric for metric in _METRICS}
 # The metrics of short tables and comparisons.

@@ -8,7 +8,7 @@ from lungmask_cli.errors import ImageError
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask, Mask, Spacing
 from lungmask_cli.scoring.metric_definitions import METRICS, SURFACE, MetricColumn
 from lungmask_cli.scoring.overlap import Overlap, overlap
-from lungmask_cli.scoring.surface import SurfaceDistances, assign_to_lungs, surface_distances
+from lungmask_cli.scoring.surface import SurfaceDistances, assign_to_lungs, raggedness, surface_distances
 
 SCORED, EMPTY, FAILED = "scored", "empty", "failed"
 _MM2_PER_CM2 = 100
@@ -103,10 +103,11 @@ class _StructurePair:
             return self.distances.nsd(self.tolerance)
         if name in SURFACE:
             return float(getattr(self.distances, name))
-        if name in ("components_drawn", "components_truth"):
+        if name.startswith(("components", "raggedness")):
             from lungmask_cli.imaging.components import count_components  # imports SciPy, which few metrics need
 
-            return count_components(self.predicted if name == "components_drawn" else self.truth)
+            measure = count_components if name.startswith("components") else raggedness
+            return measure(self.predicted if name.endswith("drawn") else self.truth)
         value = float(getattr(self.overlap, _AREAS.get(name, name)))
         if METRICS[name].kind == "area" and self.spacing:
             value *= self.spacing.row_mm * self.spacing.column_mm / _MM2_PER_CM2

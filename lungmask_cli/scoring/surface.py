@@ -13,6 +13,8 @@ from lungmask_cli.imaging.morphology import bounding_box, outline
 from lungmask_cli.imaging.radiograph import Mask
 
 _ROUNDING = 1e-9
+_SMOOTHING = 0.03  # the standard deviation of the Gaussian, as a fraction of the square root of the area
+_SMOOTHING_REACH = 4  # standard deviations
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,32 @@ def assign_to_lungs(
         nearest_right[tuple(outside[is_right].T)] = True
         nearest_left[tuple(outside[~is_right].T)] = True
     return nearest_right, nearest_left
+
+
+def raggedness(mask: Mask) -> float:
+    """The length of the boundary of a mask (H, W), divided by that of the smoothed mask, minus 1.
+
+    About 0 for a disc, and higher for corners, teeth and the stairs of a mask that was enlarged. NaN if the mask
+    is empty, or vanishes when it is smoothed.
+    """
+    from scipy import ndimage
+
+    if not mask.any():
+        return math.nan
+    deviation = _SMOOTHING * math.sqrt(np.count_nonzero(mask))
+    part = np.pad(mask[bounding_box(mask)], math.ceil(_SMOOTHING_REACH * deviation) + 1)
+    smoothed = ndimage.gaussian_filter(part.astype(np.float32), deviation, truncate=_SMOOTHING_REACH) > 0.5
+    return _boundary_length(part) / _boundary_length(smoothed) - 1 if smoothed.any() else math.nan
+
+
+def _boundary_length(mask: Mask) -> float:
+    """The length of the boundary in pixels, by the Cauchy-Crofton formula in four directions.
+
+    It is proportional to the number of intersections with lines of each direction. The mask does not touch the edge.
+    """
+    straight = np.count_nonzero(mask[1:] ^ mask[:-1]) + np.count_nonzero(mask[:, 1:] ^ mask[:, :-1])
+    diagonal = np.count_nonzero(mask[1:, 1:] ^ mask[:-1, :-1]) + np.count_nonzero(mask[1:, :-1] ^ mask[:-1, 1:])
+    return math.pi / 8 * float(straight + diagonal / math.sqrt(2))
 
 
 def boundary(mask: Mask) -> NDArray[np.intp]:

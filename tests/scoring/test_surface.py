@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from lungmask_cli.scoring.surface import boundary, surface_distances
+from lungmask_cli.scoring.surface import _boundary_length, boundary, raggedness, surface_distances
 
 masks = arrays(bool, (9, 12))
 EMPTY = np.zeros((4, 4), bool)
@@ -107,3 +107,39 @@ def test_a_mask_has_distance_0_to_itself(mask):
     distances = surface_distances(mask, mask)
     assert distances.hd == distances.assd == 0
     assert distances.nsd(0) == 1
+
+
+def disc(size):
+    rows, columns = np.ogrid[:size, :size]
+    middle = (size - 1) / 2
+    return (rows - middle) ** 2 + (columns - middle) ** 2 < (0.4 * size) ** 2
+
+
+def test_a_disc_is_not_ragged_and_teeth_are():
+    assert raggedness(disc(200)) == pytest.approx(0, abs=0.005)
+    toothed = disc(200)
+    toothed[:100][:, ::4] = False  # the upper half consists of lines of three pixels
+    toothed[60:100] = disc(200)[60:100]
+    assert raggedness(toothed) > 0.5
+
+
+def test_the_boundary_of_a_single_pixel_computed_by_hand():
+    assert _boundary_length(pixel(2, 2)) == pytest.approx(math.pi / 8 * (4 + 4 / math.sqrt(2)))
+    assert raggedness(pixel(2, 2)) == 0  # a Gaussian of 0.03 pixels changes nothing
+
+
+@given(masks, st.integers(0, 3), st.booleans())
+def test_raggedness_does_not_depend_on_position_or_orientation(mask, turns, mirrored):
+    moved = np.rot90(np.pad(mask, ((0, 3), (2, 0))), turns)
+    moved = moved[:, ::-1] if mirrored else moved
+    assert raggedness(moved) == pytest.approx(raggedness(mask), nan_ok=True)
+
+
+@pytest.mark.parametrize("size", [100, 200, 400])
+def test_raggedness_does_not_depend_on_the_resolution(size):
+    crescent = disc(size) & ~np.roll(disc(size), size // 2, 1)
+    assert raggedness(crescent) == pytest.approx(0.025, abs=0.01)
+
+
+def test_the_raggedness_of_an_empty_mask_is_undefined():
+    assert math.isnan(raggedness(EMPTY))
