@@ -11,6 +11,9 @@ from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from scipy import ndimage
+
 import lungmask_cli
 from lungmask_cli.datasets.layouts import Pair, Pairing, remove_names
 from lungmask_cli.datasets.prepared import Entry, PreparedSet, write_manifest
@@ -30,6 +33,7 @@ from lungmask_cli.text import pluralize
 
 _JOURNAL = ".journal.jsonl"
 _ASPECT_TOLERANCE = 0.01
+_MUCH = 1.5  # masks are smoothed if they are enlarged by at least this factor
 _TURNED = "of the radiograph and its mask, EXIF orientation turns only one"
 _TURN_BOTH = "Remove the EXIF orientation, or turn both."
 _MIN_PAIRS_FOR_PROCESSES = 8
@@ -189,7 +193,7 @@ def _write_pair(pair: Pair, name: str, destination: Path, options: PrepareOption
     image, inverted = to_network_input(radiograph, options.polarity, box.content)
     image_path, mask_path = destination / "images" / f"{name}.png", destination / "masks" / f"{name}.png"
     write_grey16(image_path, box.apply(image))
-    write_mask(mask_path, Letterbox(mask.shape[0], mask.shape[1], options.size).apply_mask(mask))
+    write_mask(mask_path, _resize_mask(mask, options.size))
     spacing = box.scale_spacing(radiograph.spacing) if radiograph.spacing else Spacing(0.0, 0.0, "")
     return Entry(
         id=name,
@@ -207,6 +211,14 @@ def _write_pair(pair: Pair, name: str, destination: Path, options: PrepareOption
         width=width,
         warnings=(*radiograph.warnings, *([DARK_BONES] if inverted else []), *warnings),
     )
+
+
+def _resize_mask(mask: Mask, size: int) -> Mask:
+    """The mask in a square (size, size). One that is much enlarged is smoothed, or its pixels would become stairs."""
+    box = Letterbox(mask.shape[0], mask.shape[1], size)
+    if size < _MUCH * max(mask.shape):
+        return box.apply_mask(mask)
+    return box.apply(ndimage.gaussian_filter(mask.astype(np.float32), 1)) >= 0.5
 
 
 def _read_mask(pair: Pair, radiograph: Radiograph, options: MaskOptions) -> tuple[Mask, list[str]]:

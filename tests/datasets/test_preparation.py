@@ -17,6 +17,7 @@ from lungmask_cli.errors import UsageError
 from lungmask_cli.files import hash_file_name
 from lungmask_cli.formats.mask_values import MaskOptions
 from lungmask_cli.formats.masks import read_lung_mask
+from lungmask_cli.scoring.surface import raggedness
 from tests.conftest import PATIENCE, wait_until
 from tests.phantoms import draw_phantom, save_grey, save_mask, write_plain_set
 
@@ -229,3 +230,15 @@ def test_implausible_masks_are_said_for_each_pair(tmp_path):
     warnings = {entry.id: entry.warnings for entry in prepare_all(tmp_path / "src", tmp_path / "dst").entries}
     assert "inverted" in warnings["p001"][0]
     assert warnings["p000"] == warnings["p002"] == ()
+
+
+def test_masks_that_are_much_enlarged_have_no_stairs(tmp_path):
+    rows, columns = np.ogrid[:64, :64]
+    disc = (rows - 31.5) ** 2 + (columns - 31.5) ** 2 < 20**2
+    save_grey(tmp_path / "src" / "images" / "a.png", draw_phantom(64, 64).image)
+    save_mask(tmp_path / "src" / "masks" / "a.png", disc)
+    prepared = prepare(find_pairs(tmp_path / "src"), tmp_path / "dst", {"a": "train"}, "all", PrepareOptions(256))
+    _, mask = prepared.read_pair(prepared.entries[0])
+    assert mask.sum() == pytest.approx(16 * disc.sum(), rel=0.01)
+    assert raggedness(mask > 0.5) < 0.01
+    assert raggedness(np.kron(disc, np.ones((4, 4), bool))) > 0.03
