@@ -17,13 +17,35 @@ def normalization(kind: str, channels: int) -> layers.Layer:
         ConfigError: `kind` is none of these.
     """
     if kind == "batch":
-        return layers.BatchNormalization(momentum=0.9, synchronized=_devices_share_batch())
+        return BatchNormalization(momentum=0.9, synchronized=_devices_share_batch())
     if kind == "group":
         groups = max(g for g in range(1, min(8, channels) + 1) if channels % g == 0)
         return GroupNormalization(groups)
     if kind == "none":
         return layers.Identity()
     raise unknown_part("normalization", kind, NORMALIZATIONS)
+
+
+class BatchNormalization(layers.BatchNormalization):
+    """Keras's batch normalisation over the last axis of (B, H, W, C), trained by TensorFlow's fused operation.
+
+    Keras composes it of a dozen operations, which take a third of the time of a training step on a CPU. The class has
+    the name and the variables of Keras's, under which weights are saved.
+    """
+
+    def call(self, inputs: KerasTensor, training: bool | None = None, mask: KerasTensor | None = None) -> KerasTensor:
+        """The normalised `inputs`, of the same shape."""
+        if not (training and self.trainable) or self.synchronized or backend.backend() != "tensorflow":
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        scale, offset = (ops.cast(weight, "float32") for weight in (self.gamma, self.beta))
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(inputs, scale, offset, epsilon=self.epsilon)
+        count = ops.cast(ops.size(inputs) / inputs.shape[-1], "float32")
+        biased = variance * (count - 1) / count  # as in Keras
+        for variable, value in ((self.moving_mean, mean), (self.moving_variance, biased)):
+            variable.assign(variable * self.momentum + value * (1 - self.momentum))
+        return outputs
 
 
 class GroupNormalization(layers.GroupNormalization):
