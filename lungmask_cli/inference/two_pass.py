@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from lungmask_cli.imaging.borders import find_exposed_area
 from lungmask_cli.imaging.components import clean
@@ -19,6 +20,9 @@ from lungmask_cli.imaging.radiograph import FloatImage, Mask
 from lungmask_cli.models.network import THRESHOLD, Network
 
 _BORDER_DETECTION_SIZE = 128
+# The refinement pass is smoothed by a Gaussian of this standard deviation, as a fraction of the crop's side: networks
+# draw teeth where contrast is low, and lungs have none.
+_SMOOTHING = 0.007
 # Test-time augmentation also predicts from crops with these larger margins around the lungs.
 _TTA_MARGINS = (0.1, 0.15, 0.2)
 
@@ -38,6 +42,10 @@ class Pass:
     def place(self, size: int) -> FloatImage:
         """The probability in the square of the whole radiograph, (size, size); 0 outside the crop."""
         return self.window.paste(self.probability, size)
+
+    def smooth(self) -> "Pass":
+        """The same pass without the teeth that networks draw where contrast is low."""
+        return Pass(self.window, ndimage.gaussian_filter(self.probability, _SMOOTHING * len(self.probability)))
 
 
 @dataclass(frozen=True)
@@ -117,14 +125,14 @@ def _localize(network: Network, square: FloatImage) -> tuple[Pass, Window]:
 
 def _run_passes(network: Network, square: FloatImage, window: Window, tta: bool) -> Iterator[Pass]:
     """The pass on the window and, with `tta`, those on wider windows and on the mirror image."""
-    yield _run_pass(network, square, window, network.image_size)
-    if tta:
-        for margin in _TTA_MARGINS:
-            yield _run_pass(network, square, window.widen(margin - ZOOM_MARGIN), network.image_size)
+    windows = [window, *(window.widen(margin - ZOOM_MARGIN) for margin in _TTA_MARGINS if tta)]
+    passes = [_run_pass(network, square, each, network.image_size) for each in windows]
     if tta and network.flips:
         mirror_image = np.ascontiguousarray(square[:, ::-1])
         mirrored = _run_pass(network, mirror_image, window.mirror(), network.image_size)
-        yield Pass(window, mirrored.probability[:, ::-1])
+        passes.append(Pass(window, mirrored.probability[:, ::-1]))
+    for one in passes:
+        yield one.smooth() if network.zoom else one
 
 
 def _run_pass(network: Network, square: FloatImage, window: Window, size: int) -> Pass:

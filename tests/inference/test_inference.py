@@ -22,6 +22,7 @@ from lungmask_cli.models.manifest import find_weights, shipped_folder
 from lungmask_cli.models.network import Network
 from lungmask_cli.models.weights import load_model, save_weights
 from lungmask_cli.networks.generators import build_generator
+from lungmask_cli.scoring.surface import raggedness
 from tests.phantoms import draw_phantom
 
 CONFIG = TrainConfig().merged({"image_size": 32, "generator": {"filters": 2}})
@@ -148,6 +149,21 @@ def test_the_refinement_pass_sees_the_lungs_alone_and_predicts_them_in_place():
     truth = image > 0.5
     boundary = ndimage.maximum_filter(truth, 5) != ndimage.minimum_filter(truth, 5)  # 128 pixels are for 400
     assert not ((mask != truth) & ~boundary).any()
+
+
+def test_teeth_of_the_refinement_pass_are_smoothed_away():
+    def draw_teeth(images):
+        teeth = images > 0.5
+        teeth[..., ::2, 2:] |= teeth[..., ::2, :-2]  # every second row is two pixels longer
+        return teeth.astype(np.float32)
+
+    config = {"contrast": "none", "detail": 192, "flips": False, "manifest": {}}
+    ragged, smooth = (
+        raggedness(as_mask(predict([Network(draw_teeth, 96, 64, zoom=zoom, **config)], two_lungs(95))))
+        for zoom in (False, True)
+    )
+    assert ragged > 0.05
+    assert smooth < 0.02
 
 
 def test_the_localization_pass_sees_the_image_without_the_page():
