@@ -167,7 +167,9 @@ class TrainConfig:
     `contrast` is the contrast enhancement of the network's input: `none`, or `clahe`, which needs the extra `[clahe]`.
     With `zoom` the network predicts in two passes: the localization pass finds the lungs on the whole radiograph, at
     two thirds of `image_size`, and the refinement pass predicts the mask on the square around them. Training is the
-    same.
+    same. `balance` shows the images of small data sets more often, and fewer of large ones: with 0, every image is
+    shown once in each epoch; with 1, every data set is shown equally often; in between, as often as its number of
+    images to the power of 1 - `balance`.
     """
 
     preset: str = "compact"
@@ -179,6 +181,7 @@ class TrainConfig:
     precision: str = "float32"
     contrast: str = NO_CONTRAST
     zoom: bool = False
+    balance: float = 0.0
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -194,6 +197,7 @@ class TrainConfig:
         _require(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
         _require(self.seed >= 0, f"seed must not be negative, but is {self.seed}")
         _require(self.patience >= 0, f"patience must not be negative, but is {self.patience}")
+        _require(0 <= self.balance <= 1, f"balance must be in [0, 1], not {self.balance}")
         _require(self.contrast in (NO_CONTRAST, CLAHE), f"contrast must be none or clahe, not {self.contrast}")
         _require(
             self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision}"

@@ -36,7 +36,8 @@ class RadiographBatches(keras.utils.PyDataset):
     """Batches of (B, S, S, 1) radiographs and masks in [0, 1], held in memory or read from disk in each epoch.
 
     Training batches are shuffled and augmented. Order and augmentations depend on (seed, epoch, image) alone, and
-    images that do not fill a last batch are left out in that epoch.
+    images that do not fill a last batch are left out in that epoch. With `balance`, images of small data sets are
+    repeated, and some of large ones are left out.
 
     Args:
         prepared: the data.
@@ -65,6 +66,7 @@ class RadiographBatches(keras.utils.PyDataset):
         self.batch_size = min(config.batch_size, len(entries))
         self.image_size = size = config.image_size
         self.read_error: ImageError | None = None
+        self._repeats = _expected_repeats([entry.origin for entry in entries], config.balance)
         self.is_in_memory = len(entries) * size**2 * _BYTES_PER_PIXEL <= memory_gb * 2**30
         if self.is_in_memory:
             self._images = np.empty((len(entries), size, size), np.uint16)
@@ -86,10 +88,7 @@ class RadiographBatches(keras.utils.PyDataset):
         Raises:
             ImageError: a file has become unreadable. The error is kept in `read_error`, too.
         """
-        order = np.arange(len(self._entries))
-        if self._is_training:
-            order = np.random.default_rng((self._config.seed, epoch)).permutation(len(order))
-        rows = order[index * self.batch_size : (index + 1) * self.batch_size]
+        rows = self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
         rows = rows[shard * len(rows) // shards : (shard + 1) * len(rows) // shards]
         images = np.empty((len(rows), self.image_size, self.image_size, 1), np.float32)
         masks = np.empty_like(images)
@@ -101,17 +100,43 @@ class RadiographBatches(keras.utils.PyDataset):
                 raise
         return images, masks
 
+    def _order(self, epoch: int) -> NDArray[np.intp]:
+        """The row of each image in the order of the epoch; the k-th repetition of row r is r + k * number of rows."""
+        count = len(self._entries)
+        if not self._is_training:
+            return np.arange(count)
+        rng = np.random.default_rng((self._config.seed, epoch))
+        if not self._config.balance:
+            return rng.permutation(count)
+        # Systematic sampling: each row as often as expected, rounded up or down, and as many rows as there are images.
+        rows = rng.permutation(count)
+        ends = np.floor(np.cumsum(self._repeats[rows]) + rng.random()).astype(np.intp)
+        ends[-1] = count
+        repeats = np.diff(ends, prepend=0)
+        repetition = np.arange(count) - np.repeat(ends - repeats, repeats)
+        return rng.permutation(np.repeat(rows, repeats) + count * repetition)
+
     def first_pairs(self, count: int) -> list[tuple[FloatImage, FloatImage]]:
         """The first images and masks, (S, S) each."""
         return [self._pair(self.epoch, row) for row in range(min(count, len(self._entries)))]
 
-    def _pair(self, epoch: int, row: int) -> tuple[FloatImage, FloatImage]:
+    def _pair(self, epoch: int, number: int) -> tuple[FloatImage, FloatImage]:
+        """Image and mask of a row or, beyond the last row, of its repetition, which is augmented differently."""
+        row = number % len(self._entries)
         if self.is_in_memory:
             stored = self._images[row], self._masks[row]
         else:
             stored = load_pair(self._prepared, self._entries[row], self.image_size)
         image, mask = stored[0].astype(np.float32) / 65535, stored[1].astype(np.float32) / 255
         if self._is_training:
-            rng = np.random.default_rng((self._config.seed, epoch, row))
+            rng = np.random.default_rng((self._config.seed, epoch, number))
             image, mask = augment(image, mask, self._config.augmentation, rng)
         return enhance(image, self._config.contrast), mask
+
+
+def _expected_repeats(origins: Sequence[str], balance: float) -> NDArray[np.float64]:
+    """How often each image is shown in an epoch of as many images, by the data set that it comes from."""
+    _, numbers, sizes = np.unique(origins, return_inverse=True, return_counts=True)
+    shares = sizes ** (1 - balance)
+    expected: NDArray[np.float64] = (shares / shares.sum() * len(origins) / sizes)[numbers]
+    return expected

@@ -135,6 +135,24 @@ def test_each_epoch_has_every_image_once_in_a_new_order(tmp_path):
     assert [image.tobytes() for index in range(3) for image in again[index][0]] == first
 
 
+@pytest.mark.parametrize(("balance", "large"), [(0.5, {12, 13, 14}), (1.0, {8, 9, 10})])
+def test_small_data_sets_are_shown_more_often_if_they_are_balanced(tmp_path, balance, large):
+    prepared = make_set(tmp_path, 18, ["train"] * 18)
+    entries = [replace(entry, origin="large" if row < 16 else "small") for row, entry in enumerate(prepared.entries)]
+    noisy = {"balance": balance, "batch_size": 6, "augmentation": {"noise": 0.1, "brightness": 0.1}}
+    batches = RadiographBatches(prepared, entries, TINY.merged(noisy), is_training=True)
+    plain = RadiographBatches(prepared, entries, TINY.merged({"balance": balance, "batch_size": 6}), is_training=True)
+    known = [image.tobytes() for image, _ in plain.first_pairs(18)]
+    shown = Counter()
+    for epoch in range(1, 5):
+        batches.epoch = plain.epoch = epoch
+        rows = [known.index(image[..., 0].tobytes()) for index in range(3) for image in plain[index][0]]
+        assert sum(row < 16 for row in rows) in large
+        assert len({image.tobytes() for index in range(3) for image in batches[index][0]}) == 18
+        shown.update(rows)
+    assert len(shown) == 18
+
+
 @pytest.mark.parametrize("shards", [1, 2, 3, 5])
 def test_the_shards_of_a_batch_make_it_whole(tmp_path, shards):
     prepared = make_set(tmp_path, 5, ["val"] * 5)
