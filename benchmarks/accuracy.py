@@ -20,7 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,16 @@ from lungmask_cli.formats.masks import read_masks
 from lungmask_cli.formats.png import write_mask
 from lungmask_cli.scoring.statistics import bootstrap_intervals
 
-# The publishers' file names state the finding.
+# The publishers' file names state the finding. Many of the radiographs normal_1xxxx are of children.
 GROUPS = {
     "nodule": r"JPCLN",
     "no nodule": r"JPCNN",
     "tuberculosis": r"(MCUCXR|CHNCXR)_\d+_1",
     "no tuberculosis": r"(MCUCXR|CHNCXR)_\d+_0",
+    "COVID-19": r"covid_\d+",
+    "other pneumonia": r"noncovid_\d+",
+    "normal": r"normal_\d+",
+    "normal, many children": r"normal_1\d{4}$",
 }
 
 
@@ -73,16 +77,18 @@ def interval(values: list[float]) -> list[float]:
     return [round(float(end), 6) for end in ends]
 
 
+def members(names: Iterable[str], groups: Mapping[str, str] = GROUPS) -> dict[str, list[str]]:
+    """The images of each group that has any; `groups` are regular expressions."""
+    found = {group: [name for name in names if re.match(regex, Path(name).name)] for group, regex in groups.items()}
+    return {group: some for group, some in found.items() if some}
+
+
 def by_group(dices: dict[str, float]) -> dict[str, dict[str, Any]]:
     """Count, mean and interval of each group."""
-    members = {
-        group: [dice for name, dice in dices.items() if re.match(pattern, Path(name).name)]
-        for group, pattern in GROUPS.items()
-    }
+    groups = {group: [dices[name] for name in names] for group, names in members(dices).items()}
     return {
         group: {"images": len(some), "mean_dice": round(statistics.mean(some), 6), "interval": interval(some)}
-        for group, some in members.items()
-        if some
+        for group, some in groups.items()
     }
 
 

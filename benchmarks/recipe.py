@@ -37,20 +37,20 @@ UNCHANGED = "as it is"
 class Trial:
     """A configuration, a description of the change, and the name of the trial that it is compared with."""
 
-    name: str
+    configuration: Path
     tried: str
     against: str
 
     @property
-    def configuration(self) -> Path:
-        return TRIALS / f"{self.name}.toml"
+    def name(self) -> str:
+        return self.configuration.stem
 
 
 def read_trial(path: Path) -> Trial:
     """Read the first line, `# AGAINST: CHANGE`, or `# CHANGE` for the trial that all others start from."""
     line = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
     against, separator, tried = line.partition(": ")
-    return Trial(path.stem, tried, against) if separator else Trial(path.stem, line, "")
+    return Trial(path, tried, against) if separator else Trial(path, line, "")
 
 
 def blind_split(options: argparse.Namespace) -> Path:

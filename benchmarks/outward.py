@@ -1,0 +1,164 @@
+"""Trials for ill lungs and other hospitals, compared on validation images of each kind.
+
+    python benchmarks/outward.py JSRT SHENZHEN COVID_QU_EX [-o runs/outward] [--trials base balance ...] [--no-train]
+        [--weights general ...]
+
+Each file of benchmarks/outward/ is a trial: a configuration for `lungmask train`. Its first line says what the trial
+changes, and which other trial it is compared with; a line `# without: ORIGIN` leaves a data set out of training. All
+trials have the same seed and, apart from that, the same training images. The test images are removed from the split,
+so that no trial can use them. If the command is killed, the same command resumes it. --weights are measured as well.
+
+The validation images are segmented and scored at their own size. The output is a Markdown table: for each kind of
+radiographs the mean Dice, the number of masks below 0.90 and the mean raggedness, and the paired difference of the Dice
+from the other trial with its 95 % bootstrap interval. A trial is judged by its worst difference. OUT/outward.json
+contains the same numbers, and the means of normal radiographs of adults and of many children apart.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import shutil
+import statistics
+from pathlib import Path
+from typing import Any
+
+from accuracy import GROUPS, lay_out, lungmask, members
+from recipe import Trial, read_trial
+from table1 import difference, span
+
+from lungmask_cli.datasets.layouts import Pairing, find_pairs
+from lungmask_cli.datasets.splits import resolve_split
+from lungmask_cli.files import csv_text, write_text
+
+TRIALS = Path(__file__).parent / "outward"
+SPLIT = Path(__file__).parent / "splits" / "jsrt_shenzhen_covid_qu_ex.csv"
+COLUMNS = ("JSRT", "Shenzhen", "COVID-19", "other pneumonia", "normal")
+KINDS = {"JSRT": r"JPC", "Shenzhen": r"CHNCXR", **GROUPS}
+Scores = dict[str, dict[str, float]]  # by metric and image
+
+
+def left_out(trial: Trial) -> str:
+    """The data set that the trial is not trained on; empty if there is none."""
+    lines = trial.configuration.read_text(encoding="utf-8").splitlines()
+    return next((line.removeprefix("# without: ") for line in lines if line.startswith("# without: ")), "")
+
+
+def write_split(trial: Trial, pairing: Pairing, parts: dict[str, str], folder: Path) -> Path:
+    """The split of a trial: test images, and training images of the data set that it leaves out, are not used."""
+    without = left_out(trial)
+    rows = []
+    for pair in pairing.pairs:
+        part = parts[pair.id]
+        is_used = part == "val" or (part == "train" and pair.origin != without)
+        rows.append((pair.id, part if is_used else "unused"))
+    path = folder / "splits" / f"{trial.name}.csv"
+    write_text(path, csv_text(("id", "split"), rows))
+    return path
+
+
+def train(trial: Trial, pairing: Pairing, parts: dict[str, str], options: argparse.Namespace) -> None:
+    run = options.output / "runs" / trial.name
+    if (run / "summary.json").exists():
+        return
+    if (run / "run.json").exists():
+        lungmask("train", "--resume", run)
+        return
+    shutil.rmtree(run, ignore_errors=True)
+    split = write_split(trial, pairing, parts, options.output)
+    settings = ("--config", trial.configuration, "--split", split, "--seed", options.seed, "--memory", 8)
+    lungmask("train", *options.data, *settings, "-o", run)
+
+
+def measure(weights: str, name: str, options: argparse.Namespace) -> Scores:
+    """Dice and raggedness of each validation image."""
+    scores = options.output / "scores" / f"{name}.csv"
+    if not scores.exists():
+        masks = options.output / "masks" / name
+        lungmask("segment", options.output / "val" / "images", "-o", masks, "--weights", weights, "--device", "cpu")
+        metrics = "dice,raggedness_drawn,raggedness_truth"
+        lungmask("score", masks, options.output / "val" / "truth", "--metrics", metrics, "-o", scores)
+    rows = [row for row in csv.DictReader(scores.open(encoding="utf-8")) if row["dice"]]
+    return {
+        metric: {row["file"]: float(row[metric] or 0) for row in rows}
+        for metric in ("dice", "raggedness_drawn", "raggedness_truth")
+    }
+
+
+def figures(scores: Scores, against: Scores | None) -> dict[str, dict[str, Any]]:
+    """The figures of each group of validation images."""
+    found = {}
+    for group, names in members(scores["dice"], KINDS).items():
+        dices = {name: scores["dice"][name] for name in names}
+        found[group] = {
+            "images": len(names),
+            "mean_dice": statistics.mean(dices.values()),
+            "worst_dice": min(dices.values()),
+            "below_0.9": sum(dice < 0.9 for dice in dices.values()),
+            "raggedness": statistics.mean(scores["raggedness_drawn"][name] for name in names),
+            "raggedness_of_reference": statistics.mean(scores["raggedness_truth"][name] for name in names),
+        }
+        if against:
+            found[group]["gain"], found[group]["interval"] = difference(dices, against["dice"])
+    return found
+
+
+def table(rows: dict[str, dict[str, dict[str, Any]]], trials: dict[str, Trial]) -> str:
+    heads = ["trial", "change", *COLUMNS, "worst gain [95 %]"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for name, groups in rows.items():
+        shown = [groups[column] for column in COLUMNS]
+        cells = [f"`{name}`", trials[name].tried if name in trials else "weights"]
+        cells += [f"{each['mean_dice']:.4f}, {each['below_0.9']}, {each['raggedness']:.3f}" for each in shown]
+        gains = [each for each in shown if "gain" in each]
+        worst = min(gains, key=lambda each: each["gain"]) if gains else None
+        cells.append(f"{worst['gain']:+.4f} {span(worst['interval'])}" if worst else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    options = read_options()
+    trials = {path.stem: read_trial(path) for path in sorted(TRIALS.glob("*.toml"))}
+    pairing = find_pairs(*options.data)
+    parts, _ = resolve_split([pair.id for pair in pairing.pairs], str(options.split), seed=0)
+    validation = options.output / "val"
+    if not (validation / "complete").exists():
+        shutil.rmtree(validation, ignore_errors=True)
+        validation.mkdir(parents=True)
+        lay_out(pairing, {name for name, part in parts.items() if part == "val"}, validation)
+        (validation / "complete").touch()
+    chosen = [trials[name] for name in options.trials or trials]
+    if options.train:
+        for trial in chosen:
+            train(trial, pairing, parts, options)
+    runs = {trial.name: options.output / "runs" / trial.name for trial in chosen}
+    finished = {name: str(run) for name, run in runs.items() if (run / "summary.json").exists()}
+    weights = finished | {Path(name).name: name for name in options.weights}
+    scores = {name: measure(path, name, options) for name, path in weights.items()}
+    rows = {
+        name: figures(scores[name], scores.get(trials[name].against) if name in trials else None) for name in scores
+    }
+    facts = {"split": options.split.name, "part": "val", "seed": options.seed}
+    facts["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    write_text(options.output / "outward.json", json.dumps({**facts, "trials": rows}, indent=2) + "\n")
+    print(table(rows, trials))
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="+")
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/outward"))
+    parser.add_argument("--trials", nargs="*", help="names of files in benchmarks/outward/; default: all")
+    parser.add_argument("--weights", nargs="*", default=[], help="other weights to measure")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--split", type=Path, default=SPLIT)
+    parser.add_argument(
+        "--no-train", dest="train", action="store_false", help="evaluate only the trials that are finished"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
