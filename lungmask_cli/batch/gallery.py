@@ -36,6 +36,8 @@ _COLUMNS = (
     Column("left_area_cm2", "Left lung (cm²)", "", 1),
     Column("right_area_px", "Right lung pixels", "", 0),
     Column("left_area_px", "Left lung pixels", "", 0),
+    Column("opacity_area_cm2", "Opacities (cm²)", "", 1),
+    Column("opacity_area_px", "Opacity pixels", "", 0),
 )
 _RATIO = "right_to_left"
 _NO_PICTURE = "no picture: its radiograph or mask cannot be read any more"

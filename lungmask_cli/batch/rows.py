@@ -15,8 +15,9 @@ class Row:
 
     Areas in cm2 are known if the file states its pixel spacing, and `dice` if there is a reference mask of the same
     size. `reason` says why a file failed, or why a requested Dice is missing. `warnings` lists problems of the
-    radiograph. `quality` is `good` or `doubtful`, `doubts` are the reasons, and `quality_score` is the expected Dice.
-    `hint`, the advice after a failure, is only shown on the terminal.
+    radiograph. `opacity_area_px` is the area of the opacities that the mask was drawn through. `quality` is `good` or
+    `doubtful`, `doubts` are the reasons, and `quality_score` is the expected Dice. `hint`, the advice after a failure,
+    is only shown on the terminal.
     """
 
     file: str
@@ -35,6 +36,8 @@ class Row:
     lung_area_cm2: float | None = None
     right_area_cm2: float | None = None
     left_area_cm2: float | None = None
+    opacity_area_px: int | None = None
+    opacity_area_cm2: float | None = None
     quality: str = ""
     quality_score: float | None = None
     confidence: float | None = None

@@ -116,9 +116,10 @@ def _check_reference(reference: LungMask, mask: Mask) -> tuple[str, ...]:
 def _make_row(row: Row, segmentation: Segmentation, truth: Mask | None, started: float) -> Row:
     """Complete the row of a mask that was written."""
     sides = {"lung": segmentation.lungs, "right": segmentation.right, "left": segmentation.left}
-    pixels = {side: int(np.count_nonzero(mask)) for side, mask in sides.items()}
-    measured: dict[str, Any] = {f"{side}_area_px": count for side, count in pixels.items()}
     spacing, quality = segmentation.spacing, segmentation.quality
+    pixels = {side: int(np.count_nonzero(mask)) for side, mask in sides.items()}
+    pixels["opacity"] = round(quality.opacity * pixels["lung"])
+    measured: dict[str, Any] = {f"{side}_area_px": count for side, count in pixels.items()}
     if spacing:
         row_mm, column_mm = spacing.mm
         measured |= {f"{side}_area_cm2": count * row_mm * column_mm / 100 for side, count in pixels.items()}

@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.radiograph import Mask
-from lungmask_cli.inference.signs import PcaDistance, measure_signs, resample_to_grid
+from lungmask_cli.inference.signs import PcaDistance, measure_opacity, measure_signs, resample_to_grid
 from lungmask_cli.inference.two_pass import Prediction
 
 GOOD, DOUBTFUL = "good", "doubtful"
 LEAST_DICE = 0.9  # a mask with a lower Dice is bad
+LEAST_OPACITY = 0.03  # of the lungs' area; less is not reported
+THROUGH_OPACITY = "drawn through an opacity"
 NO_LUNG, ONE_LUNG = "no lung found", "one lung found"
 # The key of a manifest that holds the baseline of its network, and its name in manifests of earlier versions.
 BASELINE, OLD_BASELINE = "baseline", "usual"
@@ -39,16 +41,23 @@ class Quality:
         score: the expected Dice, in [0, 1].
         confidence: the mean certainty of the network around the mask's boundary, in [0, 1].
         reasons: why the mask is doubtful, in words, the most important first; empty if it is not doubtful.
+        opacity: the area of opacities that the mask was drawn through, relative to the lungs' area.
     """
 
     score: float
     confidence: float
     reasons: tuple[str, ...]
+    opacity: float = 0.0
 
     @property
     def flag(self) -> str:
         """`GOOD` or `DOUBTFUL`."""
         return DOUBTFUL if self.reasons else GOOD
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user who measures aerated lung should know about the mask."""
+        return (THROUGH_OPACITY,) if self.opacity >= LEAST_OPACITY else ()
 
 
 @dataclass(frozen=True)
@@ -229,7 +238,7 @@ def assess(prediction: Prediction, right: Mask, left: Mask, baseline: NetworkBas
     if not reduced.lungs.any():  # a few pixels
         return Quality(0.0, 0.0, (SIGNS["area"].describe(0.0),))
     score, reasons = gate.evaluate(measure_signs(reduced, gate.shapes, gate.pictures), baseline)
-    return Quality(score, float(reduced.certainty.mean()), reasons)
+    return Quality(score, float(reduced.certainty.mean()), reasons, measure_opacity(reduced))
 
 
 def measure_baseline(predictions: Iterable[tuple[Prediction, Mask, Mask, float]]) -> NetworkBaseline | None:

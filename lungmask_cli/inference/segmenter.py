@@ -98,7 +98,7 @@ class Segmenter(InferenceOptions):
         lungs = as_mask(prediction, self.cleanup)
         right, left = split_sides(lungs)
         quality = assess(prediction, right, left, self._baseline)
-        warnings = (*radiograph.warnings, *([DARK_BONES] if inverted else []))
+        warnings = (*radiograph.warnings, *([DARK_BONES] if inverted else []), *quality.warnings)
         return Segmentation(lungs, right, left, prediction, quality, radiograph.spacing, inverted, warnings)
 
 

@@ -25,6 +25,9 @@ _NEIGHBOURHOOD = 7  # pixels of the grid
 _RING = 8
 _LOW_CERTAINTY = 0.5
 _SURELY_NOT, _SURELY = 0.1, 0.9
+# Of opacities: pixels of the grid at the boundary that are left out; the quantile of the grey values inside the lungs
+# that is taken as aerated; the brightness between aerated lung, 0, and the tissue around the lungs, 1; the certainty.
+_RIM, _AERATED, _OPAQUE, _CERTAIN = 4, 0.2, 0.8, 0.97
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,20 @@ class GridPrediction:
         return np.mean(self.passes, axis=0)
 
     @functools.cached_property
+    def certainty_map(self) -> FloatImage:
+        """0 where the probability is 0.5 in the whole neighbourhood, 1 where it is 0 or 1."""
+        return ndimage.uniform_filter(np.abs(2 * self.probability - 1), _NEIGHBOURHOOD)
+
+    @functools.cached_property
     def certainty(self) -> NDArray[np.float32]:
-        """(boundary pixels,): 0 where the probability is 0.5 in the whole neighbourhood, 1 where it is 0 or 1."""
-        smoothed = ndimage.uniform_filter(np.abs(2 * self.probability - 1), _NEIGHBOURHOOD)
-        return smoothed[outline(self.lungs)]
+        """(boundary pixels,): the certainty at the boundary of the mask."""
+        return self.certainty_map[outline(self.lungs)]
+
+    @functools.cached_property
+    def surroundings(self) -> NDArray[np.float32]:
+        """The grey values of the radiograph in a ring around the lungs."""
+        grown, border = (ndimage.maximum_filter(self.lungs, size) for size in (2 * _RING + 1, 3))
+        return self.image[self.content][(grown & ~border)[self.content]]
 
 
 def resample_to_grid(prediction: Prediction, right: Mask, left: Mask) -> GridPrediction:
@@ -179,9 +192,24 @@ def _agreements(passes: tuple[FloatImage, ...]) -> Iterator[float]:
 
 def _contrast(prediction: GridPrediction) -> float:
     """How much darker the lungs are than a ring around them, in standard deviations of both together."""
-    lungs, content = prediction.lungs, prediction.content
-    ring = ndimage.maximum_filter(lungs, 2 * _RING + 1) & ~ndimage.maximum_filter(lungs, 3)
-    outside, inside = prediction.image[content][ring[content]], prediction.image[lungs]
+    outside, inside = prediction.surroundings, prediction.image[prediction.lungs]
     if not outside.size:
         return 0.0
     return float((outside.mean() - inside.mean()) / (np.concatenate([outside, inside]).std() + 1e-3))
+
+
+def measure_opacity(prediction: GridPrediction) -> float:
+    """The area of opacities that the mask was drawn through, relative to the lungs' area.
+
+    An opacity is a part of the lungs, away from the boundary, that is nearly as bright as the tissue around the lungs
+    and in which the network is less certain than it is in aerated lung.
+    """
+    lungs = prediction.lungs
+    inner = ~ndimage.maximum_filter(~lungs, 2 * _RIM + 1)
+    if not inner.any() or not prediction.surroundings.size:
+        return 0.0
+    smoothed = ndimage.uniform_filter(prediction.image, _NEIGHBOURHOOD)
+    dark, bright = np.quantile(smoothed[inner], _AERATED), np.median(prediction.surroundings)
+    is_bright = smoothed > dark + _OPAQUE * (bright - dark)
+    opacities = inner & is_bright & (prediction.certainty_map < _CERTAIN)
+    return float(np.count_nonzero(ndimage.binary_opening(opacities)) / np.count_nonzero(lungs))

@@ -109,6 +109,24 @@ def test_a_ragged_boundary_is_named_with_its_share():
     assert quality.confidence < quality_of(image, certain(lungs), certain(lungs)).confidence
 
 
+@pytest.mark.parametrize("size", [128, 256, 512])
+def test_an_opacity_is_bright_and_uncertain_and_its_area_is_measured(size):
+    image, lungs = radiograph(size=size)
+    rows, columns = np.ogrid[:size, :size]
+    patch = (lungs > 0.5) & (np.hypot(rows / size - 0.5, columns / size - 0.33) < 0.08)
+    uncertain = certain(lungs)
+    uncertain[patch] = 0.9
+    white = np.where(patch, np.float32(0.9), image)
+    share = patch.sum() / (lungs > 0.5).sum()
+    assert 0.05 < share < 0.15
+    quality = quality_of(white, uncertain)
+    assert quality.opacity == pytest.approx(share, abs=0.03)
+    assert quality.warnings == ("drawn through an opacity",)
+    for other in (quality_of(white, certain(lungs)), quality_of(image, uncertain), quality_of(image, certain(lungs))):
+        assert other.opacity < 0.01
+        assert other.warnings == ()
+
+
 def test_a_radiograph_upside_down_does_not_look_like_one():
     image, lungs = radiograph()
     assert quality_of(image, certain(lungs)).flag == GOOD
