@@ -1,9 +1,10 @@
 """The worst masks in the folder of `accuracy.py --keep FOLDER`, in one picture, worst first.
 
-    python benchmarks/worst.py FOLDER -o worst.png [--count 10] [--outlines]
+    python benchmarks/worst.py FOLDER -o worst.png [--count 10] [--outlines] [--after OTHER_FOLDER]
 
 On the radiographs, the mask is drawn in blue and the reference mask in orange. --outlines leaves out the radiographs,
-because some may not be redistributed: lung is grey, missed lung blue, and added area orange.
+because some may not be redistributed: lung is grey, missed lung blue, and added area orange. --after shows below each
+mask the one of other weights, in the folder of the same command with these weights.
 """
 
 import argparse
@@ -17,14 +18,24 @@ COLUMNS = 5
 LINE = 16
 
 
-def draw_worst(folder: Path, count: int, radiographs: bool) -> Image.Image:
+def read_dices(folder: Path) -> dict[str, float]:
     rows = csv.DictReader((folder / "dice.csv").open(encoding="utf-8"))
-    worst = sorted((float(row["dice"]), row["file"]) for row in rows if row["dice"])[:count]
-    page = Image.new("RGB", (COLUMNS * CELL, -(-len(worst) // COLUMNS) * (CELL + LINE)), "black")
-    for index, (dice, image) in enumerate(worst):
-        left, top = index % COLUMNS * CELL, index // COLUMNS * (CELL + LINE)
-        page.paste(draw_cell(image, folder / "masks", folder, radiographs), (left, top + LINE))
-        ImageDraw.Draw(page).text((left + 3, top + 2), f"{Path(image).stem} {dice:.4f}", fill="white")
+    return {row["file"]: float(row["dice"]) for row in rows if row["dice"]}
+
+
+def draw_worst(folders: list[Path], count: int, radiographs: bool) -> Image.Image:
+    """The worst masks of the first folder; below each, those of the other folders."""
+    dices = [read_dices(folder) for folder in folders]
+    worst = sorted(dices[0], key=lambda image: dices[0][image])[:count]
+    height = len(folders) * (CELL + LINE)
+    page = Image.new("RGB", (COLUMNS * CELL, -(-len(worst) // COLUMNS) * height), "black")
+    for index, image in enumerate(worst):
+        for number, folder in enumerate(folders):
+            left, top = index % COLUMNS * CELL, index // COLUMNS * height + number * (CELL + LINE)
+            page.paste(draw_cell(image, folder / "masks", folder, radiographs), (left, top + LINE))
+            ImageDraw.Draw(page).text(
+                (left + 3, top + 2), f"{Path(image).stem} {dices[number][image]:.4f}", fill="white"
+            )
     return page
 
 
@@ -34,8 +45,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--outlines", action="store_true", help="without the radiographs")
+    parser.add_argument("--after", type=Path, nargs="*", default=[], help="folders of other weights")
     options = parser.parse_args()
-    draw_worst(options.folder, options.count, not options.outlines).save(options.output)
+    draw_worst([options.folder, *options.after], options.count, not options.outlines).save(options.output)
 
 
 if __name__ == "__main__":
