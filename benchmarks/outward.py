@@ -11,7 +11,8 @@ so that no trial can use them. If the command is killed, the same command resume
 The validation images are segmented and scored at their own size. The output is a Markdown table: for each kind of
 radiographs the mean Dice, the number of masks below 0.90 and the mean raggedness, and the paired difference of the Dice
 from the other trial with its 95 % bootstrap interval. A trial is judged by its worst difference. OUT/outward.json
-contains the same numbers, and the means of normal radiographs of adults and of many children apart.
+contains the same numbers, those of the references' raggedness, and those of the normal radiographs of which many are of
+children.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from accuracy import GROUPS, lay_out, lungmask, members
-from recipe import Trial, read_trial
+from recipe import Trial, make_parser, read_trial, train
 from table1 import difference, span
 
 from lungmask_cli.datasets.layouts import Pairing, find_pairs
@@ -36,6 +37,7 @@ TRIALS = Path(__file__).parent / "outward"
 SPLIT = Path(__file__).parent / "splits" / "jsrt_shenzhen_covid_qu_ex.csv"
 COLUMNS = ("JSRT", "Shenzhen", "COVID-19", "other pneumonia", "normal")
 KINDS = {"JSRT": r"JPC", "Shenzhen": r"CHNCXR", **GROUPS}
+METRICS = ("dice", "raggedness_drawn", "raggedness_truth")
 Scores = dict[str, dict[str, float]]  # by metric and image
 
 
@@ -48,6 +50,8 @@ def left_out(trial: Trial) -> str:
 def write_split(trial: Trial, pairing: Pairing, parts: dict[str, str], folder: Path) -> Path:
     """The split of a trial: test images, and training images of the data set that it leaves out, are not used."""
     without = left_out(trial)
+    if without and without not in {pair.origin for pair in pairing.pairs}:
+        raise SystemExit(f"{trial.configuration}: leaves out {without}, but there is no data set of this name")
     rows = []
     for pair in pairing.pairs:
         part = parts[pair.id]
@@ -58,32 +62,20 @@ def write_split(trial: Trial, pairing: Pairing, parts: dict[str, str], folder: P
     return path
 
 
-def train(trial: Trial, pairing: Pairing, parts: dict[str, str], options: argparse.Namespace) -> None:
-    run = options.output / "runs" / trial.name
-    if (run / "summary.json").exists():
-        return
-    if (run / "run.json").exists():
-        lungmask("train", "--resume", run)
-        return
-    shutil.rmtree(run, ignore_errors=True)
-    split = write_split(trial, pairing, parts, options.output)
-    settings = ("--config", trial.configuration, "--split", split, "--seed", options.seed, "--memory", 8)
-    lungmask("train", *options.data, *settings, "-o", run)
+def measure(weights: str, name: str, again: bool, options: argparse.Namespace) -> Scores:
+    """Dice and raggedness of each validation image; those that are undefined are missing."""
+    masks, scores = options.output / "masks" / name, options.output / "scores" / f"{name}.csv"
+    images, truth = (options.output / "val" / folder for folder in ("images", "truth"))
+    if again or not scores.exists():
+        lungmask("segment", images, "-o", masks, "--weights", weights, "--device", "cpu", "--overwrite")
+        lungmask("score", masks, truth, "--metrics", ",".join(METRICS), "-o", scores)
+    rows = list(csv.DictReader(scores.open(encoding="utf-8")))
+    return {metric: {row["file"]: float(row[metric]) for row in rows if row[metric]} for metric in METRICS}
 
 
-def measure(weights: str, name: str, options: argparse.Namespace) -> Scores:
-    """Dice and raggedness of each validation image."""
-    scores = options.output / "scores" / f"{name}.csv"
-    if not scores.exists():
-        masks = options.output / "masks" / name
-        lungmask("segment", options.output / "val" / "images", "-o", masks, "--weights", weights, "--device", "cpu")
-        metrics = "dice,raggedness_drawn,raggedness_truth"
-        lungmask("score", masks, options.output / "val" / "truth", "--metrics", metrics, "-o", scores)
-    rows = [row for row in csv.DictReader(scores.open(encoding="utf-8")) if row["dice"]]
-    return {
-        metric: {row["file"]: float(row[metric] or 0) for row in rows}
-        for metric in ("dice", "raggedness_drawn", "raggedness_truth")
-    }
+def mean(values: dict[str, float], names: list[str]) -> float:
+    """The mean of those that are defined."""
+    return statistics.mean(values[name] for name in names if name in values)
 
 
 def figures(scores: Scores, against: Scores | None) -> dict[str, dict[str, Any]]:
@@ -96,8 +88,7 @@ def figures(scores: Scores, against: Scores | None) -> dict[str, dict[str, Any]]
             "mean_dice": statistics.mean(dices.values()),
             "worst_dice": min(dices.values()),
             "below_0.9": sum(dice < 0.9 for dice in dices.values()),
-            "raggedness": statistics.mean(scores["raggedness_drawn"][name] for name in names),
-            "raggedness_of_reference": statistics.mean(scores["raggedness_truth"][name] for name in names),
+            **{metric: mean(scores[metric], names) for metric in METRICS[1:]},
         }
         if against:
             found[group]["gain"], found[group]["interval"] = difference(dices, against["dice"])
@@ -110,7 +101,7 @@ def table(rows: dict[str, dict[str, dict[str, Any]]], trials: dict[str, Trial]) 
     for name, groups in rows.items():
         shown = [groups[column] for column in COLUMNS]
         cells = [f"`{name}`", trials[name].tried if name in trials else "weights"]
-        cells += [f"{each['mean_dice']:.4f}, {each['below_0.9']}, {each['raggedness']:.3f}" for each in shown]
+        cells += [f"{each['mean_dice']:.4f}, {each['below_0.9']}, {each['raggedness_drawn']:.3f}" for each in shown]
         gains = [each for each in shown if "gain" in each]
         worst = min(gains, key=lambda each: each["gain"]) if gains else None
         cells.append(f"{worst['gain']:+.4f} {span(worst['interval'])}" if worst else "")
@@ -119,7 +110,9 @@ def table(rows: dict[str, dict[str, dict[str, Any]]], trials: dict[str, Trial]) 
 
 
 def main() -> None:
-    options = read_options()
+    parser = make_parser(__doc__, TRIALS, SPLIT)
+    parser.add_argument("--weights", nargs="*", default=[], help="other weights to measure, by name or run folder")
+    options = parser.parse_args()
     trials = {path.stem: read_trial(path) for path in sorted(TRIALS.glob("*.toml"))}
     pairing = find_pairs(*options.data)
     parts, _ = resolve_split([pair.id for pair in pairing.pairs], str(options.split), seed=0)
@@ -132,11 +125,11 @@ def main() -> None:
     chosen = [trials[name] for name in options.trials or trials]
     if options.train:
         for trial in chosen:
-            train(trial, pairing, parts, options)
+            train(trial, write_split(trial, pairing, parts, options.output), options)
     runs = {trial.name: options.output / "runs" / trial.name for trial in chosen}
     finished = {name: str(run) for name, run in runs.items() if (run / "summary.json").exists()}
     weights = finished | {Path(name).name: name for name in options.weights}
-    scores = {name: measure(path, name, options) for name, path in weights.items()}
+    scores = {name: measure(path, name, name not in finished, options) for name, path in weights.items()}
     rows = {
         name: figures(scores[name], scores.get(trials[name].against) if name in trials else None) for name in scores
     }
@@ -144,20 +137,6 @@ def main() -> None:
     facts["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     write_text(options.output / "outward.json", json.dumps({**facts, "trials": rows}, indent=2) + "\n")
     print(table(rows, trials))
-
-
-def read_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="+")
-    parser.add_argument("-o", "--output", type=Path, default=Path("runs/outward"))
-    parser.add_argument("--trials", nargs="*", help="names of files in benchmarks/outward/; default: all")
-    parser.add_argument("--weights", nargs="*", default=[], help="other weights to measure")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--split", type=Path, default=SPLIT)
-    parser.add_argument(
-        "--no-train", dest="train", action="store_false", help="evaluate only the trials that are finished"
-    )
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

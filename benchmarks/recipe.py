@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import robustness
-from table1 import SPLIT, difference, lungmask, parameters, span
+from table1 import SPLIT, difference, finish_run, parameters, span
 
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.splits import resolve_split
@@ -55,7 +55,7 @@ def read_trial(path: Path) -> Trial:
 
 def blind_split(options: argparse.Namespace) -> Path:
     """Write the split to a file, with the test images as unused."""
-    names = sorted(pair.id for pair in find_pairs(options.data).pairs)
+    names = sorted(pair.id for pair in find_pairs(*options.data).pairs)
     split, _ = resolve_split(names, str(options.split), seed=0)
     rows = [(name, "unused" if split[name] == "test" else split[name]) for name in names]
     path: Path = options.output / "split.csv"
@@ -64,22 +64,15 @@ def blind_split(options: argparse.Namespace) -> Path:
 
 
 def train(trial: Trial, split: Path, options: argparse.Namespace) -> None:
-    folder = options.output / "runs" / trial.name
-    if (folder / "summary.json").exists():
-        return
-    if (folder / "run.json").exists():
-        lungmask("train", "--resume", folder)
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    seed = ("--seed", options.seed)
-    lungmask("train", options.data, "--config", trial.configuration, "--split", split, *seed, "-o", folder)
+    terms = ("--config", trial.configuration, "--split", split, "--seed", options.seed)
+    finish_run(options.output / "runs" / trial.name, *options.data, *terms)
 
 
 def lay_out_validation(split: Path, options: argparse.Namespace) -> Path:
     folder: Path = options.output / "val"
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        pairs = find_pairs(options.data).pairs
+        pairs = find_pairs(*options.data).pairs
         parts, _ = resolve_split([pair.id for pair in pairs], str(split), seed=0)
         robustness.write_all([pair for pair in pairs if parts[pair.id] == "val"], folder)
         (folder / "complete").touch()
@@ -146,7 +139,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    options = read_options()
+    options = make_parser(__doc__, TRIALS, SPLIT).parse_args()
     trials = {path.stem: read_trial(path) for path in sorted(TRIALS.glob("*.toml"))}
     chosen = [trials[name] for name in options.trials or trials]
     split = blind_split(options)
@@ -168,17 +161,18 @@ def main() -> None:
     print(table(rows))
 
 
-def read_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("-o", "--output", type=Path, default=Path("runs/recipe"))
-    parser.add_argument("--trials", nargs="*", help="names of files in benchmarks/recipe/; default: all")
+def make_parser(description: str | None, trials: Path, split: Path) -> argparse.ArgumentParser:
+    """The options of a command that trains and compares the trials of a folder."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="+")
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs") / trials.name)
+    parser.add_argument("--trials", nargs="*", help=f"names of files in benchmarks/{trials.name}/; default: all")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--split", type=Path, default=SPLIT)
+    parser.add_argument("--split", type=Path, default=split)
     parser.add_argument(
         "--no-train", dest="train", action="store_false", help="evaluate only the trials that are finished"
     )
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":

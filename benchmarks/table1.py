@@ -115,17 +115,22 @@ def plan(options: argparse.Namespace) -> list[Run]:
     return [Run(system, size, seed) for seed in options.seeds for system, size in dict.fromkeys(wanted)]
 
 
-def train(run: Run, options: argparse.Namespace) -> None:
-    folder = options.output / "runs" / run.name
+def finish_run(folder: Path, *arguments: object) -> None:
+    """Train with these arguments of `lungmask train`; resume the run if it was begun, and skip it if it is finished."""
     if (folder / "summary.json").exists():
         return
     if (folder / "run.json").exists():
         lungmask("train", "--resume", folder)
         return
     shutil.rmtree(folder, ignore_errors=True)  # killed before there was anything to go on with
+    lungmask("train", *arguments, "-o", folder)
+
+
+def train(run: Run, options: argparse.Namespace) -> None:
     changes = ("--discriminator", run.system.discriminator) if run.system.discriminator else ()
     terms = ("--image-size", run.size, "--epochs", options.epochs, "--seed", run.seed, "--split", options.split)
-    lungmask("train", options.data, "--preset", run.system.preset, *changes, *terms, "-o", folder)
+    folder = options.output / "runs" / run.name
+    finish_run(folder, options.data, "--preset", run.system.preset, *changes, *terms)
 
 
 # Measuring.

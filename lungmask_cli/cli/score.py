@@ -56,7 +56,9 @@ Compare = Annotated[
     Path | None,
     option(_METRICS, "Folder of a second method's masks of the same images, for a paired comparison.", metavar="DIR"),
 ]
-Metrics = Annotated[str | None, option(_METRICS, "Compute only these metrics, such as dice,hd95. Default: all.")]
+Metrics = Annotated[
+    str | None, option(_METRICS, "Compute only these metrics, such as dice,hd95. Default: all but raggedness.")
+]
 Tolerance = Annotated[
     float,
     option(

@@ -33,7 +33,7 @@ from lungmask_cli.text import pluralize
 
 _JOURNAL = ".journal.jsonl"
 _ASPECT_TOLERANCE = 0.01
-_MUCH = 1.5  # masks are smoothed if they are enlarged by at least this factor
+_MUCH_ENLARGED = 1.5  # masks are smoothed if they are enlarged by at least this factor
 _TURNED = "of the radiograph and its mask, EXIF orientation turns only one"
 _TURN_BOTH = "Remove the EXIF orientation, or turn both."
 _MIN_PAIRS_FOR_PROCESSES = 8
@@ -216,7 +216,7 @@ def _write_pair(pair: Pair, name: str, destination: Path, options: PrepareOption
 def _resize_mask(mask: Mask, size: int) -> Mask:
     """The mask in a square (size, size). One that is much enlarged is smoothed, or its pixels would become stairs."""
     box = Letterbox(mask.shape[0], mask.shape[1], size)
-    if size < _MUCH * max(mask.shape):
+    if size < _MUCH_ENLARGED * max(mask.shape):
         return box.apply_mask(mask)
     return box.apply(ndimage.gaussian_filter(mask.astype(np.float32), 1)) >= 0.5
 

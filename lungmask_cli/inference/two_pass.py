@@ -99,7 +99,8 @@ def predict(
         if network.zoom:
             localization_pass, window = _localize(network, square)
             localization_passes.append(localization_pass)
-        passes += _run_passes(network, square, window, tta)
+        found = _run_passes(network, square, window, tta)
+        passes += (one.smooth() for one in found) if network.zoom else found
     return Prediction(box, square, tuple(passes), tuple(localization_passes))
 
 
@@ -125,14 +126,14 @@ def _localize(network: Network, square: FloatImage) -> tuple[Pass, Window]:
 
 def _run_passes(network: Network, square: FloatImage, window: Window, tta: bool) -> Iterator[Pass]:
     """The pass on the window and, with `tta`, those on wider windows and on the mirror image."""
-    windows = [window, *(window.widen(margin - ZOOM_MARGIN) for margin in _TTA_MARGINS if tta)]
-    passes = [_run_pass(network, square, each, network.image_size) for each in windows]
+    yield _run_pass(network, square, window, network.image_size)
+    if tta:
+        for margin in _TTA_MARGINS:
+            yield _run_pass(network, square, window.widen(margin - ZOOM_MARGIN), network.image_size)
     if tta and network.flips:
         mirror_image = np.ascontiguousarray(square[:, ::-1])
         mirrored = _run_pass(network, mirror_image, window.mirror(), network.image_size)
-        passes.append(Pass(window, mirrored.probability[:, ::-1]))
-    for one in passes:
-        yield one.smooth() if network.zoom else one
+        yield Pass(window, mirrored.probability[:, ::-1])
 
 
 def _run_pass(network: Network, square: FloatImage, window: Window, size: int) -> Pass:

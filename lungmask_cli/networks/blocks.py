@@ -29,8 +29,8 @@ def normalization(kind: str, channels: int) -> layers.Layer:
 class BatchNormalization(layers.BatchNormalization):
     """Keras's batch normalisation over the last axis of (B, H, W, C), trained by TensorFlow's fused operation.
 
-    Keras composes it of a dozen operations, which take a third of the time of a training step on a CPU. The class has
-    the name and the variables of Keras's, under which weights are saved.
+    Keras composes it of a dozen operations, which take longer on a CPU. The class has the name and the variables of
+    Keras's, under which weights are saved.
     """
 
     def call(self, inputs: KerasTensor, training: bool | None = None, mask: KerasTensor | None = None) -> KerasTensor:

@@ -131,26 +131,6 @@ _COMPACT_ZOOM = _COMPACT_FAST.merged(
     }
 )
 
-_COMPACT_MANY = _COMPACT_ZOOM.merged(
-    {
-        "preset": "compact-many",
-        "epochs": 14,
-        "batch_size": 8,
-        "balance": 0.5,
-        "generator": {"normalization": "batch"},
-        "optimizer": {"learning_rate": 2e-3, "warmup_epochs": 0.5},
-    }
-)
-
-_COMPACT_MANY_TINY = _COMPACT_MANY.merged(
-    {
-        "preset": "compact-many-tiny",
-        "image_size": 192,
-        "epochs": 24,
-        "generator": {"filters": 8, "max_filters": 64},
-    }
-)
-
 PRESETS: dict[str, Preset] = {
     "unet": Preset(
         summary="U-Net of 31 million parameters, no adversary (Ronneberger et al. 2015)",
@@ -350,19 +330,6 @@ PRESETS: dict[str, Preset] = {
             "first level and an input of 192 px."
         ),
         config=_COMPACT_TINY,
-    ),
-    "compact-many": Preset(
-        summary="compact-zoom for thousands of radiographs: batch normalisation, batches of 8, balanced data sets",
-        source=(
-            "This project. Trained like compact-zoom, but with batch normalisation, which is faster and needs batches, "
-            "and with small data sets shown more often (docs/explanation/recipe.md)."
-        ),
-        config=_COMPACT_MANY,
-    ),
-    "compact-many-tiny": Preset(
-        summary="compact-many at 192 px, with half the filters: 0.5 million parameters, for speed",
-        source="This project. Trained like compact-many, for a network with 8 filters and an input of 192 px.",
-        config=_COMPACT_MANY_TINY,
     ),
 }
 

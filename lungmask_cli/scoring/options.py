@@ -6,7 +6,7 @@ from typing import Literal
 
 from lungmask_cli.formats.mask_values import DEFAULT_MASKS, MaskOptions
 from lungmask_cli.imaging.radiograph import Spacing
-from lungmask_cli.scoring.metric_definitions import METRICS
+from lungmask_cli.scoring.metric_definitions import DEFAULT_METRICS
 from lungmask_cli.scoring.pairing import OTHER, PREDICTED, TRUTH, Role
 
 Missing = Literal["error", "zero"]
@@ -46,7 +46,7 @@ class ScoreOptions:
     patient: str | None = None
     spacing: Spacing | None = None
     masks: MaskOptions = DEFAULT_MASKS
-    metrics: tuple[str, ...] = tuple(METRICS)
+    metrics: tuple[str, ...] = DEFAULT_METRICS
     tolerance: float = 2.0
     missing: Missing = "error"
     seed: int = 0

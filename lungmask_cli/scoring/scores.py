@@ -6,7 +6,7 @@ from functools import cached_property
 
 from lungmask_cli.errors import ImageError
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask, Mask, Spacing
-from lungmask_cli.scoring.metric_definitions import METRICS, SURFACE, MetricColumn
+from lungmask_cli.scoring.metric_definitions import DEFAULT_METRICS, METRICS, SURFACE, MetricColumn
 from lungmask_cli.scoring.overlap import Overlap, overlap
 from lungmask_cli.scoring.surface import SurfaceDistances, assign_to_lungs, raggedness, surface_distances
 
@@ -46,7 +46,7 @@ def score_masks(
     predicted: LungMask,
     truth: LungMask,
     spacing: Spacing | None = None,
-    metrics: tuple[str, ...] = tuple(METRICS),
+    metrics: tuple[str, ...] = DEFAULT_METRICS,
     tolerance: float = 2.0,
 ) -> Score:
     """All metrics of two masks of one size.

@@ -76,7 +76,7 @@ def _smooth_fields(size: int, largest: float, rng: Generator) -> NDArray[np.floa
 def _spline_basis(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(size, grid): the weight of each point of the coarse grid at each position, for a separable enlargement.
 
-    Its transpose is a copy: NumPy multiplies by it forty times as fast as by a view.
+    Its transpose is a copy, because NumPy multiplies by a view far slower.
     """
     positions = np.linspace(0, _GRID - 1, size)
     units = [ndimage.map_coordinates(unit, [positions], order=3, mode="nearest") for unit in np.eye(_GRID)]
