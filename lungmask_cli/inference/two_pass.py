@@ -34,18 +34,23 @@ class Pass:
     Args:
         window: the crop.
         probability: the probability of lung in the crop, (S, S) float32 in [0, 1].
+        refines: whether it is a refinement pass.
     """
 
     window: Window
     probability: FloatImage
+    refines: bool = False
 
     def place(self, size: int) -> FloatImage:
         """The probability in the square of the whole radiograph, (size, size); 0 outside the crop."""
         return self.window.paste(self.probability, size)
 
-    def smooth(self) -> "Pass":
-        """The same pass without the teeth that networks draw where contrast is low."""
-        return Pass(self.window, ndimage.gaussian_filter(self.probability, _SMOOTHING * len(self.probability)))
+    def place_smoothed(self, size: int) -> FloatImage:
+        """The same, without the teeth that networks draw where contrast is low, if it is a refinement pass."""
+        if not self.refines:
+            return self.place(size)
+        smoothed = ndimage.gaussian_filter(self.probability, _SMOOTHING * len(self.probability))
+        return self.window.paste(smoothed, size)
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,10 @@ class Prediction:
 
     @functools.cached_property
     def probability(self) -> FloatImage:
-        """The probability of lung, (D, D): the mean of all passes."""
-        total = self.passes[0].place(self.box.size)
+        """The probability of lung, (D, D): the mean of all passes, smoothed."""
+        total = self.passes[0].place_smoothed(self.box.size)
         for other in self.passes[1:]:
-            total += other.place(self.box.size)
+            total += other.place_smoothed(self.box.size)
         return total * np.float32(1 / len(self.passes)) if len(self.passes) > 1 else total
 
     def enlarge(self) -> FloatImage:
@@ -99,8 +104,7 @@ def predict(
         if network.zoom:
             localization_pass, window = _localize(network, square)
             localization_passes.append(localization_pass)
-        found = _run_passes(network, square, window, tta)
-        passes += (one.smooth() for one in found) if network.zoom else found
+        passes += _run_passes(network, square, window, tta)
     return Prediction(box, square, tuple(passes), tuple(localization_passes))
 
 
@@ -126,18 +130,19 @@ def _localize(network: Network, square: FloatImage) -> tuple[Pass, Window]:
 
 def _run_passes(network: Network, square: FloatImage, window: Window, tta: bool) -> Iterator[Pass]:
     """The pass on the window and, with `tta`, those on wider windows and on the mirror image."""
-    yield _run_pass(network, square, window, network.image_size)
+    yield _run_pass(network, square, window, network.image_size, network.zoom)
     if tta:
         for margin in _TTA_MARGINS:
-            yield _run_pass(network, square, window.widen(margin - ZOOM_MARGIN), network.image_size)
+            yield _run_pass(network, square, window.widen(margin - ZOOM_MARGIN), network.image_size, network.zoom)
     if tta and network.flips:
         mirror_image = np.ascontiguousarray(square[:, ::-1])
         mirrored = _run_pass(network, mirror_image, window.mirror(), network.image_size)
-        yield Pass(window, mirrored.probability[:, ::-1])
+        yield Pass(window, mirrored.probability[:, ::-1], network.zoom)
 
 
-def _run_pass(network: Network, square: FloatImage, window: Window, size: int) -> Pass:
-    return Pass(window, network.predict(enhance(window.crop(square, size), network.contrast)[None])[0])
+def _run_pass(network: Network, square: FloatImage, window: Window, size: int, refines: bool = False) -> Pass:
+    probability = network.predict(enhance(window.crop(square, size), network.contrast)[None])[0]
+    return Pass(window, probability, refines)
 
 
 def _locate_lungs(probability: FloatImage) -> Window | None:

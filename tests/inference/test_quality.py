@@ -127,6 +127,22 @@ def test_an_opacity_is_bright_and_uncertain_and_its_area_is_measured(size):
         assert other.warnings == ()
 
 
+def test_the_quality_is_that_of_the_prediction_before_smoothing():
+    image, lungs = radiograph()
+    right = lungs > 0.5
+    right[:, SIZE // 2 :] = False
+    left = (lungs > 0.5) & ~right
+
+    def quality(refines):
+        passes = (Pass(WHOLE, certain(lungs), refines),)
+        prediction = Prediction(Letterbox(SIZE, SIZE, SIZE), image, passes)
+        return prediction.probability, assess(prediction, right, left)
+
+    (sharp, one), (smooth, other) = quality(False), quality(True)
+    assert np.abs(sharp - smooth).max() > 0.05
+    assert one == other
+
+
 def test_a_radiograph_upside_down_does_not_look_like_one():
     image, lungs = radiograph()
     assert quality_of(image, certain(lungs)).flag == GOOD
