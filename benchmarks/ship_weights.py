@@ -7,15 +7,17 @@ FIGURES.json are files that `accuracy.py --json` wrote for this run.
 
 import argparse
 import json
+import operator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lungmask_cli.cli.train_run import resolve_config
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.inference.quality import BASELINE, OLD_BASELINE
-from lungmask_cli.models.manifest import find_weights
+from lungmask_cli.models.manifest import find_weights, read_weights_manifest
 from lungmask_cli.models.weights import load_model, save_weights
-from lungmask_cli.networks.presets import find_preset
+from lungmask_cli.training.plan import PLAN
 
 JSRT = "JSRT (Shiraishi et al. 2000) with SCR masks (van Ginneken et al. 2006)"
 SHENZHEN = "Shenzhen (Jaeger et al. 2014) with the masks of Stirenko et al. (2018)"
@@ -24,6 +26,15 @@ COVID = (
     "machine and corrected by doctors, as 256 x 256 copies of 8 bits"
 )
 COPIES = ", as 512 x 512 copies of 8 bits"
+# What the commands of a shipped run may change.
+FLAGS = {
+    "image_size": "--image-size",
+    "epochs": "--epochs",
+    "batch_size": "--batch-size",
+    "optimizer.learning_rate": "--learning-rate",
+    "seed": "--seed",
+}
+FIRST = "runs/first"
 # Written anew, or not wanted: the quality gate is fitted to what ships.
 DROPPED = ("sha256", "file", "precision", "scores", BASELINE, OLD_BASELINE)
 
@@ -69,14 +80,25 @@ def find_training(manifest: dict[str, Any]) -> Training:
     return TRAININGS[split]
 
 
-def command(manifest: dict[str, Any]) -> str:
-    """The command that repeats the run, which must be a preset on a split in benchmarks/splits/."""
+def command(run: Path, output: str = "") -> str:
+    """The commands that repeat the run: a preset on a split in benchmarks/splits/, or further training of such a run.
+
+    Both may differ from their preset in FLAGS.
+    """
+    manifest = read_weights_manifest(find_weights(str(run)))
+    init = json.loads((run / PLAN).read_text(encoding="utf-8"))["init"]
     config = TrainConfig().merged(manifest["config"])
-    if config != find_preset(config.preset).config.merged({"seed": config.seed}):
-        raise SystemExit(f"the run differs from its preset {config.preset}, so it has no short command")
-    folders, split = find_training(manifest).folders, manifest["data"]["split"]
-    terms = f"--preset {config.preset} --seed {config.seed} --split benchmarks/splits/{split}"
-    return f"lungmask train {folders} {terms}"
+    preset = "" if init else config.preset
+    values = {key: operator.attrgetter(key)(config) for key in FLAGS}
+    usual = resolve_config(preset, None, {}, init)
+    if config != resolve_config(preset, None, values, init):
+        raise SystemExit(f"{run}: differs from {preset or init} in more than {', '.join(FLAGS.values())}")
+    changed = {key: value for key, value in values.items() if value != operator.attrgetter(key)(usual)}
+    terms = [f"--preset {preset}" if preset else f"--init {FIRST}"]
+    terms += [f"{FLAGS[key]} {value:g}" for key, value in changed.items()]
+    terms += [f"--split benchmarks/splits/{manifest['data']['split']}"]
+    last = f"lungmask train {find_training(manifest).folders} {' '.join(terms)}{output}"
+    return f"{command(Path(init).parent, f' -o {FIRST}')} && {last}" if init else last
 
 
 def main() -> None:
@@ -91,7 +113,7 @@ def main() -> None:
         **{key: value for key, value in model.manifest.items() if key not in DROPPED},
         "name": options.name,
         "data": {"source": find_training(model.manifest).source, **model.manifest["data"]},
-        "command": command(model.manifest),
+        "command": command(options.run),
         "licence": find_training(model.manifest).licence,
         "parameters": model.generator.count_params(),
         "training": summary,
