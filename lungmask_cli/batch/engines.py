@@ -33,7 +33,7 @@ class LocalEngine:
 
     def __init__(self, options: SegmentOptions, jobs: int | None) -> None:
         # The number of callers must be set before the backend starts, and only then is it known if there is a GPU.
-        device = start_runtime(options.inference.runtime, options.inference.device, jobs or available_cores())
+        _, device = start_runtime(options.inference.runtime, options.inference.device, jobs or available_cores())
         self._threads = jobs or (GPU_THREADS if device.kind == "gpu" else available_cores())
         self._worker = SegmentWorker(options, self._threads)
         device = self._worker.segmenter.hardware

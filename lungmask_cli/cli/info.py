@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _PACKAGES = {
     "Keras": ("", "keras"),
     "TensorFlow": ("", "tensorflow", "tensorflow-cpu"),
+    "ONNX Runtime": ("", "onnxruntime", "onnxruntime-gpu"),
     "JAX": ("", "jax"),
     "PyTorch": ("", "torch"),
     "NumPy": ("", "numpy"),
@@ -41,7 +42,6 @@ _PACKAGES = {
     "GDCM": ("dicom", "python-gdcm"),
     "pylibjpeg-libjpeg": ("gpl", "pylibjpeg-libjpeg"),
     "NiBabel": ("nifti", "nibabel"),
-    "ONNX Runtime": ("fast", "onnxruntime", "onnxruntime-gpu"),
     "highdicom": ("dicom", "highdicom"),
     "Ray": ("ray", "ray"),
     "scikit-image": ("clahe", "scikit-image"),

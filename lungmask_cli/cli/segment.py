@@ -69,9 +69,7 @@ Tta = Annotated[
     bool, option(_METHOD, "Test-time augmentation: average predictions from slightly different crops. Slower.", "--tta")
 ]
 Strict = Annotated[bool, option(_METHOD, "A doubtful mask is a failure, and is not written.", "--strict")]
-Runtime = Annotated[
-    RuntimeName, option(HARDWARE, "keras, or onnx, which is faster on CPUs and needs the extra \\[fast].")
-]
+Runtime = Annotated[RuntimeName, option(HARDWARE, "keras on GPUs, onnx on the CPU, or auto, which chooses.")]
 Engine = Annotated[
     EngineName, option(HARDWARE, "local: this machine; or ray: a cluster, which needs the extra \\[ray].")
 ]
@@ -102,7 +100,7 @@ def segment(
     polarity: Polarity = True,
     strict: Strict = False,
     device: Device = "auto",
-    runtime: Runtime = "keras",
+    runtime: Runtime = "auto",
     engine: Engine = "local",
     address: Address = None,
     jobs: Parallel = None,

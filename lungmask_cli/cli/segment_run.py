@@ -72,15 +72,16 @@ def run_batch(options: SegmentOptions, run: RunOptions, jobs: Sequence["Job"]) -
 
 def _convert_networks(options: SegmentOptions) -> None:
     """Convert networks for ONNX Runtime, so that the user knows the reason to wait, and only one worker does it."""
-    if options.inference.runtime != "onnx":
-        return
-    from lungmask_cli.models.load import load_network
-    from lungmask_cli.models.onnx_cache import is_converted
+    from lungmask_cli.models.load import KERAS, ONNX, start_runtime
+    from lungmask_cli.models.onnx_file import is_converted, load_onnx
 
-    for name, path in zip(options.inference.weight_names, options.inference.weight_files(), strict=True):
+    inference = options.inference
+    if inference.runtime == KERAS or start_runtime(inference.runtime, inference.device)[0] != ONNX:
+        return
+    for name, path in zip(inference.weight_names, inference.weight_files(), strict=True):
         if not is_converted(path):
             say(f"converting {name} for ONNX Runtime, this once")
-            load_network(path, options.inference.runtime)
+            load_onnx(path)
 
 
 class _Stop:

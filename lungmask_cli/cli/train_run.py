@@ -136,10 +136,21 @@ def _train_once(plan: RunPlan, prepared: "PreparedSet", device: "Device") -> str
         few = pluralize(images, "training image")
         say(f"Hint: {few} may be too few; --init {DEFAULT_WEIGHTS} starts from the shipped weights")
     result = train(plan, prepared, say, device)
+    _write_onnx(plan.folder)
     tested = _describe_dice(result.test_dice, result.test_count, result.test_undefined)
     test = f"test {tested}" if result.test_count else "no test images"
     val = f"val Dice {format_dice(result.val_dice)}"
     return f"best epoch {result.best_epoch}: {val}, {test}; {result.seconds / 60:.1f} minutes"
+
+
+def _write_onnx(run: Path) -> None:
+    """Write the best weights as an ONNX file as well, which `lungmask segment` uses on CPUs."""
+    import keras
+
+    from lungmask_cli.models.onnx_file import write_onnx
+
+    if read_cluster().is_chief and keras.backend.backend() == "tensorflow":
+        write_onnx(find_weights(str(run)))
 
 
 def _describe_dice(mean: float, images: int, undefined: int) -> str:

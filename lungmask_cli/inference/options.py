@@ -8,7 +8,7 @@ from typing import Literal
 from lungmask_cli.config import MAX_PIXELS
 from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights
 
-Runtime = Literal["keras", "onnx"]
+Runtime = Literal["auto", "keras", "onnx"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class InferenceOptions:
         weights: the name of shipped weights, a `.weights.h5` file, or a run folder. The predictions of several networks
             are averaged.
         device: `auto`, `cpu`, `gpu`, or `gpu:N`.
-        runtime: the library that runs the network: `keras`, or `onnx`, which needs the extra `[fast]`.
+        runtime: the library that runs the network: `keras` on GPUs, `onnx` on the CPU; `auto` chooses.
         tta: test-time augmentation: average the predictions from several slightly different crops.
         cleanup: fill holes and keep the two largest components.
         polarity: detect radiographs with dark bones and invert them, whatever the file says.
@@ -29,7 +29,7 @@ class InferenceOptions:
     weights: str | Path | Sequence[str | Path] = DEFAULT_WEIGHTS
     _: KW_ONLY
     device: str = "auto"
-    runtime: Runtime = "keras"
+    runtime: Runtime = "auto"
     tta: bool = False
     cleanup: bool = True
     polarity: bool = True

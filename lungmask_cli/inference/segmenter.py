@@ -72,9 +72,9 @@ class Segmenter(InferenceOptions):
 
     def __post_init__(self) -> None:
         paths = self.weight_files()
-        hardware = start_runtime(self.runtime, self.device, self.threads)
+        runtime, hardware = start_runtime(self.runtime, self.device, self.threads)
         batch_size = self.threads if self.threads and hardware.kind == "gpu" else 1
-        networks = tuple(load_network(path, self.runtime, self.threads, batch_size) for path in paths)
+        networks = tuple(load_network(path, runtime, self.threads, batch_size) for path in paths)
         baseline = read_baseline([network.manifest for network in networks])
         # The usual way to set fields of a frozen dataclass that are not arguments.
         for name, value in (("hardware", hardware), ("networks", networks), ("_baseline", baseline)):

@@ -1,6 +1,5 @@
 """Exports networks to the formats of other programs, and compares each file with Keras."""
 
-import importlib.util
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -29,12 +28,12 @@ from lungmask_cli.networks.backend import Hardware, choose_device, quietly
 
 if TYPE_CHECKING:
     import keras
+    import onnx
 
 ONNX, SAVEDMODEL, LITERT = "onnx", "savedmodel", "litert"
 INPUT, OUTPUT = "radiograph", "lungs"  # names in every format
 TOLERANCE = 1e-3
 _MAX_RADIOGRAPHS = 8
-_BATCH = 2  # checks that a file accepts more than one image
 _OPSET = 17
 _SIGNATURE = "serving_default"
 _METADATA = "lungmask"
@@ -47,13 +46,11 @@ class Format:
 
     Args:
         suffix: of its files; empty for a folder.
-        packages: required besides TensorFlow, all from the extra [onnx].
         write: writes a generator with its metadata to a file or folder.
         load: loads a network from a file or folder with the runtime of the format.
     """
 
     suffix: str
-    packages: tuple[str, ...]
     write: Callable[["keras.Model", Mapping[str, Any], Path], None]
     load: Callable[[Path], Predictor]
 
@@ -84,10 +81,10 @@ def export_network(
         overwrite: replace an earlier export.
 
     Raises:
-        UsageError: a required package is not installed, `output` exists or has a wrong name, the weights are damaged,
-            no radiograph can be read, or the exported network differs from Keras.
+        UsageError: `output` exists or has a wrong name, the weights are damaged, no radiograph can be read, or the
+            exported network differs from Keras.
     """
-    target = find_format(kind)
+    target = FORMATS[kind]
     _check_output(output, target, overwrite)
     images = _comparison_images(weights, radiographs)
     with atomic_write(output) if target.suffix else atomic_write_folder(output) as partial:
@@ -95,23 +92,7 @@ def export_network(
     return ExportCheck(difference, len(images) - 1)
 
 
-def find_format(kind: str) -> Format:
-    """The format with this name, one of `FORMATS`.
-
-    Raises:
-        UsageError: packages that it needs are not installed.
-    """
-    missing = [name for name in FORMATS[kind].packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"the format {kind} needs {', '.join(missing)}", 'Install it: pip install "lungmask-cli[onnx]"'
-        )
-    return FORMATS[kind]
-
-
-def write_checked(
-    weights: Path, kind: str, path: Path, images: Sequence[FloatImage] = (), size: int | None = None
-) -> float:
+def write_checked(weights: Path, kind: str, path: Path, images: Sequence[FloatImage] = ()) -> float:
     """Write the network to `path`, and compare it with Keras; the file remains if they differ.
 
     Args:
@@ -119,16 +100,14 @@ def write_checked(
         kind: one of `FORMATS`.
         path: the file or folder.
         images: for the comparison, (S, S) float32 in [0, 1]; a synthetic image if empty.
-        size: S; None for that of the weights.
 
     Returns:
         The largest difference of probability.
 
     Raises:
-        UsageError: it is above `TOLERANCE`; the weights cannot be loaded; the backend of Keras is not TensorFlow; or
-            as in `find_format`.
+        UsageError: it is above `TOLERANCE`; the weights cannot be loaded; or the backend of Keras is not TensorFlow.
     """
-    target = find_format(kind)
+    target = FORMATS[kind]
     choose_device(Hardware())
     import keras
 
@@ -141,10 +120,13 @@ def write_checked(
     from lungmask_cli.models.weights import load_model
 
     with tf.device("CPU"):  # GPUs compute with fewer digits
-        model = load_model(weights, size)
+        model = load_model(weights)
         with quietly():
             target.write(model.generator, describe_network(weights, model.manifest), path)
-            images = images or [_synthetic_image(model.generator.input_shape[1])]
+            config = TrainConfig().merged(model.manifest["config"])
+            images = images or [_synthetic_image(config.image_size)]
+            if kind == ONNX and config.zoom:
+                images = [*images, _synthetic_image(config.localization_size)]
             difference = _largest_difference(keras_predictor(model.generator), target.load(path), images)
     if not difference <= TOLERANCE:  # also if it is NaN
         raise UsageError(
@@ -234,8 +216,8 @@ def _synthetic_image(size: int) -> FloatImage:
 
 def _largest_difference(one: Predictor, other: Predictor, images: Sequence[FloatImage]) -> float:
     """The largest difference between the predictions of two networks for (S, S) images; NaN if one predicts NaN."""
-    batches = (np.stack(images[first : first + _BATCH]) for first in range(0, len(images), _BATCH))
-    return float(np.max([np.abs(one(batch) - other(batch)).max() for batch in batches]))
+    pairs = (np.stack([image, image.T]) for image in images)  # a file must accept more than one image
+    return float(np.max([np.abs(one(pair) - other(pair)).max() for pair in pairs]))
 
 
 def _write_onnx(generator: "keras.Model", metadata: Mapping[str, Any], path: Path) -> None:
@@ -245,12 +227,37 @@ def _write_onnx(generator: "keras.Model", metadata: Mapping[str, Any], path: Pat
 
     function = _serving_function(generator)
     model, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=_OPSET)
+    if metadata["zoom"]:
+        _free_size(model, generator.input_shape[1])
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
     onnx.helper.set_model_props(model, texts)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
+
+
+def _free_size(model: "onnx.ModelProto", size: int) -> None:
+    """Let a network of two passes accept squares of any size.
+
+    tf2onnx moves the single channel of input and output by reshaping them to their constant size; transposing does the
+    same at any size. Other operations of such networks do not depend on the size.
+    """
+    import onnx
+
+    constants = {constant.name: onnx.numpy_helper.to_array(constant) for constant in model.graph.initializer}
+    for node in model.graph.node:
+        shape = list(constants[node.input[1]]) if node.op_type == "Reshape" and node.input[1] in constants else []
+        if len(shape) == 4 and size in shape:
+            node.op_type = "Transpose"
+            del node.input[1]
+            node.ClearField("attribute")
+            order = [0, 2, 3, 1] if shape[3] == 1 else [0, 3, 1, 2]
+            node.attribute.append(onnx.helper.make_attribute("perm", order))
+    del model.graph.value_info[:]
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, name in ((1, "height"), (2, "width")):
+            value.type.tensor_type.shape.dim[axis].dim_param = name
 
 
 def _write_saved_model(generator: "keras.Model", metadata: Mapping[str, Any], path: Path) -> None:
@@ -318,9 +325,7 @@ def _serving_function(generator: "keras.Model") -> Any:
 
 
 FORMATS = {
-    ONNX: Format(
-        ".onnx", ("onnx", "onnxruntime", "tf2onnx"), _write_onnx, lambda path: onnx_predictor(path.read_bytes(), 1)
-    ),
-    SAVEDMODEL: Format("", (), _write_saved_model, _load_saved_model),
-    LITERT: Format(".tflite", (), _write_litert, _load_litert),
+    ONNX: Format(".onnx", _write_onnx, lambda path: onnx_predictor(path.read_bytes(), 1)),
+    SAVEDMODEL: Format("", _write_saved_model, _load_saved_model),
+    LITERT: Format(".tflite", _write_litert, _load_litert),
 }

@@ -90,3 +90,8 @@ def verify_weights(path: Path) -> dict[str, Any]:
 def manifest_path(path: Path) -> Path:
     """The path of the manifest of the weight file `path`."""
     return path.with_name(path.name.removesuffix(_SUFFIX) + ".json")
+
+
+def onnx_path(path: Path) -> Path:
+    """The path of the ONNX file of the weight file `path`."""
+    return path.with_name(path.name.removesuffix(_SUFFIX) + ".onnx")

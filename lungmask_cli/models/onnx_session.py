@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lungmask_cli.errors import UsageError
 from lungmask_cli.models.network import Predictor
 
 _LOG_ERRORS = 3
@@ -23,7 +22,7 @@ def onnx_predictor(model: bytes, threads: int) -> Predictor:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _LOG_ERRORS
-    # Threads that spin while waiting for work would occupy the cores that the session of the other size needs.
+    # Threads that spin while waiting for work would occupy cores that others need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     (radiograph,), (lungs,) = session.get_inputs(), session.get_outputs()
@@ -37,11 +36,7 @@ def onnx_predictor(model: bytes, threads: int) -> Predictor:
 def import_runtime() -> Any:
     """Import ONNX Runtime with its telemetry disabled, which its packages send since 1.29 (its docs/Privacy.md)."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # is read at import
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise UsageError(
-            "ONNX Runtime is not installed", 'Install it: pip install "lungmask-cli[fast]", or use --runtime keras.'
-        ) from error
+    import onnxruntime
+
     onnxruntime.disable_telemetry_events()  # in case it was imported before
     return onnxruntime

@@ -44,12 +44,11 @@ def save_weights(generator: keras.Model, path: Path, manifest: dict[str, Any], h
     write_json(manifest_path(path), record)
 
 
-def load_model(path: Path, size: int | None = None) -> LoadedModel:
+def load_model(path: Path) -> LoadedModel:
     """Build the generator from its manifest and load its weights.
 
     Args:
         path: the weight file.
-        size: the side of its input in pixels; None for that of the manifest.
 
     Raises:
         UsageError: the manifest is missing or broken, has a later format, names a network that this version does not
@@ -58,7 +57,7 @@ def load_model(path: Path, size: int | None = None) -> LoadedModel:
     manifest = verify_weights(path)
     try:
         config = TrainConfig().merged(manifest["config"])
-        generator = build_generator(config.generator, (size or config.image_size, size or config.image_size))
+        generator = build_generator(config.generator, (config.image_size, config.image_size))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they warn of is raised as an error
             generator.load_weights(path)

@@ -1,5 +1,6 @@
 """Starts Keras and its backend without start-up messages, and chooses the device."""
 
+import ctypes
 import os
 import sys
 import tempfile
@@ -39,6 +40,17 @@ class Device:
     kind: str
     reason: str
     count: int = 1
+
+
+def has_gpu() -> bool:
+    """Whether NVIDIA's driver shows a GPU to this process, without importing the backend, which takes seconds."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    for name in ("libcuda.so.1", "nvcuda.dll"):
+        with suppress(OSError):
+            driver, count = ctypes.CDLL(name), ctypes.c_int()
+            return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    return False
 
 
 def choose_device(hardware: Hardware) -> Device:

@@ -261,7 +261,7 @@ def test_the_gallery_has_every_mask(xrays, tmp_path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (("--runtime", "foo"), "'foo' is not one of 'keras', 'onnx'"),
+        (("--runtime", "foo"), "'foo' is not one of 'auto', 'keras', 'onnx'"),
         (("--engine", "foo"), "'foo' is not one of 'local', 'ray'"),
         (("--device", "gpux"), "there is no device named 'gpux'"),
         (("--address", "head:6379"), "--address is that of a Ray cluster"),

@@ -22,5 +22,5 @@ NETWORK = Network(predict_mid_grey, 64, 64, contrast="none", zoom=True, detail=1
 def fake_network(monkeypatch):
     """Segmenters use this network, whatever their weights."""
     for module in (segmenter, engines):
-        monkeypatch.setattr(module, "start_runtime", lambda *_: Device("cpu", "fake"))
+        monkeypatch.setattr(module, "start_runtime", lambda *_: ("onnx", Device("cpu", "fake")))
     monkeypatch.setattr(segmenter, "load_network", lambda *_: NETWORK)

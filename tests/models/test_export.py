@@ -8,6 +8,8 @@ import typing
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -19,7 +21,7 @@ from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.geometry import ZOOM_MARGIN
 from lungmask_cli.inference.two_pass import as_mask, predict
 from lungmask_cli.models import export as exporting
-from lungmask_cli.models.export import FORMATS, LITERT, ONNX, SAVEDMODEL, describe_network, export_network, find_format
+from lungmask_cli.models.export import FORMATS, LITERT, ONNX, SAVEDMODEL, describe_network, export_network
 from lungmask_cli.models.network import build_network, keras_predictor
 from lungmask_cli.models.weights import load_model, save_weights
 from lungmask_cli.networks.generators import build_generator
@@ -30,19 +32,7 @@ CHANGES = {
     "zoom": True,
     "generator": {"name": "residual-unet", "filters": 2, "max_filters": 4, "levels": 2, "normalization": "group"},
 }
-EXTRA = "the extra [onnx] is not installed"
 NAMES = {ONNX: "tiny.onnx", SAVEDMODEL: "tiny", LITERT: "tiny.tflite"}
-
-
-def installed(kind):
-    try:
-        find_format(kind)
-    except UsageError:
-        return False
-    return True
-
-
-needs_onnx = pytest.mark.skipif(not installed(ONNX), reason=EXTRA)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +49,7 @@ def weights(tmp_path_factory):
 def predict_with_runtime(kind, path, images):
     """The runtime's prediction for (N, S, S), and the metadata of the file, without using the package."""
     if kind == ONNX:
-        runtime = pytest.importorskip("onnxruntime", reason=EXTRA)
-        session = runtime.InferenceSession(path)
+        session = onnxruntime.InferenceSession(path)
         texts = session.get_modelmeta().custom_metadata_map
         metadata = {key: _json_or_text(text) for key, text in texts.items()}
         return session.run(["lungs"], {"radiograph": images[..., None]})[0], metadata
@@ -86,7 +75,7 @@ def _json_or_text(text):
 
 
 @pytest.mark.filterwarnings("ignore:.*Interpreter is deprecated")
-@pytest.mark.parametrize("kind", [pytest.param(ONNX, marks=needs_onnx), SAVEDMODEL, LITERT])
+@pytest.mark.parametrize("kind", [ONNX, SAVEDMODEL, LITERT])
 def test_each_format_predicts_like_keras_and_has_metadata(kind, weights, tmp_path):
     output = tmp_path / NAMES[kind]
     assert export_network(weights, kind, output).difference < 1e-4
@@ -141,7 +130,7 @@ def test_a_wrong_output_is_refused_before_anything_is_written(weights, tmp_path)
 @pytest.mark.parametrize(("error", "refused"), [(0.0009, False), (-0.0011, True), (np.nan, True)])
 def test_a_file_that_differs_from_keras_is_removed(error, refused, weights, tmp_path, monkeypatch):
     written = exporting.Format(
-        ".tflite", (), lambda _, metadata, path: path.write_text("a network"), lambda _: lambda images: images + error
+        ".tflite", lambda _, metadata, path: path.write_text("a network"), lambda _: lambda images: images + error
     )
     monkeypatch.setitem(FORMATS, LITERT, written)
     monkeypatch.setattr(exporting, "keras_predictor", lambda _: lambda images: images)
@@ -156,13 +145,6 @@ def test_a_file_that_differs_from_keras_is_removed(error, refused, weights, tmp_
 
 def test_the_command_offers_every_format():
     assert typing.get_args(typing.get_type_hints(export)["kind"]) == tuple(FORMATS)
-
-
-def test_a_missing_package_is_named_with_its_extra(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tf2onnx" else name)
-    with pytest.raises(UsageError, match="the format onnx needs tf2onnx") as caught:
-        export_network(weights, ONNX, tmp_path / "tiny.onnx")
-    assert 'pip install "lungmask-cli[onnx]"' in caught.value.hint
 
 
 def test_without_an_interpreter_litert_names_the_package_to_install(monkeypatch):
@@ -188,7 +170,6 @@ def between(images):
 
 def write_between(path, manifest):
     """Write an ONNX file of this function, with the metadata of an export."""
-    onnx = pytest.importorskip("onnx", reason=EXTRA)
     node, shape = onnx.helper.make_node, ["N", 128, 128, 1]
     limits = [onnx.helper.make_tensor(name, 1, [], [value]) for name, value in (("low", 0.12), ("high", 0.45))]
     nodes = [
@@ -208,7 +189,6 @@ def write_between(path, manifest):
     path.write_bytes(model.SerializeToString())
 
 
-@needs_onnx
 @pytest.mark.parametrize("zoom", [True, False])
 def test_the_script_of_the_how_to_predicts_like_lungmask(zoom, tmp_path, monkeypatch):
     page = Path(__file__).parents[2] / "docs" / "how-to" / "export.md"

@@ -12,19 +12,16 @@ import pytest
 
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import UsageError
-from lungmask_cli.models import onnx_cache
+from lungmask_cli.models import onnx_file
 from lungmask_cli.models.load import load_network
-from lungmask_cli.models.onnx_cache import is_converted, load_onnx
+from lungmask_cli.models.onnx_file import is_converted, load_onnx, write_onnx
 from tests.conftest import ENVIRONMENT
 from tests.phantoms import draw_phantom
-
-for package in ("onnx", "onnxruntime", "tf2onnx"):
-    pytest.importorskip(package, reason="the extra [fast] is not installed")
 
 LOADED = """
 import sys
 from pathlib import Path
-from lungmask_cli.models.onnx_cache import load_onnx
+from lungmask_cli.models.onnx_file import load_onnx
 import numpy as np
 network = load_onnx(Path(sys.argv[1]))
 print(float(network.predict(np.full((1, 64, 64), 0.5, np.float32)).mean()))
@@ -36,7 +33,7 @@ print([name for name in ("keras", "tensorflow", "tf2onnx", "onnx") if name in sy
 def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
-        patch.setattr(onnx_cache, "user_cache_path", lambda name: folder / name)
+        patch.setattr(onnx_file, "user_cache_path", lambda name: folder / name)
         yield folder / "lungmask"
 
 
@@ -99,8 +96,8 @@ def test_a_damaged_cache_file_is_converted_again(damage, network, weights, cache
     content = kept.read_bytes()
     kept.write_bytes(damage(content))
 
-    def write_again(path, kind, converted, size):
-        converted.write_bytes(content[onnx_cache._DIGEST_BYTES :])
+    def write_again(path, kind, converted):
+        converted.write_bytes(content[onnx_file._DIGEST_BYTES :])
 
     monkeypatch.setattr("lungmask_cli.models.export.write_checked", write_again)  # it was tested when it was made
     load_onnx(weights)
@@ -108,26 +105,11 @@ def test_a_damaged_cache_file_is_converted_again(damage, network, weights, cache
 
 
 def test_an_intact_cache_file_is_used(network, weights, monkeypatch):
-    monkeypatch.setattr(onnx_cache, "_convert", lambda *_: pytest.fail("converted again"))
+    monkeypatch.setattr(onnx_file, "_convert", lambda *_: pytest.fail("converted again"))
     load_onnx(weights)
 
 
-def test_the_same_weights_at_another_size_are_converted_again(network, weights, tmp_path, monkeypatch):
-    manifest = json.loads(weights.with_name("tiny.json").read_text())
-    manifest["config"]["image_size"] = 96
-    (tmp_path / "tiny.json").write_text(json.dumps(manifest))
-    shutil.copy(weights, tmp_path)
-    converted = []
-    monkeypatch.setattr(
-        onnx_cache,
-        "_convert",
-        lambda path, size, file: converted.append((path, size)) or onnx_cache._read_cached(next(file.parent.iterdir())),
-    )
-    load_onnx(tmp_path / weights.name)
-    assert converted == [(tmp_path / weights.name, 96)]
-
-
-def test_a_network_with_two_passes_is_converted_for_both_sizes(weights, cache, tmp_path):
+def test_one_file_serves_both_passes(weights, cache, tmp_path):
     manifest = json.loads(weights.with_name("tiny.json").read_text())
     manifest["config"] |= {"image_size": 96, "zoom": True}
     (tmp_path / "tiny.json").write_text(json.dumps(manifest))
@@ -141,6 +123,20 @@ def test_a_network_with_two_passes_is_converted_for_both_sizes(weights, cache, t
     assert (network.localization_size, network.image_size) == (64, 96)
 
 
+def test_the_file_beside_the_weights_is_used_and_checked(weights, tmp_path, monkeypatch):
+    for path in (weights, weights.with_name("tiny.json")):
+        shutil.copy(path, tmp_path)
+    path = tmp_path / weights.name
+    write_onnx(path)
+    monkeypatch.setattr(onnx_file, "user_cache_path", lambda name: pytest.fail("looked into the cache"))
+    images = draw_phantom(64, 64).image[None]
+    assert np.abs(load_onnx(path).predict(images) - load_network(path).predict(images)).max() < 1e-4
+    file = tmp_path / "tiny.onnx"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(UsageError, match="tiny.onnx: is damaged"):
+        load_onnx(path)
+
+
 def test_damaged_weights_are_refused_even_if_a_cache_file_exists(network, weights, tmp_path):
     for path in (weights, weights.with_name("tiny.json")):
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -152,16 +148,7 @@ def test_damaged_weights_are_refused_even_if_a_cache_file_exists(network, weight
 
 def test_a_cache_folder_that_is_not_writable_is_named(weights, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(onnx_cache, "user_cache_path", lambda name: tmp_path / "file" / name)
-    monkeypatch.setattr(
-        "lungmask_cli.models.export.write_checked", lambda path, kind, to, size: to.write_bytes(b"network")
-    )
+    monkeypatch.setattr(onnx_file, "user_cache_path", lambda name: tmp_path / "file" / name)
+    monkeypatch.setattr("lungmask_cli.models.export.write_checked", lambda path, kind, to: to.write_bytes(b"network"))
     with pytest.raises(UsageError, match="cannot save the converted network"):
         load_onnx(weights)
-
-
-def test_a_missing_runtime_is_named_with_its_extra(weights, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(UsageError, match="ONNX Runtime is not installed") as caught:
-        load_onnx(weights)
-    assert 'pip install "lungmask-cli[fast]"' in caught.value.hint
