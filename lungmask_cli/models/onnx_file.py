@@ -64,7 +64,7 @@ def write_onnx(path: Path) -> None:
 
 
 def _read_model(path: Path) -> bytes | None:
-    """The ONNX file beside the weights, or the one in the cache; None if there is none, or that in the cache is damaged."""
+    """The ONNX file beside the weights or in the cache; None if there is none, or that in the cache is damaged."""
     manifest, file = read_weights_manifest(path), onnx_path(path)
     if SHA256 in manifest and file.is_file():
         model = file.read_bytes()

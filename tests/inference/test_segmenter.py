@@ -12,8 +12,10 @@ from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.inference.options import InferenceOptions
 from lungmask_cli.inference.segmenter import Segmenter
 from lungmask_cli.inference.two_pass import predict
+from lungmask_cli.models import load
 from lungmask_cli.models.load import start_runtime
 from lungmask_cli.models.network import batched
+from lungmask_cli.networks.backend import Device, has_gpu
 from tests.inference.fake_network import NETWORK, fake_network
 from tests.phantoms import draw_phantom, save_grey
 
@@ -118,3 +120,29 @@ def test_unknown_runtimes_are_refused():
         start_runtime("tenserflow")
     with pytest.raises(UsageError, match="computes on the CPU"):
         start_runtime("onnx", "gpu")
+
+
+@pytest.mark.parametrize(
+    ("runtime", "device", "driver", "backend", "expected"),
+    [
+        ("auto", "auto", False, "cpu", "onnx"),
+        ("auto", "auto", True, "gpu", "keras"),
+        ("auto", "auto", True, "cpu", "onnx"),  # TensorFlow without CUDA
+        ("auto", "cpu", True, "gpu", "onnx"),
+        ("auto", "gpu:0", False, "gpu", "keras"),
+        ("keras", "auto", False, "cpu", "keras"),
+        ("onnx", "auto", True, "gpu", "onnx"),
+    ],
+)
+def test_keras_runs_on_gpus_and_onnx_on_the_cpu(runtime, device, driver, backend, expected, monkeypatch):
+    monkeypatch.setattr(load, "has_gpu", lambda: driver)
+    monkeypatch.setattr(load, "choose_device", lambda hardware: Device(backend, "fake"))
+    chosen, used = start_runtime(runtime, device)
+    assert chosen == expected
+    assert used.kind == (backend if expected == "keras" else "cpu")
+
+
+def test_a_hidden_gpu_is_not_found(monkeypatch):
+    for visible in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert not has_gpu()

@@ -133,7 +133,7 @@ def test_the_file_beside_the_weights_is_used_and_checked(weights, tmp_path, monk
     assert np.abs(load_onnx(path).predict(images) - load_network(path).predict(images)).max() < 1e-4
     file = tmp_path / "tiny.onnx"
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(UsageError, match="tiny.onnx: is damaged"):
+    with pytest.raises(UsageError, match=r"tiny\.onnx: is damaged"):
         load_onnx(path)
 
 
