@@ -74,8 +74,13 @@ TRAININGS = {
 }
 
 
+def split_file(manifest: dict[str, Any]) -> str:
+    """The name of the split file, without its column."""
+    return str(manifest["data"]["split"]).partition(":")[0]
+
+
 def find_training(manifest: dict[str, Any]) -> Training:
-    split = manifest["data"]["split"]
+    split = split_file(manifest)
     if split not in TRAININGS:
         raise SystemExit(f"the split of the run is {split}, not one of {', '.join(TRAININGS)}")
     return TRAININGS[split]
@@ -97,7 +102,7 @@ def command(run: Path, output: str = "") -> str:
     changed = {key: value for key, value in values.items() if value != operator.attrgetter(key)(usual)}
     terms = [f"--preset {preset}" if preset else f"--init {FIRST}"]
     terms += [f"{FLAGS[key]} {value:g}" for key, value in changed.items()]
-    terms += [f"--split benchmarks/splits/{manifest['data']['split']}"]
+    terms += [f"--split benchmarks/splits/{split_file(manifest)}"]
     last = f"lungmask train {find_training(manifest).folders} {' '.join(terms)}{output}"
     return f"{command(Path(init).parent, f' -o {FIRST}')} && {last}" if init else last
 
