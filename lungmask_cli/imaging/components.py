@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from lungmask_cli.imaging.radiograph import Mask
 
@@ -52,12 +50,16 @@ class PixelRuns:
         Args:
             diagonally: pixels that share a corner are connected (8 neighbours), not only those that share a side (4).
         """
-        if not len(self.rows):
-            return 0, np.zeros(0, np.int64)
-        above, below = self._find_contacts(int(diagonally))
-        graph = coo_array((np.ones(len(above), np.bool_), (above, below)), shape=(len(self.rows),) * 2)
-        count, labels = connected_components(graph, directed=False)
-        return int(count), labels.astype(np.int64)
+        contacts = np.stack(self._find_contacts(int(diagonally)))
+        first = np.arange(len(self.rows))  # of the runs that are known to be connected to each run
+        while contacts.size:
+            np.minimum.at(first, contacts.max(0), contacts.min(0))
+            while (first != first[first]).any():
+                first = first[first]
+            contacts = first[contacts]
+            contacts = contacts[:, contacts[0] != contacts[1]]
+        starts, labels = np.unique(first, return_inverse=True)
+        return len(starts), labels
 
     def areas(self, labels: Integers) -> Integers:
         """The number of pixels of each component."""
