@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from lungmask_cli.imaging.filters import average, dilate
 from lungmask_cli.imaging.geometry import Letterbox, resize, resize_nearest
-from lungmask_cli.imaging.morphology import bounding_box, outline
+from lungmask_cli.imaging.morphology import bounding_box, erode, outline
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 from lungmask_cli.inference.two_pass import Prediction
 from lungmask_cli.models.network import THRESHOLD
@@ -63,7 +63,7 @@ class GridPrediction:
     @functools.cached_property
     def certainty_map(self) -> FloatImage:
         """0 where the probability is 0.5 in the whole neighbourhood, 1 where it is 0 or 1."""
-        return ndimage.uniform_filter(np.abs(2 * self.probability - 1), _NEIGHBOURHOOD)
+        return average(np.abs(2 * self.probability - 1), _NEIGHBOURHOOD)
 
     @functools.cached_property
     def certainty(self) -> NDArray[np.float32]:
@@ -73,7 +73,7 @@ class GridPrediction:
     @functools.cached_property
     def surroundings(self) -> NDArray[np.float32]:
         """The grey values of the radiograph in a ring around the lungs."""
-        grown, border = (ndimage.maximum_filter(self.lungs, size) for size in (2 * _RING + 1, 3))
+        grown, border = (dilate(self.lungs, size) for size in (2 * _RING + 1, 3))
         return self.image[self.content][(grown & ~border)[self.content]]
 
 
@@ -205,11 +205,12 @@ def measure_opacity(prediction: GridPrediction) -> float:
     and in which the network is less certain than it is in aerated lung.
     """
     lungs = prediction.lungs
-    inner = ~ndimage.maximum_filter(~lungs, 2 * _RIM + 1)
+    inner = ~dilate(~lungs, 2 * _RIM + 1)
     if not inner.any() or not prediction.surroundings.size:
         return 0.0
-    smoothed = ndimage.uniform_filter(prediction.image, _NEIGHBOURHOOD)
+    smoothed = average(prediction.image, _NEIGHBOURHOOD)
     dark, bright = np.quantile(smoothed[inner], _AERATED), np.median(prediction.surroundings)
     is_bright = smoothed > dark + _OPAQUE * (bright - dark)
     opacities = inner & is_bright & (prediction.certainty_map < _CERTAIN)
-    return float(np.count_nonzero(ndimage.binary_opening(opacities)) / np.count_nonzero(lungs))
+    opened = opacities & ~erode(~erode(opacities))
+    return float(np.count_nonzero(opened) / np.count_nonzero(lungs))

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from lungmask_cli.imaging.borders import find_exposed_area
 from lungmask_cli.imaging.components import clean
 from lungmask_cli.imaging.contrast import enhance
+from lungmask_cli.imaging.filters import blur
 from lungmask_cli.imaging.geometry import MIN_WIDTH, WHOLE, ZOOM_MARGIN, Letterbox, Window, resize
 from lungmask_cli.imaging.morphology import bounding_box
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
@@ -49,7 +49,7 @@ class Pass:
         """The same, without the teeth that networks draw where contrast is low, if it is a refinement pass."""
         if not self.refines:
             return self.place(size)
-        smoothed = ndimage.gaussian_filter(self.probability, _SMOOTHING * len(self.probability))
+        smoothed = blur(self.probability, _SMOOTHING * len(self.probability))
         return self.window.paste(smoothed, size)
 
 
