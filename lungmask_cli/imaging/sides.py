@@ -82,10 +82,10 @@ def _is_both_lungs(component: PixelRuns) -> bool:
 
 def _is_nearer_to_right(runs: PixelRuns, labels: Integers, right: int, left: int, height: int) -> NDArray[np.bool_]:
     """Whether the centroid of each run's component is nearer to the component `right` than to `left`."""
-    from scipy import ndimage
-
     if labels.max() == 1:
         return labels == right
+    from scipy import ndimage  # takes longer to import than a mask takes
+
     block = math.ceil(max(height, runs.width) / _BLOCKS)
     rows, columns = (np.floor(centre).astype(np.int64) // block for centre in runs.centroids(labels))
     to_right, to_left = (
