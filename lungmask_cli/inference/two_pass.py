@@ -6,7 +6,7 @@ predicts the mask on the crop around them.
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -104,7 +104,7 @@ def predict(
         if network.zoom:
             localization_pass, window = _localize(network, square)
             localization_passes.append(localization_pass)
-        passes += _run_passes(network, square, window, tta)
+        passes += (replace(one, refines=network.zoom) for one in _run_passes(network, square, window, tta))
     return Prediction(box, square, tuple(passes), tuple(localization_passes))
 
 
@@ -130,19 +130,18 @@ def _localize(network: Network, square: FloatImage) -> tuple[Pass, Window]:
 
 def _run_passes(network: Network, square: FloatImage, window: Window, tta: bool) -> Iterator[Pass]:
     """The pass on the window and, with `tta`, those on wider windows and on the mirror image."""
-    yield _run_pass(network, square, window, network.image_size, network.zoom)
+    yield _run_pass(network, square, window, network.image_size)
     if tta:
         for margin in _TTA_MARGINS:
-            yield _run_pass(network, square, window.widen(margin - ZOOM_MARGIN), network.image_size, network.zoom)
+            yield _run_pass(network, square, window.widen(margin - ZOOM_MARGIN), network.image_size)
     if tta and network.flips:
         mirror_image = np.ascontiguousarray(square[:, ::-1])
         mirrored = _run_pass(network, mirror_image, window.mirror(), network.image_size)
-        yield Pass(window, mirrored.probability[:, ::-1], network.zoom)
+        yield Pass(window, mirrored.probability[:, ::-1])
 
 
-def _run_pass(network: Network, square: FloatImage, window: Window, size: int, refines: bool = False) -> Pass:
-    probability = network.predict(enhance(window.crop(square, size), network.contrast)[None])[0]
-    return Pass(window, probability, refines)
+def _run_pass(network: Network, square: FloatImage, window: Window, size: int) -> Pass:
+    return Pass(window, network.predict(enhance(window.crop(square, size), network.contrast)[None])[0])
 
 
 def _locate_lungs(probability: FloatImage) -> Window | None:
