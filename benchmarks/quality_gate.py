@@ -45,10 +45,11 @@ from lungmask_cli.errors import ImageError
 from lungmask_cli.files import file_sha256
 from lungmask_cli.formats.masks import read_masks
 from lungmask_cli.formats.radiographs import read_radiograph
+from lungmask_cli.imaging.components import encode_runs
 from lungmask_cli.imaging.geometry import WHOLE, Letterbox
 from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.radiograph import Radiograph
-from lungmask_cli.imaging.sides import split_sides
+from lungmask_cli.imaging.sides import split_runs
 from lungmask_cli.inference import quality
 from lungmask_cli.inference.quality import LEAST_DICE, Gate, Quality, parse_gate
 from lungmask_cli.inference.segmenter import Segmenter
@@ -60,7 +61,7 @@ from lungmask_cli.inference.signs import (
     resample_to_grid,
     shape_thumbnail,
 )
-from lungmask_cli.inference.two_pass import Pass, Prediction, as_mask
+from lungmask_cli.inference.two_pass import Pass, Prediction, find_lungs
 from lungmask_cli.models.manifest import find_weights
 
 QUALITY_JSON = Path(quality.__file__).with_name("quality.json")
@@ -144,7 +145,7 @@ def fit_pcas(pairs: list[Pair], seed: int) -> tuple[PcaDistance, PcaDistance]:
         for image, mask in (pair_on_grid, *(augment(*pair_on_grid, AUGMENTATION, rng) for _ in range(COPIES))):
             lungs = mask > 0.5
             prediction = Prediction(Letterbox(GRID, GRID, GRID), image, (Pass(WHOLE, mask),))
-            on_grid = resample_to_grid(prediction, lungs, lungs)
+            on_grid = resample_to_grid(prediction, *[encode_runs(lungs)] * 2)
             if lungs.any():
                 shapes.append(shape_thumbnail(on_grid))
                 pictures.append(picture_thumbnail(on_grid))
@@ -165,13 +166,13 @@ def measure_all(
         if whole.localization_passes:
             kinds.append((measured.multi_pass, whole))
         for rows, prediction in kinds:
-            lungs = as_mask(prediction)
-            on_grid = resample_to_grid(prediction, *split_sides(lungs))
+            lungs = find_lungs(prediction)
+            on_grid = resample_to_grid(prediction, *split_runs(lungs))
             if on_grid.lungs.any():
                 signs = measure_signs(on_grid, *pcas)
                 chest = case.lungs is not None
                 facts = Path(segmenter.weight_names[0]).name, group, origins.get(group, ""), case.name
-                rows.append(Row(*facts, chest, dice(lungs, case.lungs), signs))
+                rows.append(Row(*facts, chest, dice(lungs.paint(), case.lungs), signs))
     return measured
 
 

@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lungmask_cli.batch.jobs import Job
 from lungmask_cli.batch.options import SegmentOptions
 from lungmask_cli.batch.outputs import SourceInfo
@@ -73,10 +71,10 @@ class SegmentWorker:
                 f"{name}: its mask is doubtful: {'; '.join(segmentation.quality.reasons)}",
                 "Look at the radiograph; without --strict the mask is written and flagged.",
             )
-        truth, reason, warnings = self._read_truth(job, segmentation.lungs)
-        segmentation = replace(segmentation, warnings=(*segmentation.warnings, *warnings))
+        truth, reason, warnings = self._read_truth(job, segmentation)
         options.outputs.write(mask, segmentation, radiograph, self._source_info(job, name, truth))
-        return _make_row(Row(name, str(mask), WRITTEN, reason), segmentation, truth, started)
+        row = Row(name, str(mask), WRITTEN, reason, (*segmentation.warnings, *warnings))
+        return _make_row(row, segmentation, truth, started)
 
     def _source_info(self, job: Job, name: str, truth: Mask | None) -> SourceInfo:
         if DICOM_SEG not in self._options.outputs.extras:
@@ -85,7 +83,7 @@ class SegmentWorker:
         identity = "/".join((file_sha256(job.source), *weights))
         return SourceInfo(name, job.source if is_dicom(job.source) else None, identity, truth)
 
-    def _read_truth(self, job: Job, mask: Mask) -> tuple[Mask | None, str, tuple[str, ...]]:
+    def _read_truth(self, job: Job, segmentation: Segmentation) -> tuple[Mask | None, str, tuple[str, ...]]:
         """The reference mask or None, why there is no Dice, and warnings; the predicted mask is good either way."""
         truth_files, hidden = self._options.truth, self._options.hash_names
         if truth_files is None:
@@ -99,7 +97,8 @@ class SegmentWorker:
             # The options that the hint names are those of `score`; here, --labels concerns the output.
             reason = f"{error.message}. For lungmask score: {error.hint}"
             return None, "no Dice: its reference mask cannot be read" if hidden else f"no Dice: {reason}", ()
-        truth, warnings = reference.lungs, _check_reference(reference, mask)
+        truth, mask = reference.lungs, segmentation.lungs
+        warnings = _check_reference(reference, mask)
         if truth.shape != mask.shape:
             name = "its reference mask" if hidden else next(iter(paths.values()))
             reason = f"no Dice: the radiograph has {format_size(mask)} pixels, {name} {format_size(truth)}"
@@ -115,10 +114,10 @@ def _check_reference(reference: LungMask, mask: Mask) -> tuple[str, ...]:
 
 def _make_row(row: Row, segmentation: Segmentation, truth: Mask | None, started: float) -> Row:
     """Complete the row of a mask that was written."""
-    sides = {"lung": segmentation.lungs, "right": segmentation.right, "left": segmentation.left}
+    right, left = segmentation.right_runs.area, segmentation.left_runs.area
     spacing, quality = segmentation.spacing, segmentation.quality
-    pixels = {side: int(np.count_nonzero(mask)) for side, mask in sides.items()}
-    pixels["opacity"] = round(quality.opacity * pixels["lung"])
+    pixels = {"lung": right + left, "right": right, "left": left, "opacity": round(quality.opacity * (right + left))}
+    height, width = segmentation.right_runs.shape
     measured: dict[str, Any] = {f"{side}_area_px": count for side, count in pixels.items()}
     if spacing:
         row_mm, column_mm = spacing.mm
@@ -126,9 +125,8 @@ def _make_row(row: Row, segmentation: Segmentation, truth: Mask | None, started:
         measured |= {"spacing_row_mm": row_mm, "spacing_column_mm": column_mm, "spacing_source": spacing.source}
     return replace(
         row,
-        warnings=segmentation.warnings,
-        width=segmentation.lungs.shape[1],
-        height=segmentation.lungs.shape[0],
+        width=width,
+        height=height,
         quality=quality.flag,
         quality_score=quality.score,
         confidence=quality.confidence,

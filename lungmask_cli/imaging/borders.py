@@ -6,6 +6,7 @@ from lungmask_cli.imaging.morphology import Box
 from lungmask_cli.imaging.radiograph import FloatImage
 
 _UNIFORM_RANGE = 0.04
+_SHARES = np.array([0.03, 0.97])
 
 
 def find_exposed_area(image: FloatImage) -> Box:
@@ -21,8 +22,9 @@ def find_exposed_area(image: FloatImage) -> Box:
             for at_start in (True, False):
                 while ends[axis] - starts[axis] > max(image.shape[axis] // 3, 1):
                     inner = image[starts[0] : ends[0], starts[1] : ends[1]]
-                    # Percentiles, because a border may hold a label.
-                    low, high = np.percentile(np.take(inner, 0 if at_start else -1, axis), (3, 97))
+                    # Percentiles, because a border may hold a label; np.percentile takes much longer.
+                    line = np.sort(np.take(inner, 0 if at_start else -1, axis))
+                    low, high = np.interp(_SHARES * (len(line) - 1), np.arange(len(line)), line)
                     if high - low >= _UNIFORM_RANGE:
                         break
                     starts[axis] += at_start

@@ -21,18 +21,30 @@ class PixelRuns:
         rows: the row of each run.
         starts: its first column.
         ends: the column after its last.
-        width: W.
+        shape: H and W.
     """
 
     rows: Integers
     starts: Integers
     ends: Integers
-    width: int
+    shape: tuple[int, int]
 
     @property
     def lengths(self) -> Integers:
         """The number of pixels of each run."""
         return self.ends - self.starts
+
+    @property
+    def area(self) -> int:
+        """The number of pixels."""
+        return int(self.lengths.sum())
+
+    def paint(self) -> Mask:
+        """The mask, (H, W) bool."""
+        mask = np.zeros(self.shape, np.bool_)
+        for row, start, end in zip(self.rows.tolist(), self.starts.tolist(), self.ends.tolist(), strict=True):
+            mask[row, start:end] = True
+        return mask
 
     def select(self, selected: NDArray[np.bool_]) -> "PixelRuns":
         """The selected runs alone."""
@@ -41,8 +53,29 @@ class PixelRuns:
     def mirror(self) -> "PixelRuns":
         """The runs of the mask with image left and right exchanged."""
         order = np.lexsort((-self.starts, self.rows))
-        starts, ends = self.width - self.ends[order], self.width - self.starts[order]
+        starts, ends = self.shape[1] - self.ends[order], self.shape[1] - self.starts[order]
         return replace(self, rows=self.rows[order], starts=starts, ends=ends)
+
+    def complement(self) -> "PixelRuns":
+        """The runs of all other pixels."""
+        height, width = self.shape
+        every, none = np.arange(height), np.zeros(height, np.int64)
+        rows = np.concatenate([self.rows, self.rows, every, every])
+        return runs_between(rows, np.concatenate([self.starts, self.ends, none, none + width]), self.shape)
+
+    def join(self, other: "PixelRuns") -> "PixelRuns":
+        """These runs and others, which have no pixel in common with them."""
+        rows = np.concatenate([self.rows, self.rows, other.rows, other.rows])
+        return runs_between(rows, np.concatenate([self.starts, self.ends, other.starts, other.ends]), self.shape)
+
+    def sample(self, rows: Integers, columns: Integers) -> "PixelRuns":
+        """The runs of the mask that consists of these rows and columns of this one, both ascending."""
+        first, last = np.searchsorted(self.rows, rows), np.searchsorted(self.rows, rows, "right")
+        counts = last - first
+        taken = np.arange(counts.sum()) + np.repeat(first - np.cumsum(counts) + counts, counts)
+        starts, ends = (np.searchsorted(columns, edges[taken]) for edges in (self.starts, self.ends))
+        sampled = PixelRuns(np.repeat(np.arange(len(rows)), counts), starts, ends, (len(rows), len(columns)))
+        return sampled.select(starts < ends)
 
     def label(self, diagonally: bool) -> tuple[int, Integers]:
         """The number of connected components, and the label of each run's component, from 0.
@@ -71,16 +104,36 @@ class PixelRuns:
         rows, columns = (np.bincount(labels, moments) / (2 * self.areas(labels)) for moments in doubled)
         return rows, columns
 
-    def paint(self, mask: Mask, value: bool) -> Mask:
-        """A copy of the mask (H, W) with the pixels of the runs set to `value`."""
-        painted = mask.copy()
-        for row, start, end in zip(self.rows, self.starts, self.ends, strict=True):
-            painted[row, start:end] = value
-        return painted
+    def fill_holes(self) -> "PixelRuns":
+        """The runs with their holes: the 4-connected components of the rest that do not reach the image's edge."""
+        rest = self.complement()
+        count, labels = rest.label(diagonally=False)
+        height, width = self.shape
+        outside = np.zeros(count, np.bool_)
+        outside[labels[(rest.rows == 0) | (rest.rows == height - 1) | (rest.starts == 0) | (rest.ends == width)]] = True
+        return self.join(rest.select(~outside[labels])) if count > np.count_nonzero(outside) else self
+
+    def clean(self, most: int | None = 2) -> "PixelRuns":
+        """The runs with their holes filled, and of these only the `most` largest 8-connected components.
+
+        Components are ranked by area, weighted by how near they are to the middle column, because the air beside the
+        arms may be segmented, too. Components with less than a tenth of the largest area are removed as specks.
+
+        Args:
+            most: how many components are kept; None for all but specks.
+        """
+        filled = self.fill_holes()
+        count, labels = filled.label(diagonally=True)
+        if count < 2:
+            return filled
+        areas = filled.areas(labels)
+        nearness = 1 - np.abs(2 * filled.centroids(labels)[1] / self.shape[1] - 1)
+        largest = np.argsort(areas * nearness)[::-1][:most]
+        return filled.select(np.isin(labels, largest[areas[largest] >= SPECK_SHARE * areas.max()]))
 
     def _find_contacts(self, reach: int) -> tuple[Integers, Integers]:
         """Every pair of a run and one in the next row that touches it; with `reach` 1, a corner is enough."""
-        step = self.width + 2  # so that no run reaches into another row
+        step = self.shape[1] + 2  # so that no run reaches into another row
         first = np.searchsorted(self.rows * step + self.ends, (self.rows + 1) * step + self.starts - reach, "right")
         beyond = np.searchsorted(self.rows * step + self.starts, (self.rows + 1) * step + self.ends + reach, "left")
         counts = np.maximum(beyond - first, 0)
@@ -89,50 +142,34 @@ class PixelRuns:
         return above, np.repeat(first, counts) + within
 
 
+def runs_between(rows: Integers, columns: Integers, shape: tuple[int, int]) -> PixelRuns:
+    """The runs whose starts and ends are these columns of these rows, in any order; pairs of equal ones cancel."""
+    step = shape[1] + 1  # the end of a row is not the start of the next
+    edges, counts = np.unique(rows * step + columns, return_counts=True)
+    starts, ends = edges[counts % 2 == 1].reshape(-1, 2).T
+    return PixelRuns(starts // step, starts % step, ends % step, shape)
+
+
 def encode_runs(mask: Mask) -> PixelRuns:
     """The runs of the true pixels of (H, W)."""
     flat, width = mask.ravel(), mask.shape[1]
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    outer = np.array([0, flat.size])[flat[[0, -1]]]
-    # Where one row ends with a run and the next begins with one, the flat mask does not change.
-    wrapped = (np.flatnonzero(mask[:-1, -1] & mask[1:, 0]) + 1) * width
-    edges = np.sort(np.concatenate([outer, changes, wrapped, wrapped]))
-    rows = edges[::2] // width
-    return PixelRuns(rows, edges[::2] - rows * width, edges[1::2] - rows * width, width)
+    rows, columns = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]) + 1, width)
+    within = columns > 0
+    first, last = np.flatnonzero(mask[:, 0]), np.flatnonzero(mask[:, -1])
+    rows = np.concatenate([rows[within], first, last])
+    return runs_between(rows, np.concatenate([columns[within], 0 * first, 0 * last + width]), mask.shape)
+
+
+def clean(mask: Mask, most: int | None = 2) -> Mask:
+    """As `PixelRuns.clean`, for a mask (H, W)."""
+    return encode_runs(mask).clean(most).paint()
+
+
+def fill_holes(mask: Mask) -> Mask:
+    """As `PixelRuns.fill_holes`, for a mask (H, W)."""
+    return encode_runs(mask).fill_holes().paint()
 
 
 def count_components(mask: Mask) -> int:
     """The number of 8-connected components of the mask (H, W)."""
     return encode_runs(mask).label(diagonally=True)[0]
-
-
-def fill_holes(mask: Mask) -> Mask:
-    """The mask with its holes: the 4-connected components of the background that do not reach the image's edge."""
-    runs = encode_runs(~mask)
-    count, labels = runs.label(diagonally=False)
-    outside = np.zeros(count, np.bool_)
-    at_edge = (runs.rows == 0) | (runs.rows == len(mask) - 1) | (runs.starts == 0) | (runs.ends == mask.shape[1])
-    outside[labels[at_edge]] = True
-    return runs.select(~outside[labels]).paint(mask, value=True)
-
-
-def clean(mask: Mask, most: int | None = 2) -> Mask:
-    """The mask (H, W) with its holes filled and only its `most` largest 8-connected components kept.
-
-    Components are ranked by area, weighted by how near they are to the middle column, because the air beside the arms
-    may be segmented, too. Components with less than a tenth of the largest area are removed as specks.
-
-    Args:
-        mask: the predicted mask.
-        most: how many components are kept; None for all but specks.
-    """
-    filled = fill_holes(mask)
-    runs = encode_runs(filled)
-    count, labels = runs.label(diagonally=True)
-    if count < 2:
-        return filled
-    areas = runs.areas(labels)
-    nearness = 1 - np.abs(2 * runs.centroids(labels)[1] / mask.shape[1] - 1)
-    largest = np.argsort(areas * nearness)[::-1][:most]
-    kept = [label for label in largest if areas[label] >= SPECK_SHARE * areas.max()]
-    return runs.select(~np.isin(labels, kept)).paint(filled, value=False)

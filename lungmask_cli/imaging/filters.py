@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 
-_REACH = 4  # standard deviations
+_REACH = 3  # standard deviations
 
 
 def average(image: NDArray[np.float32], width: int) -> FloatImage:
@@ -17,7 +17,7 @@ def average(image: NDArray[np.float32], width: int) -> FloatImage:
 
 def blur(image: NDArray[np.float32], deviation: float) -> FloatImage:
     """The image (H, W) smoothed by a Gaussian with this standard deviation in pixels; mirrored at the edges."""
-    reach = round(_REACH * deviation)
+    reach = int(_REACH * deviation + 0.5)
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
     return _filter(image, weights / weights.sum())
 

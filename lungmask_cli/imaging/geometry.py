@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lungmask_cli.imaging.components import PixelRuns, encode_runs, runs_between
 from lungmask_cli.imaging.morphology import Box, bounding_box
 from lungmask_cli.imaging.radiograph import FloatImage, Mask, Spacing
 
@@ -35,20 +36,30 @@ def resize(image: NDArray[Any], height: int, width: int) -> FloatImage:
 def _average_blocks(image: NDArray[Any], block: int) -> FloatImage:
     """The means of every `block` rows of (H, W), and of the remaining rows if any: float32."""
     whole = len(image) // block * block
-    total = image[:whole:block].astype(np.float32)
-    for row in range(1, block):
-        total += image[row:whole:block]
-    total /= block
+    total: NDArray[Any] = np.sum(image[:whole].reshape(-1, block, image.shape[1]), axis=1, dtype=_sum_type(image))
+    means = total.astype(np.float32) / np.float32(block)
     rest = image[whole:]
-    return np.vstack([total, rest.mean(0, dtype=np.float32)]) if len(rest) else total
+    return np.vstack([means, rest.mean(0, dtype=np.float32)]) if len(rest) else means
+
+
+def _sum_type(image: NDArray[Any]) -> type:
+    """The type in which a few of the image's values are added: integers of 32 bits are added faster than floats."""
+    return np.uint32 if image.dtype in (np.uint8, np.uint16) else np.float32
 
 
 def resize_nearest(image: NDArray[T], height: int, width: int) -> NDArray[T]:
     """(H, W) of any type, sampled at the centres of the new pixels."""
-    rows, columns = (
-        ((2 * np.arange(new) + 1) * old // (2 * new)) for new, old in zip((height, width), image.shape, strict=True)
-    )
-    return image[np.ix_(rows, columns)]
+    return image[np.ix_(*(map(_nearest, image.shape, (height, width))))]
+
+
+def resize_runs(runs: PixelRuns, height: int, width: int) -> PixelRuns:
+    """As `resize_nearest`, for the runs of a mask."""
+    return runs.sample(*map(_nearest, runs.shape, (height, width)))
+
+
+def _nearest(size: int, new: int) -> NDArray[np.int64]:
+    """The pixel of an axis of `size` pixels at the centre of each of `new` pixels."""
+    return (2 * np.arange(new) + 1) * size // (2 * new)
 
 
 @dataclass(frozen=True)
@@ -98,27 +109,33 @@ class Letterbox:
         resample = resize_nearest if self._enlarges else resize
         return resample(square[self.region], self.height, self.width)
 
-    def invert_and_threshold(self, square: FloatImage, threshold: float) -> Mask:
-        """Where `invert(square)` is above the threshold, (H, W) bool; only parts that may be above are enlarged."""
+    def invert_and_threshold(self, square: FloatImage, threshold: float) -> PixelRuns:
+        """The runs of the mask (H, W) where `invert(square)` is above the threshold, without enlarging the square.
+
+        Along a row, the enlarged image is linear between the columns of the square, so the edges of runs are computed.
+        """
         rows, columns = self.content
-        content = square[self.region]
-        above = content > threshold
-        mask = np.zeros((self.height, self.width), np.bool_)
-        if not above.any():
-            return mask
         if rows >= self.height or columns >= self.width:
-            return np.asarray(self.invert(square) > threshold)
-        # A value interpolated between two pixels of the square is above the threshold only if one of the two is.
-        top, bottom = _enlarge_extent(np.any(above, axis=1), self.height)
-        left, right = _enlarge_extent(np.any(above, axis=0), self.width)
-        box = (
-            left * columns / self.width,
-            top * rows / self.height,
-            right * columns / self.width,
-            bottom * rows / self.height,
+            return encode_runs(self.invert(square) > threshold)
+        content = square[self.region]
+        # A value interpolated between two rows of the square is above the threshold only if one of the two is.
+        first, last = _enlarge_extent(np.any(content > threshold, axis=1), self.height)
+        lines = np.arange(first, last)
+        positions = np.clip((lines + 0.5) * rows / self.height - 0.5, 0, rows - 1)
+        upper = np.minimum(positions.astype(np.int64), rows - 2)
+        weights = (positions - upper).astype(np.float32)[:, None]
+        values = content[upper] * (1 - weights) + content[upper + 1] * weights
+        above = values > threshold
+        line, column = np.nonzero(above[:, 1:] != above[:, :-1])
+        before, after = values[line, column].astype(np.float64), values[line, column + 1].astype(np.float64)
+        crossings = (column + (threshold - before) / (after - before) + 0.5) * self.width / columns - 0.5
+        edges = np.where(after > before, np.floor(crossings) + 1, np.ceil(crossings)).astype(np.int64)
+        left, right = np.flatnonzero(above[:, 0]), np.flatnonzero(above[:, -1])
+        return runs_between(
+            lines[np.concatenate([line, left, right])],
+            np.concatenate([np.clip(edges, 0, self.width), 0 * left, 0 * right + self.width]),
+            (self.height, self.width),
         )
-        mask[top:bottom, left:right] = _resize_box(content, box, (right - left, bottom - top)) > threshold
-        return mask
 
     def scale_spacing(self, spacing: Spacing) -> Spacing:
         """The pixel spacing in the square, from that of the image."""
@@ -197,6 +214,8 @@ WHOLE = Window(0, 0, 1)
 def _enlarge_extent(above: NDArray[np.bool_], size: int) -> tuple[int, int]:
     """The range of `size` new pixels that are at most one old pixel away from an old pixel of `above` that is true."""
     indices = np.flatnonzero(above)
+    if not indices.size:
+        return 0, 0
     scale = size / len(above)
     return max(0, math.floor((indices[0] - 1) * scale)), min(size, math.ceil((indices[-1] + 2) * scale))
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lungmask_cli.imaging.components import count_components
 from lungmask_cli.imaging.radiograph import LungMask, Mask
 
 EMPTY = "the mask is empty"
@@ -23,9 +24,7 @@ def find_implausible(mask: LungMask) -> tuple[str, ...]:
         return (EMPTY,)
     if min(lungs.shape) < _SMALLEST_SIDE:
         return ()
-    from lungmask_cli.imaging.components import encode_runs  # with SciPy, which takes time to load
-
-    count = encode_runs(lungs).label(diagonally=True)[0]
+    count = count_components(lungs)
     reasons = {
         "the mask covers all corners of the image: it may be inverted": _covers_corners(lungs),
         f"the mask covers more than {100 * _MOST_AREA:g} % of the image": bool(lungs.mean() > _MOST_AREA),

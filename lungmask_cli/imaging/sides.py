@@ -18,27 +18,31 @@ _OFF_CENTRE_COST = 1.5  # the additional cost of a cut that is off the lungs' ce
 
 
 def split_sides(mask: Mask) -> tuple[Mask, Mask]:
-    """The patient's right and left lung in a mask (H, W) of both; image left is the patient's right.
+    """As `split_runs`, for a mask (H, W): two masks (H, W)."""
+    right, left = split_runs(encode_runs(mask))
+    return right.paint(), left.paint()
+
+
+def split_runs(runs: PixelRuns) -> tuple[PixelRuns, PixelRuns]:
+    """The patient's right and left lung in the runs of a mask of both; image left is the patient's right.
 
     8-connected components stay whole: of the large ones the leftmost is the right lung and the rightmost the left lung;
     every other component belongs to the nearer of the two. Lungs that touch are cut where they are narrowest. A single
     lung belongs to the half of the image in which its centroid lies.
 
     Returns:
-        Two masks (H, W) that have no pixel in common; their union is `mask`.
+        Two masks that have no pixel in common; together they are the mask.
     """
-    runs = encode_runs(mask)
     if not len(runs.rows):
-        return mask.copy(), mask.copy()
+        return runs, runs
     # Of a mask and its mirror image always the same one is split, so that ties are resolved alike in both.
-    mirrored = (runs.lengths * (runs.starts + runs.ends - runs.width)).sum() > 0
-    runs, is_right = _assign_sides(runs.mirror() if mirrored else runs, len(mask))
-    side = runs.select(~is_right).mirror() if mirrored else runs.select(is_right)
-    right = side.paint(np.zeros(mask.shape, np.bool_), value=True)
-    return right, mask ^ right
+    mirrored = (runs.lengths * (runs.starts + runs.ends - runs.shape[1])).sum() > 0
+    runs, is_right = _assign_sides(runs.mirror() if mirrored else runs)
+    right, left = runs.select(is_right), runs.select(~is_right)
+    return (left.mirror(), right.mirror()) if mirrored else (right, left)
 
 
-def _assign_sides(runs: PixelRuns, height: int) -> tuple[PixelRuns, NDArray[np.bool_]]:
+def _assign_sides(runs: PixelRuns) -> tuple[PixelRuns, NDArray[np.bool_]]:
     """The runs, some of them cut in two, and whether each belongs to the right lung."""
     _, labels = runs.label(diagonally=True)
     areas = runs.areas(labels)
@@ -48,15 +52,15 @@ def _assign_sides(runs: PixelRuns, height: int) -> tuple[PixelRuns, NDArray[np.b
     # Two components of one lung lie one above the other, not side by side.
     beside = runs.ends[labels == right].max() <= centres[left] and runs.starts[labels == left].min() >= centres[right]
     if right != left and beside:
-        return runs, _is_nearer_to_right(runs, labels, right, left, height)
+        return runs, _is_nearer_to_right(runs, labels, right, left)
     largest = labels == areas.argmax()
     if not _is_both_lungs(runs.select(largest)):
         centre = np.average((runs.starts + runs.ends) / 2, weights=runs.lengths)
-        return runs, np.full(len(runs.rows), centre <= runs.width / 2)
-    return _assign_cut_sides(*_cut(runs, largest), height)
+        return runs, np.full(len(runs.rows), centre <= runs.shape[1] / 2)
+    return _assign_cut_sides(*_cut(runs, largest))
 
 
-def _assign_cut_sides(runs: PixelRuns, cut_sides: Integers, height: int) -> tuple[PixelRuns, NDArray[np.bool_]]:
+def _assign_cut_sides(runs: PixelRuns, cut_sides: Integers) -> tuple[PixelRuns, NDArray[np.bool_]]:
     """As `_assign_sides`, for runs with 1 on the left and 2 on the right side of a cut, and 0 beside the lungs."""
     labels = np.empty_like(cut_sides)
     count = 0
@@ -65,7 +69,7 @@ def _assign_cut_sides(runs: PixelRuns, cut_sides: Integers, height: int) -> tupl
         labels[cut_sides == side] += count
         count += more
     right, left = (int(np.bincount(labels, runs.lengths * (cut_sides == side)).argmax()) for side in (1, 2))
-    is_right = _is_nearer_to_right(runs, labels, right, left, height)
+    is_right = _is_nearer_to_right(runs, labels, right, left)
     # A component that the cut has severed from its own lung touches nothing else, and is returned to that lung.
     severed = (cut_sides > 0) & (labels != right) & (labels != left)
     is_right[severed] = cut_sides[severed] == 2
@@ -76,20 +80,20 @@ def _is_both_lungs(component: PixelRuns) -> bool:
     """Whether the component is too wide, and too much on both sides of the image's middle, to be a single lung."""
     width, height = component.ends.max() - component.starts.min(), component.rows[-1] - component.rows[0] + 1
     lengths = component.lengths
-    share = np.clip(component.width / 2 - component.starts, 0, lengths).sum() / lengths.sum()
+    share = np.clip(component.shape[1] / 2 - component.starts, 0, lengths).sum() / lengths.sum()
     return bool(width > 1 and width >= _LEAST_ASPECT_OF_TWO * height and min(share, 1 - share) >= _LEAST_SHARE_PER_HALF)
 
 
-def _is_nearer_to_right(runs: PixelRuns, labels: Integers, right: int, left: int, height: int) -> NDArray[np.bool_]:
+def _is_nearer_to_right(runs: PixelRuns, labels: Integers, right: int, left: int) -> NDArray[np.bool_]:
     """Whether the centroid of each run's component is nearer to the component `right` than to `left`."""
     if labels.max() == 1:
         return labels == right
     from scipy import ndimage  # takes longer to import than a mask takes
 
-    block = math.ceil(max(height, runs.width) / _BLOCKS)
+    block = math.ceil(max(runs.shape) / _BLOCKS)
     rows, columns = (np.floor(centre).astype(np.int64) // block for centre in runs.centroids(labels))
     to_right, to_left = (
-        ndimage.distance_transform_edt(_count_per_block(runs.select(labels == lung), height, block) == 0)[rows, columns]
+        ndimage.distance_transform_edt(_count_per_block(runs.select(labels == lung), block) == 0)[rows, columns]
         for lung in (right, left)
     )
     is_right = to_right <= to_left
@@ -112,7 +116,7 @@ def _cut(runs: PixelRuns, component: NDArray[np.bool_]) -> tuple[PixelRuns, Inte
     ends = np.stack([np.minimum(runs.ends, at), runs.ends], 1).ravel()
     sides = (np.stack([component, component], 1) * [1, 2]).ravel()
     not_empty = starts < ends
-    return PixelRuns(np.repeat(runs.rows, 2), starts, ends, runs.width).select(not_empty), sides[not_empty]
+    return PixelRuns(np.repeat(runs.rows, 2), starts, ends, runs.shape).select(not_empty), sides[not_empty]
 
 
 def _find_cut(lungs: PixelRuns) -> tuple[Integers, int]:
@@ -123,8 +127,8 @@ def _find_cut(lungs: PixelRuns) -> tuple[Integers, int]:
     left = int(lungs.starts.min())
     height, width = int(lungs.rows[-1] - lungs.rows[0]) + 1, int(lungs.ends.max()) - left
     block = math.ceil(max(height, width) / _BLOCKS)
-    moved = PixelRuns(lungs.rows - lungs.rows[0], lungs.starts - left, lungs.ends - left, width)
-    path = _find_cheapest_path(_count_per_block(moved, height, block) / block**2)
+    moved = PixelRuns(lungs.rows - lungs.rows[0], lungs.starts - left, lungs.ends - left, (height, width))
+    path = _find_cheapest_path(_count_per_block(moved, block) / block**2)
     columns = np.interp((np.arange(height) + 0.5) / block - 0.5, np.arange(len(path)), path)
     return left + np.clip(np.ceil((columns + 0.5) * block - 0.5).astype(np.int64), 1, width - 1), block
 
@@ -154,11 +158,12 @@ def _find_cheapest_path(shares: NDArray[np.float64]) -> Integers:
     return path + first
 
 
-def _count_per_block(runs: PixelRuns, height: int, block: int) -> Integers:
-    """The number of the runs' pixels in each block of `block` x `block` pixels of an image of that height."""
-    changes = np.zeros((-(-height // block), runs.width // block + 2), np.int64)  # from each block to the next
+def _count_per_block(runs: PixelRuns, block: int) -> Integers:
+    """The number of the runs' pixels in each block of `block` x `block` pixels of the image."""
+    height, width = runs.shape
+    changes = np.zeros((-(-height // block), width // block + 2), np.int64)  # from each block to the next
     for columns, sign in ((runs.starts, 1), (runs.ends, -1)):
         blocks, within = np.divmod(columns, block)
         np.add.at(changes, (runs.rows // block, blocks), sign * (block - within))
         np.add.at(changes, (runs.rows // block, blocks + 1), sign * within)
-    return changes.cumsum(1)[:, : -(-runs.width // block)]
+    return changes.cumsum(1)[:, : -(-width // block)]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.imaging.radiograph import Mask
+from lungmask_cli.imaging.components import PixelRuns
 from lungmask_cli.inference.signs import PcaDistance, measure_opacity, measure_signs, resample_to_grid
 from lungmask_cli.inference.two_pass import Prediction
 
@@ -225,13 +225,15 @@ class Gate:
         return counts and SIGNS[name].is_worse(value, self.limits[name])
 
 
-def assess(prediction: Prediction, right: Mask, left: Mask, baseline: NetworkBaseline | None = None) -> Quality:
-    """Assess the mask of a prediction, given as its right and left lung, (H, W) bool.
+def assess(
+    prediction: Prediction, right: PixelRuns, left: PixelRuns, baseline: NetworkBaseline | None = None
+) -> Quality:
+    """Assess the mask of a prediction, given as the runs of its right and left lung.
 
     A mask is doubtful if its score is below the limit, if it is empty or has only one lung, or if the image does not
     look like a frontal chest radiograph. `baseline` is that of a network that the gate was not fitted to.
     """
-    if not right.any() and not left.any():
+    if not right.area and not left.area:
         return Quality(0.0, 0.0, (NO_LUNG,))
     gate = load_gate()
     reduced = resample_to_grid(prediction, right, left)
@@ -241,12 +243,12 @@ def assess(prediction: Prediction, right: Mask, left: Mask, baseline: NetworkBas
     return Quality(score, float(reduced.certainty.mean()), reasons, measure_opacity(reduced))
 
 
-def measure_baseline(predictions: Iterable[tuple[Prediction, Mask, Mask, float]]) -> NetworkBaseline | None:
+def measure_baseline(predictions: Iterable[tuple[Prediction, PixelRuns, PixelRuns, float]]) -> NetworkBaseline | None:
     """Measure the baseline of a network; None if all its masks are empty.
 
     Args:
-        predictions: its predictions on images that it was not trained on, each with the right lung, the left lung and
-            the Dice of both.
+        predictions: its predictions on images that it was not trained on, each with the runs of the right lung, those
+            of the left lung, and the Dice of both.
     """
     gate = load_gate()
     dices, signs = [], []

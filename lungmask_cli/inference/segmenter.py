@@ -1,5 +1,6 @@
 """Segments one radiograph. Scripts and the command line are both built on this module."""
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ from numpy.typing import NDArray
 
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.radiographs import read_radiograph
+from lungmask_cli.imaging.components import PixelRuns
 from lungmask_cli.imaging.polarity import DARK_BONES, to_network_input
 from lungmask_cli.imaging.radiograph import FloatImage, Mask, Radiograph, Spacing
-from lungmask_cli.imaging.sides import split_sides
+from lungmask_cli.imaging.sides import split_runs
 from lungmask_cli.inference.options import InferenceOptions
 from lungmask_cli.inference.quality import NetworkBaseline, Quality, assess, read_baseline
-from lungmask_cli.inference.two_pass import Prediction, as_mask, input_shape, predict
+from lungmask_cli.inference.two_pass import Prediction, find_lungs, input_shape, predict
 from lungmask_cli.models.load import load_network, start_runtime
 from lungmask_cli.models.network import Network
 from lungmask_cli.networks.backend import Device
@@ -25,9 +27,8 @@ class Segmentation:
     """The lungs of one radiograph of H x W pixels.
 
     Args:
-        lungs: (H, W) bool, both lungs.
-        right: (H, W) bool, the patient's right lung, which is on the left side of the image.
-        left: (H, W) bool, the patient's left lung.
+        right_runs: the patient's right lung, which is on the left side of the image.
+        left_runs: the patient's left lung.
         prediction: the networks' prediction, at their own resolution.
         quality: how far the mask can be trusted.
         spacing: the pixel spacing; None if unknown.
@@ -35,14 +36,28 @@ class Segmentation:
         warnings: one sentence for each problem of the radiograph that a user should know about.
     """
 
-    lungs: Mask
-    right: Mask
-    left: Mask
+    right_runs: PixelRuns
+    left_runs: PixelRuns
     prediction: Prediction
     quality: Quality
     spacing: Spacing | None
     inverted: bool
     warnings: tuple[str, ...]
+
+    @functools.cached_property
+    def lungs(self) -> Mask:
+        """Both lungs, (H, W) bool."""
+        return self.right_runs.join(self.left_runs).paint()
+
+    @functools.cached_property
+    def right(self) -> Mask:
+        """The patient's right lung, (H, W) bool."""
+        return self.right_runs.paint()
+
+    @functools.cached_property
+    def left(self) -> Mask:
+        """The patient's left lung, (H, W) bool."""
+        return self.left_runs.paint()
 
     @property
     def probability(self) -> FloatImage:
@@ -95,11 +110,10 @@ class Segmenter(InferenceOptions):
         shape = input_shape(self.networks, *radiograph.shape)
         image, inverted = to_network_input(radiograph, self.polarity, shape)
         prediction = predict(self.networks, image, radiograph.shape, self.tta)
-        lungs = as_mask(prediction, self.cleanup)
-        right, left = split_sides(lungs)
+        right, left = split_runs(find_lungs(prediction, self.cleanup))
         quality = assess(prediction, right, left, self._baseline)
         warnings = (*radiograph.warnings, *([DARK_BONES] if inverted else []), *quality.warnings)
-        return Segmentation(lungs, right, left, prediction, quality, radiograph.spacing, inverted, warnings)
+        return Segmentation(right, left, prediction, quality, radiograph.spacing, inverted, warnings)
 
 
 def _from_array(array: NDArray[Any]) -> Radiograph:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lungmask_cli.imaging.components import PixelRuns
 from lungmask_cli.imaging.filters import average, dilate
-from lungmask_cli.imaging.geometry import Letterbox, resize, resize_nearest
+from lungmask_cli.imaging.geometry import Letterbox, resize, resize_runs
 from lungmask_cli.imaging.morphology import bounding_box, erode, outline
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 from lungmask_cli.inference.two_pass import Prediction
@@ -77,14 +78,14 @@ class GridPrediction:
         return self.image[self.content][(grown & ~border)[self.content]]
 
 
-def resample_to_grid(prediction: Prediction, right: Mask, left: Mask) -> GridPrediction:
-    """Resample the prediction and its right and left lung, (H, W) bool each, to the square of the grid."""
+def resample_to_grid(prediction: Prediction, right: PixelRuns, left: PixelRuns) -> GridPrediction:
+    """Resample the prediction and the runs of its right and left lung to the square of the grid."""
     box = Letterbox(prediction.box.height, prediction.box.width, GRID)
 
-    def resample(mask: Mask) -> Mask:
+    def resample(runs: PixelRuns) -> Mask:
         # Nearest-neighbour sampling is hundreds of times faster than averaging, and as good for these signs.
         square = np.zeros((GRID, GRID), np.bool_)
-        square[box.region] = resize_nearest(mask, *box.content)
+        square[box.region] = resize_runs(runs, *box.content).paint()
         return square
 
     passes, localization_passes = (

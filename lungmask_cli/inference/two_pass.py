@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lungmask_cli.imaging.borders import find_exposed_area
-from lungmask_cli.imaging.components import clean
+from lungmask_cli.imaging.components import PixelRuns, clean
 from lungmask_cli.imaging.contrast import enhance
 from lungmask_cli.imaging.filters import blur
 from lungmask_cli.imaging.geometry import MIN_WIDTH, WHOLE, ZOOM_MARGIN, Letterbox, Window, resize
@@ -155,7 +155,12 @@ def _locate_lungs(probability: FloatImage) -> Window | None:
     return Window.around(lungs)
 
 
+def find_lungs(prediction: Prediction, cleanup: bool = True) -> PixelRuns:
+    """The runs of the lungs: the enlarged probability, thresholded at 0.5 and, with `cleanup`, cleaned."""
+    runs = prediction.box.invert_and_threshold(prediction.probability, THRESHOLD)
+    return runs.clean() if cleanup else runs
+
+
 def as_mask(prediction: Prediction, cleanup: bool = True) -> Mask:
-    """The lungs, (H, W) bool: the enlarged probability, thresholded at 0.5 and, with `cleanup`, cleaned."""
-    mask = prediction.box.invert_and_threshold(prediction.probability, THRESHOLD)
-    return clean(mask) if cleanup else mask
+    """As `find_lungs`, (H, W) bool."""
+    return find_lungs(prediction, cleanup).paint()

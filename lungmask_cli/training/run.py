@@ -28,10 +28,10 @@ from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.datasets.splits import TEST, TRAIN, VAL, hold_out_validation
 from lungmask_cli.errors import UsageError
 from lungmask_cli.files import csv_text, write_json, write_text
-from lungmask_cli.imaging.radiograph import Mask
-from lungmask_cli.imaging.sides import split_sides
+from lungmask_cli.imaging.components import PixelRuns
+from lungmask_cli.imaging.sides import split_runs
 from lungmask_cli.inference.quality import BASELINE, measure_baseline
-from lungmask_cli.inference.two_pass import Prediction, as_mask, predict
+from lungmask_cli.inference.two_pass import Prediction, find_lungs, predict
 from lungmask_cli.models.load import load_network
 from lungmask_cli.models.manifest import BEST, FORMAT, manifest_path
 from lungmask_cli.models.network import Network
@@ -324,18 +324,18 @@ def _write_baseline(run: _Run, network: Network, manifest: Path) -> None:
     every = math.ceil(len(run.val_entries) / _BASELINE_IMAGES)  # images of one data set are consecutive
     predictions = (_predict_entry(network, run.prepared, entry) for entry in run.val_entries[::every])
     defined = ((prediction, lungs, dice) for prediction, lungs, dice in predictions if not math.isnan(dice))
-    baseline = measure_baseline((prediction, *split_sides(lungs), dice) for prediction, lungs, dice in defined)
+    baseline = measure_baseline((prediction, *split_runs(lungs), dice) for prediction, lungs, dice in defined)
     if baseline:
         values = {name: round(value, 5) for name, value in asdict(baseline).items()}
         write_json(manifest, {**network.manifest, BASELINE: values})
 
 
-def _predict_entry(network: Network, prepared: PreparedSet, entry: Entry) -> tuple[Prediction, Mask, float]:
-    """The prediction for an image of the set, the mask that is made from it, and its Dice."""
+def _predict_entry(network: Network, prepared: PreparedSet, entry: Entry) -> tuple[Prediction, PixelRuns, float]:
+    """The prediction for an image of the set, the runs of the lungs in it, and its Dice."""
     image, mask = prepared.read_pair(entry)
     prediction = predict([network], image)
-    lungs = as_mask(prediction)
-    return prediction, lungs, overlap(lungs, mask > 0.5).dice
+    lungs = find_lungs(prediction)
+    return prediction, lungs, overlap(lungs.paint(), mask > 0.5).dice
 
 
 def _describe(model: AdversarialModel, run: _Run) -> str:

@@ -144,5 +144,5 @@ def test_thresholding_while_inverting_is_thresholding_the_inverse(height, width,
     square[: size // 3] = 0
     box = Letterbox(height, width, size)
     inverse = box.invert(square)
-    different = box.invert_and_threshold(square, 0.5) != (inverse > 0.5)
+    different = box.invert_and_threshold(square, 0.5).paint() != (inverse > 0.5)
     assert np.abs(inverse[different] - 0.5).max(initial=0) < 1e-5  # equal except for rounding

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from lungmask_cli.errors import UsageError
+from lungmask_cli.imaging.components import encode_runs
 from lungmask_cli.imaging.geometry import WHOLE, Letterbox, resize
 from lungmask_cli.inference.quality import (
     DOUBTFUL,
@@ -25,7 +26,7 @@ from lungmask_cli.inference.quality import (
     read_baseline,
 )
 from lungmask_cli.inference.signs import THUMBNAIL_SIDE
-from lungmask_cli.inference.two_pass import Pass, Prediction, as_mask
+from lungmask_cli.inference.two_pass import Pass, Prediction, as_mask, find_lungs
 
 FITTED = Path(__file__).parents[2] / "lungmask_cli" / "inference" / "quality.json"
 SIZE = 256
@@ -56,7 +57,7 @@ def quality_of(image, *probabilities, change=lambda lungs: lungs):
     lungs = change(as_mask(prediction))
     middle = lungs.shape[1] // 2
     right = lungs & (np.arange(lungs.shape[1]) < middle)
-    return assess(prediction, right, lungs & ~right)
+    return assess(prediction, encode_runs(right), encode_runs(lungs & ~right))
 
 
 @pytest.mark.parametrize("size", [64, 256, 384, 768])
@@ -93,9 +94,9 @@ def test_a_tiny_area_is_named_with_its_share():
 
 def test_a_few_pixels_of_a_large_radiograph_are_doubtful():
     lungs = np.zeros((2000, 2400), bool)
-    lungs[1001, 1203] = True
+    right, lungs[1001, 1203] = encode_runs(lungs), True
     empty = np.zeros((SIZE, SIZE), np.float32)
-    quality = assess(Prediction(Letterbox(2000, 2400, SIZE), empty, (Pass(WHOLE, empty),)), lungs, ~lungs & lungs)
+    quality = assess(Prediction(Letterbox(2000, 2400, SIZE), empty, (Pass(WHOLE, empty),)), right, encode_runs(lungs))
     assert (quality.score, quality.reasons) == (0.0, ("area 0.0 % of the image",))
 
 
@@ -136,7 +137,7 @@ def test_the_quality_is_that_of_the_prediction_before_smoothing():
     def quality(refines):
         passes = (Pass(WHOLE, certain(lungs), refines),)
         prediction = Prediction(Letterbox(SIZE, SIZE, SIZE), image, passes)
-        return prediction.probability, assess(prediction, right, left)
+        return prediction.probability, assess(prediction, encode_runs(right), encode_runs(left))
 
     (sharp, one), (smooth, other) = quality(False), quality(True)
     assert np.abs(sharp - smooth).max() > 0.05
@@ -166,7 +167,7 @@ def test_radiographs_of_any_shape_are_assessed(shape):
     rng = np.random.default_rng(0)
     box, square = Letterbox(*shape, 64), rng.random((64, 64), np.float32)
     prediction = Prediction(box, square, (Pass(WHOLE, square), Pass(WHOLE, square[::-1])))
-    quality = assess(prediction, as_mask(prediction, cleanup=False), np.zeros(shape, bool))
+    quality = assess(prediction, find_lungs(prediction, cleanup=False), encode_runs(np.zeros(shape, bool)))
     assert quality.flag == DOUBTFUL
     assert 0 <= quality.score < LEAST_DICE
 
@@ -317,14 +318,13 @@ def odds(share):
 
 def test_the_baseline_is_measured_on_predictions():
     image, probability = radiograph()
-    box, lungs = Letterbox(SIZE, SIZE, SIZE), probability > 0.5
+    box, lungs, none = Letterbox(SIZE, SIZE, SIZE), encode_runs(probability > 0.5), encode_runs(probability > 1)
     predictions = [
-        (Prediction(box, image, (Pass(WHOLE, probability * dice),)), lungs, ~lungs & lungs, dice)
-        for dice in (0.7, 0.8, 0.9)
+        (Prediction(box, image, (Pass(WHOLE, probability * dice),)), lungs, none, dice) for dice in (0.7, 0.8, 0.9)
     ]
     baseline = measure_baseline(predictions)
     assert (baseline.dice, baseline.inside) == pytest.approx((0.8, 0.8), abs=0.02)  # the grid has soft boundaries
-    assert measure_baseline([(predictions[0][0], ~lungs & lungs, ~lungs & lungs, 0.0)]) is None
+    assert measure_baseline([(predictions[0][0], none, none, 0.0)]) is None
 
 
 @pytest.mark.parametrize("key", ["baseline", "usual"])  # the second is that of earlier versions

@@ -13,6 +13,7 @@ from lungmask_cli.config import TrainConfig
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import PrepareOptions, prepare
 from lungmask_cli.files import csv_text, write_json, write_text
+from lungmask_cli.imaging.components import encode_runs
 from lungmask_cli.scoring.overlap import mean_dice
 from lungmask_cli.training.callbacks import RunRecorder
 from lungmask_cli.training.checkpoint import TrainingState
@@ -49,7 +50,8 @@ def read_files(folder):
 
 
 def test_the_mean_is_of_the_test_images_with_a_dice(tmp_path, monkeypatch):
-    monkeypatch.setattr("lungmask_cli.training.run.as_mask", lambda prediction: np.zeros((64, 64), bool))
+    nothing = encode_runs(np.zeros((64, 64), bool))
+    monkeypatch.setattr("lungmask_cli.training.run.find_lungs", lambda prediction: nothing)
     result = train(RunPlan(TINY.merged({"epochs": 1}), tmp_path / "run"), make_set(tmp_path, [3, 4]))
     assert (result.test_count, result.test_undefined) == (3, 2)
     files = read_files(tmp_path / "run")
