@@ -1,18 +1,24 @@
-"""The speed of `lungmask segment`, of the network alone, of decoding and encoding alone, and of a plain loop.
+"""The speed of `lungmask segment` and what limits it.
 
     python benchmarks/segment_speed.py IMAGES [--part speed|memory|start] [--weights general] [--jobs N] [--rounds 3]
+        [--before CHECKOUT]
 
-IMAGES is a folder of radiographs as PNG, such as those of JSRT with 512 x 512 pixels. `speed` makes copies of them: 500
-of 512 x 512, 100 of 2048 x 2048 as JSRT's `.IMG`, 50 of 4020 x 4892 as PNG. All rates are measured in one process
-with the same number of threads, in turn; the median of several rounds is reported. The rate of the command is given
-from its first mask to its last, and including its start-up. `memory` compares the largest resident sizes of batches of
-100 and of 2,000 images, and `start` the time to the mask of a single image with that of importing TensorFlow.
+IMAGES is a folder of radiographs as PNG, such as those of JSRT with 512 x 512 pixels. `speed` makes copies of them: 247
+of 512 x 512, 100 of 2048 x 2048 as JSRT's `.IMG`, 50 of 4020 x 4892 as PNG. In turn, it runs the command as it is, with
+`--runtime keras`, and of the checkout of an earlier version in CHECKOUT; the median of several rounds is reported, with
+the largest resident size. The plain loop loads, predicts with Keras, and saves, one image after the other.
+
+No command can be faster than its cores divided by the CPU seconds of an image in the network, in decoding and in
+encoding, each measured alone, in one thread. The share of this bound that the command reaches is given from the first
+mask to the last. `memory` compares the largest resident sizes of batches of 100 and of 2,000 images, and `start` the
+time to the mask of a single image with that of importing TensorFlow.
 """
 
 import argparse
 import csv
 import itertools
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -28,18 +34,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lungmask_cli.batch.jobs import Job, plan_jobs
 from lungmask_cli.formats.jsrt import SIDE
 from lungmask_cli.formats.png import write_mask
 from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.polarity import to_network_input
 from lungmask_cli.inference.segmenter import Segmenter
 from lungmask_cli.inference.two_pass import input_shape, predict
-from lungmask_cli.processes import available_cores, map_in_threads
+from lungmask_cli.processes import available_cores
 
-SETS = {"512": (500, (512, 512)), "2048 .IMG": (100, (SIDE, SIDE)), "4020 x 4892": (50, (4892, 4020))}
+SETS = {"512": (247, (512, 512)), "2048 .IMG": (100, (SIDE, SIDE)), "4020 x 4892": (50, (4892, 4020))}
 # Different radiographs among the copies; the rest are links to these.
 DIFFERENT = 20
+HERE = Path(__file__).parent.parent
 
 
 def write_copy(source: Path, target: Path, shape: tuple[int, int]) -> None:
@@ -66,15 +72,14 @@ def lay_out(images: Sequence[Path], folder: Path, name: str) -> list[Path]:
     return paths
 
 
-def rate(work: Callable[[], Any], count: int) -> float:
-    started = time.perf_counter()
-    work()
-    return count / (time.perf_counter() - started)
-
-
-def run_all(function: Callable[[Any], Any], items: Iterable[Any], threads: int) -> None:
-    for _ in map_in_threads(function, items, threads):
-        pass
+def cpu_milliseconds(work: Callable[[Any], Any], items: Iterable[Any]) -> float:
+    """CPU milliseconds of this thread for each item; the median."""
+    times = []
+    for item in items:
+        started = time.thread_time()
+        work(item)
+        times.append(time.thread_time() - started)
+    return 1000 * statistics.median(times)
 
 
 class InputRecorder:
@@ -121,70 +126,74 @@ def plain_loop(segmenter: Segmenter, weights: str, paths: Sequence[Path], folder
         Image.fromarray((np.asarray(large) > 0.5).astype(np.uint8) * np.uint8(255)).save(folder / f"{path.stem}.png")
 
 
-def segment_command(images: Path, out: Path, options: argparse.Namespace) -> list[str]:
+def segment_command(images: Path, out: Path, options: argparse.Namespace, *more: str) -> list[str]:
     command = [sys.executable, "-m", "lungmask_cli", "segment", images, "-o", out, "--weights", options.weights]
-    return [*map(str, command), "--device", "cpu", "--jobs", str(options.jobs), "--runtime", options.runtime]
+    return [*map(str, command), "--device", "cpu", "--jobs", str(options.jobs), *more]
 
 
-def command_rates(folder: Path, out: Path, options: argparse.Namespace, count: int) -> tuple[float, float]:
-    """Images per second of the whole command, and without its start-up and end."""
+def run_measured(command: Sequence[str], checkout: Path) -> tuple[float, float]:
+    """Seconds and largest resident size in MiB of a command of the package in `checkout`."""
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
     started = time.perf_counter()
-    subprocess.run(segment_command(folder, out, options), check=True, capture_output=True)
-    whole = count / (time.perf_counter() - started)
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    wrapped = [sys.executable, "-c", code, *command]
+    done = subprocess.run(wrapped, check=True, capture_output=True, text=True, env=environment)
+    return time.perf_counter() - started, int(done.stdout) / 1024
+
+
+def run_command(folder: Path, out: Path, options: argparse.Namespace, checkout: Path, *more: str) -> dict[str, float]:
+    """Images per second of the whole command and without its start-up and end, and MiB."""
+    seconds, memory = run_measured(segment_command(folder, out, options, *more), checkout)
     times = sorted(path.stat().st_mtime_ns for path in out.glob("*.png"))
-    assert len(times) == count
-    return whole, (count - options.jobs) * 1e9 / (times[-1] - times[options.jobs - 1])
+    steady = (len(times) - options.jobs) * 1e9 / (times[-1] - times[options.jobs - 1])
+    return {"seconds": seconds, "whole": len(times) / seconds, "first to last": steady, "MiB": memory}
 
 
 def measure_set(
     name: str, images: Sequence[Path], root: Path, segmenter: Segmenter, options: argparse.Namespace
-) -> dict[str, Any]:
-    folder, threads = root / name.replace(" ", ""), options.jobs
+) -> dict[str, dict[str, float]]:
+    folder = root / name.replace(" ", "")
     paths = lay_out(images, folder, name)
-    count = len(paths)
-    inputs = network_inputs(segmenter, paths[:DIFFERENT])
     (network,) = segmenter.networks
     mask = segmenter.segment(paths[0]).lungs
-
-    def predict_again(number: int) -> None:
-        for batch in inputs[number % DIFFERENT]:
-            network.predict(batch)
-
-    def recode(job: Job) -> None:
-        read_radiograph(job.source)
-        write_mask(root / "recoded" / job.mask, mask)
-
-    jobs = plan_jobs([(path, Path(path.name)) for path in paths], root / "recoded")
-    rounds: dict[str, list[float]] = {
-        key: [] for key in ("command", "from first to last", "network", "files", "plain loop")
+    kinds: dict[str, tuple[Path, tuple[str, ...]]] = {
+        "default": (HERE, ()),
+        "--runtime keras": (HERE, ("--runtime", "keras")),
+        **({"before": (options.before, ())} if options.before else {}),
     }
+    rounds: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     for number in range(options.rounds):
-        whole, steady = command_rates(folder, root / f"out-{folder.name}-{number}", options, count)
-        rounds["command"].append(whole)
-        rounds["from first to last"].append(steady)
-        rounds["network"].append(rate(lambda: run_all(predict_again, range(count), threads), count))
-        rounds["files"].append(rate(lambda: run_all(recode, jobs, threads), count))
-    (root / "plain").mkdir(exist_ok=True)
-    some = paths[: max(count // 5, 10)]
-    rounds["plain loop"].append(rate(lambda: plain_loop(segmenter, options.weights, some, root / "plain"), len(some)))
-    return {"set": name, "images": count, **{key: statistics.median(values) for key, values in rounds.items()}}
+        for kind, (checkout, more) in kinds.items():
+            out = root / f"out-{folder.name}-{kind.strip('-').replace(' ', '-')}-{number}"
+            rounds[kind].append(run_command(folder, out, options, checkout, *more))
+    some = paths[:DIFFERENT]
+    parts = {
+        "network": cpu_milliseconds(lambda inputs: list(map(network.predict, inputs)), network_inputs(segmenter, some)),
+        "decoding": cpu_milliseconds(read_radiograph, some),
+        "encoding": cpu_milliseconds(lambda path: write_mask(root / "recoded" / f"{path.stem}.png", mask), some),
+        "all": cpu_milliseconds(lambda path: write_mask(root / "x.png", segmenter.segment(path).lungs), some),
+    }
+    started = time.perf_counter()
+    plain_loop(segmenter, options.weights, some, root)
+    loop = len(some) / (time.perf_counter() - started)
+    medians = {
+        kind: {key: statistics.median(one[key] for one in found) for key in found[0]} for kind, found in rounds.items()
+    }
+    bound = available_cores() * 1000 / (parts["network"] + parts["decoding"] + parts["encoding"])
+    medians["default"]["share of the bound"] = medians["default"]["first to last"] / bound
+    return {**medians, "plain loop": {"whole": loop}, "CPU ms": parts}
 
 
 def measure_speed(images: Sequence[Path], root: Path, options: argparse.Namespace) -> None:
-    segmenter = Segmenter(options.weights, device="cpu", runtime=options.runtime, threads=options.jobs)
-    heads = ["images", "whole command", "first to last mask", "network alone", "decoding + encoding alone"]
-    heads += ["slower of the two", "ratio"]
-    print("| " + " | ".join([*heads, "plain loop"]) + " |")
-    print("|" + "---|" * 8)
+    segmenter = Segmenter(options.weights, device="cpu", threads=1)
     for name in SETS:
-        row = measure_set(name, images, root, segmenter, options)
-        bound = min(row["network"], row["files"])
-        cells = [
-            f"{row['images']} of {name}",
-            *(f"{row[key]:.1f}" for key in ("command", "from first to last", "network", "files")),
-        ]
-        cells += [f"{bound:.1f}", f"{row['from first to last'] / bound:.2f}", f"{row['plain loop']:.1f}"]
-        print("| " + " | ".join(cells) + " |", flush=True)
+        found = measure_set(name, images, root, segmenter, options)
+        print(f"{SETS[name][0]} of {name}")
+        for kind, figures in found.items():
+            print(f"  {kind}: " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()), flush=True)
 
 
 def measure_memory(images: Sequence[Path], root: Path, options: argparse.Namespace) -> None:
@@ -194,13 +203,7 @@ def measure_memory(images: Sequence[Path], root: Path, options: argparse.Namespa
         folder.mkdir()
         for number in range(count):
             (folder / f"{number:04d}.png").hardlink_to(write_once(images[number % DIFFERENT], root))
-        code = (
-            "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True);"
-            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-        )
-        command = [sys.executable, "-c", code, *segment_command(folder, root / f"out-{count}", options)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        largest[count] = int(done.stdout) / 1024
+        _, largest[count] = run_measured(segment_command(folder, root / f"out-{count}", options), HERE)
         print(f"{count} images: {largest[count]:.0f} MiB at most", flush=True)
     print(f"ratio {largest[2000] / largest[100]:.3f}")
 
@@ -234,7 +237,7 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("--part", choices=("speed", "memory", "start"), default="speed")
     parser.add_argument("--weights", default="general")
-    parser.add_argument("--runtime", default="keras")
+    parser.add_argument("--before", type=Path, help="the checkout of an earlier version")
     parser.add_argument("--jobs", type=int, default=available_cores())
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
