@@ -31,8 +31,9 @@ def read_radiograph(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
         raise ImageError(
             f"{path}: cannot be decoded ({type(error).__name__})", "Copy or export the file again."
         ) from error
-    least, largest = radiograph.pixels.min(), radiograph.pixels.max()
-    if not (least > -_LARGEST_VALUE and largest < _LARGEST_VALUE):  # also false for NaN
+    pixels = radiograph.pixels
+    # The comparison is also false for NaN.
+    if pixels.dtype.kind == "f" and not (pixels.min() > -_LARGEST_VALUE and pixels.max() < _LARGEST_VALUE):
         raise ImageError(f"{path}: holds values that are not finite numbers", "Export the file again, as integers.")
     return radiograph
 
