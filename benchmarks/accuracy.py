@@ -46,6 +46,8 @@ GROUPS = {
     "normal, many children": r"normal_1\d{4}$",
 }
 
+METRICS = "dice,iou,raggedness_drawn,raggedness_truth"
+
 
 def lungmask(*arguments: object) -> None:
     subprocess.run([sys.executable, "-m", "lungmask_cli", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
@@ -83,6 +85,11 @@ def members(names: Iterable[str], groups: Mapping[str, str] = GROUPS) -> dict[st
     return {group: some for group, some in found.items() if some}
 
 
+def mean_of(rows: Iterable[Mapping[str, str]], column: str) -> float:
+    """The mean of a column's values, where there is one."""
+    return round(statistics.mean(float(row[column]) for row in rows if row[column]), 6)
+
+
 def by_group(dices: dict[str, float]) -> dict[str, dict[str, Any]]:
     """Count, mean and interval of each group."""
     groups = {group: [dices[name] for name in names] for group, names in members(dices).items()}
@@ -104,7 +111,7 @@ def measure(
         lay_out(pairing, chosen, folder)
         options = ("--weights", weights, "--device", "cpu", *others)
         lungmask("segment", folder / "images", "-o", folder / "masks", *options)
-        extra = ("--metrics", "dice,iou,hd95", "--spacing", spacing) if spacing else ()
+        extra = ("--metrics", f"{METRICS},hd95", "--spacing", spacing) if spacing else ("--metrics", METRICS)
         lungmask("score", folder / "masks", folder / "truth", "-o", folder / "dice.csv", *extra)
         difference = largest_difference(folder / "masks", folder / "truth", folder / "dice.csv")
         rows = list(csv.DictReader((folder / "dice.csv").open()))
@@ -122,13 +129,16 @@ def measure(
         "median_dice": round(statistics.median(dices.values()), 6),
         "worst_dice": round(dices[worst], 6),
         "worst_image": worst,
-        "mean_iou": round(statistics.mean(float(row["iou"]) for row in rows if row["iou"]), 6),
+        "below_0.9": sum(dice < 0.9 for dice in dices.values()),
+        "mean_iou": mean_of(rows, "iou"),
+        "mean_raggedness": mean_of(rows, "raggedness_drawn"),
+        "mean_raggedness_of_references": mean_of(rows, "raggedness_truth"),
         "groups": by_group(dices),
         "largest_difference_from_numpy": difference,
         "median_seconds_per_image": round(statistics.median(seconds), 4),
     }
     if spacing:
-        figures["mean_hd95_mm"] = round(statistics.mean(float(row["hd95_mm"]) for row in rows if row["hd95_mm"]), 4)
+        figures["mean_hd95_mm"] = mean_of(rows, "hd95_mm")
     return figures
 
 

@@ -4,9 +4,11 @@
         [--weights general ...]
 
 Each file of benchmarks/outward/ is a trial: a configuration for `lungmask train`. Its first line says what the trial
-changes, and which other trial it is compared with; a line `# without: ORIGIN` leaves a data set out of training. All
-trials have the same seed and, apart from that, the same training images. The test images are removed from the split,
-so that no trial can use them. If the command is killed, the same command resumes it. --weights are measured as well.
+changes, and which other trial it is compared with; a line `# without: ORIGIN` leaves a data set out of training, and
+`# without: FILE.csv` the images that the file lists. All trials have the same seed and, apart from that, the same
+training images. The test images are removed from the split, so that no trial can use them. `contradicted.csv` lists the
+training images of COVID-QU-Ex on which the Dice of `base` is below 0.9 (`lungmask segment` and `score`). If the command
+is killed, the same command resumes it. --weights are measured as well.
 
 The validation images are segmented and scored at their own size. The output is a Markdown table: for each kind of
 radiographs the mean Dice, the number of masks below 0.90 and the mean raggedness, and the paired difference of the Dice
@@ -41,22 +43,26 @@ METRICS = ("dice", "raggedness_drawn", "raggedness_truth")
 Scores = dict[str, dict[str, float]]  # by metric and image
 
 
-def left_out(trial: Trial) -> str:
-    """The data set that the trial is not trained on; empty if there is none."""
+def left_out(trial: Trial, pairing: Pairing) -> set[str]:
+    """The images that the trial is not trained on."""
     lines = trial.configuration.read_text(encoding="utf-8").splitlines()
-    return next((line.removeprefix("# without: ") for line in lines if line.startswith("# without: ")), "")
+    without = next((line.removeprefix("# without: ") for line in lines if line.startswith("# without: ")), "")
+    if without.endswith(".csv"):
+        with (TRIALS / without).open(encoding="utf-8") as file:
+            return {row["id"] for row in csv.DictReader(file)}
+    names = {pair.id for pair in pairing.pairs if pair.origin == without}
+    if without and not names:
+        raise SystemExit(f"{trial.configuration}: leaves out {without}, but there is no data set of this name")
+    return names
 
 
 def write_split(trial: Trial, pairing: Pairing, parts: dict[str, str], folder: Path) -> Path:
-    """The split of a trial: test images, and training images of the data set that it leaves out, are not used."""
-    without = left_out(trial)
-    if without and without not in {pair.origin for pair in pairing.pairs}:
-        raise SystemExit(f"{trial.configuration}: leaves out {without}, but there is no data set of this name")
+    """The split of a trial: test images, and training images that it leaves out, are not used."""
+    without = left_out(trial, pairing)
     rows = []
-    for pair in pairing.pairs:
-        part = parts[pair.id]
-        is_used = part == "val" or (part == "train" and pair.origin != without)
-        rows.append((pair.id, part if is_used else "unused"))
+    for name in (pair.id for pair in pairing.pairs):
+        is_used = parts[name] == "val" or (parts[name] == "train" and name not in without)
+        rows.append((name, parts[name] if is_used else "unused"))
     path = folder / "splits" / f"{trial.name}.csv"
     write_text(path, csv_text(("id", "split"), rows))
     return path
