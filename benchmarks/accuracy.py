@@ -85,9 +85,10 @@ def members(names: Iterable[str], groups: Mapping[str, str] = GROUPS) -> dict[st
     return {group: some for group, some in found.items() if some}
 
 
-def mean_of(rows: Iterable[Mapping[str, str]], column: str) -> float:
-    """The mean of a column's values, where there is one."""
-    return round(statistics.mean(float(row[column]) for row in rows if row[column]), 6)
+def mean_of(rows: Iterable[Mapping[str, str]], column: str) -> float | None:
+    """The mean of a column's values; None if there is none."""
+    values = [float(row[column]) for row in rows if row[column]]
+    return round(statistics.mean(values), 6) if values else None
 
 
 def by_group(dices: dict[str, float]) -> dict[str, dict[str, Any]]:

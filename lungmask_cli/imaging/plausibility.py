@@ -46,11 +46,29 @@ def _touches_edges(lungs: Mask) -> bool:
 
 
 def _is_thin(lungs: Mask) -> bool:
-    """Whether no square with a side of a hundredth of the image's longer side lies within the mask."""
-    from scipy.ndimage import minimum_filter
+    """Whether no square with a side of a hundredth of the image's longer side lies within the mask.
 
+    Parts of a square that lie outside the image count as mask.
+    """
     side = max(3, round(_LEAST_THICKNESS * max(lungs.shape)))
-    return not minimum_filter(lungs, side, mode="constant", cval=1).any()
+    height, width = lungs.shape
+    bands: Mask = np.all(lungs[: height // side * side].reshape(-1, side, width), axis=1)
+    if _find_spans(bands.T, side).any():  # nearly all lungs contain a square whose rows are those of a band
+        return False
+    squares = np.pad(lungs, side // 2, constant_values=True)
+    for _ in range(2):
+        squares = _find_spans(squares, side).T
+    return not squares.any()
+
+
+def _find_spans(mask: Mask, length: int) -> Mask:
+    """Where the next `length` rows of the mask (H, W) are all true: (H - length + 1, W)."""
+    spans, reached = mask, 1
+    while reached < length:  # twice as far in each step
+        step = min(reached, length - reached)
+        spans = spans[:-step] & spans[step:]
+        reached += step
+    return spans
 
 
 def _is_across(mask: LungMask) -> bool:

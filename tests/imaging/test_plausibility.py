@@ -1,5 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 
 from lungmask_cli.imaging.morphology import outline
 from lungmask_cli.imaging.plausibility import EMPTY, find_implausible
@@ -49,3 +53,16 @@ def test_a_label_of_both_lungs_beside_the_heart_is_recognised():
 
 def test_small_masks_are_not_judged():
     assert find_implausible(LungMask(np.ones((8, 8), bool))) == ()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    arrays(np.bool_, st.tuples(st.integers(32, 60), st.integers(32, 60)), fill=st.booleans()),
+    st.integers(0, 30),
+    st.integers(1, 8),
+)
+def test_a_mask_without_a_square_is_an_outline(mask, row, side):
+    mask[row : row + side, row : row + side] = True
+    has_square = ndimage.minimum_filter(mask, 3, mode="constant", cval=True).any()
+    reasons = find_implausible(LungMask(mask))
+    assert any("outline" in reason for reason in reasons) == (mask.any() and not has_square)
