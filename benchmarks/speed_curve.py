@@ -1,7 +1,7 @@
 """Accuracy against the network's time: one point for each of the weights, as a table and a picture.
 
     python benchmarks/speed_curve.py DATA [--split FILE.csv --part val] [--weights general RUN ...] [-o curve.png]
-        [--cores 2] [--calls 40] [--runtime keras]
+        [--cores 2] [--calls 40] [--runtime onnx]
 
 The network's time is the median time of its passes for one radiograph, one or two as in `lungmask segment`. The total
 time also includes the steps from an image in memory, at the size that the network needs, to its probabilities. Five
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("curve.png"))
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--calls", type=int, default=40)
-    parser.add_argument("--runtime", default="keras", help="the runtime to measure; the Dice is that of Keras")
+    parser.add_argument("--runtime", default="onnx", help="the runtime whose times are measured")
     parser.add_argument("--time", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.time:

@@ -21,7 +21,7 @@ def export(
     ],
     kind: Annotated[
         Literal["onnx", "savedmodel", "litert"],
-        typer.Option("--format", help="The format. onnx needs the extra [onnx]."),
+        typer.Option("--format", help="The format."),
     ] = "onnx",
     weights: Annotated[
         str, typer.Option(help="Name of shipped weights, a .weights.h5 file, or a run folder.")

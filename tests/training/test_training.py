@@ -232,7 +232,7 @@ def test_a_run_folder_is_not_overwritten_and_a_set_needs_training_images(tmp_pat
 def test_the_run_folder_contains_the_documented_files(tiny_run):
     folder, _ = tiny_run
     expected = {"config.toml", "split.csv", "run.json", "checkpoint.npz", "metrics.csv", "curves.png"}
-    expected |= {"test_dice.csv", "summary.json", "progress"}
+    expected |= {"test_dice.csv", "summary.json", "progress", "best.onnx"}
     expected |= {f"{name}{suffix}" for name in ("best", "last") for suffix in (".weights.h5", ".json")}
     assert {path.name for path in folder.iterdir()} == expected
     rows = list(csv.DictReader((folder / "metrics.csv").open()))
