@@ -167,7 +167,8 @@ def main() -> None:
     if options.split:
         split, method = resolve_split(names, options.split, seed=0)
         chosen = {name for name in names if split[name] == options.part}
-        method = f"{options.part} of {method}"
+        # Without the number of rows that are of other data.
+        method = f"{options.part} of {method.partition(' (')[0].removesuffix(':split')}"
     figures = measure(pairing, chosen, options.weights, options.spacing, options.keep, others)
     named = {"options": " ".join(others)} if others else {}
     figures = {"data": options.data.name, "part": method, "weights": options.weights, **named, **figures}

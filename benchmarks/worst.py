@@ -16,6 +16,7 @@ from table1 import CELL, draw_cell
 
 COLUMNS = 5
 LINE = 16
+NAME_LENGTH = 22  # characters that fit beside the Dice
 
 
 def read_dices(folder: Path) -> dict[str, float]:
@@ -33,9 +34,8 @@ def draw_worst(folders: list[Path], count: int, radiographs: bool) -> Image.Imag
         for number, folder in enumerate(folders):
             left, top = index % COLUMNS * CELL, index // COLUMNS * height + number * (CELL + LINE)
             page.paste(draw_cell(image, folder / "masks", folder, radiographs), (left, top + LINE))
-            ImageDraw.Draw(page).text(
-                (left + 3, top + 2), f"{Path(image).stem} {dices[number][image]:.4f}", fill="white"
-            )
+            caption = f"{Path(image).stem[:NAME_LENGTH]} {dices[number][image]:.4f}"
+            ImageDraw.Draw(page).text((left + 3, top + 2), caption, fill="white")
     return page
 
 
