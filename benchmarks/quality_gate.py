@@ -1,7 +1,7 @@
 """Fit the quality gate of `lungmask_cli/inference/quality.py`, and evaluate it.
 
     python benchmarks/quality_gate.py fit DATA ... [--as-is DATA ...] --split FILE.csv [--weights general jsrt tiny]
-        [--bad-share 0.1] [--seed 0] [--keep FOLDER]
+        [--bad-share 0.075] [--seed 0] [--keep FOLDER]
     python benchmarks/quality_gate.py test [--as-is DATA ...] [--changed DATA ... --split FILE.csv:COLUMN --part test]
         [--not-chest FOLDER ...] [--weights general ...] [--seed 0] [--json FILE]
 
@@ -385,7 +385,7 @@ def main() -> None:
     fitting.add_argument("data", type=Path, nargs="+")
     fitting.add_argument("--split", required=True, help="as in lungmask preprocess, a file")
     fitting.add_argument(
-        "--bad-share", type=float, default=0.1, help="of masks at the limit of the score, how many are below 0.9"
+        "--bad-share", type=float, default=0.075, help="of masks at the limit of the score, how many are below 0.9"
     )
     fitting.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the measurements, and use those kept there")
     testing.add_argument("--changed", type=Path, nargs="+", default=[], metavar="DATA")

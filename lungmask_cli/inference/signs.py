@@ -28,7 +28,7 @@ _LOW_CERTAINTY = 0.5
 _SURELY_NOT, _SURELY = 0.1, 0.9
 # Of opacities: pixels of the grid at the boundary that are left out; the quantile of the grey values inside the lungs
 # that is taken as aerated; the brightness between aerated lung, 0, and the tissue around the lungs, 1; the certainty.
-_RIM, _AERATED, _OPAQUE, _CERTAIN = 4, 0.2, 0.8, 0.97
+_RIM, _AERATED, _OPAQUE, _CERTAIN = 4, 0.2, 0.8, 0.99
 
 
 @dataclass(frozen=True)

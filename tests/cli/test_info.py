@@ -64,7 +64,13 @@ def test_weights_are_listed_with_scores_and_sha256(inside):
         weights for weights in json.loads(inside("info", "weights", "--json").stdout) if weights["name"] == "jsrt"
     )
     assert facts["intact"]
-    assert {score["data"] for score in facts["scores"]} == {"jsrt", "montgomery", "shenzhen"}
+    assert {score["data"] for score in facts["scores"]} == {
+        "jsrt",
+        "montgomery",
+        "generalblockchain",
+        "shenzhen",
+        "covid_qu_ex",
+    }
     for score in facts["scores"]:
         low, high = score["interval"]
         assert low < score["mean_dice"] < high
