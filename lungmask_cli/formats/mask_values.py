@@ -122,7 +122,7 @@ def interpret(values: NDArray[Any], path: Path, options: MaskOptions, lossy: boo
         _require_background(values, largest, path)
     if labels := DEFAULT_LABELS if default else options.labels:
         return _select_labels(values, labels, path)
-    several = options.threshold is None and bool(((values > 0) & (values < largest)).any())
+    several = options.threshold is None and _has_values_between(values, largest)
     least = _smallest_lung_value(values, largest, path, options.threshold, several)
     mask: Mask = values >= (math.ceil(least) if is_integer else least)
     if several:
@@ -147,7 +147,13 @@ def _check_numbers(values: NDArray[Any], path: Path, threshold: float | None) ->
 def _is_full_scale_binary(values: NDArray[Any], largest: float) -> bool:
     """Whether there are only 0 and 255, or 0 and 65535, which no option makes labels or probabilities."""
     full_scale = values.dtype.kind in "iu" and largest in (_MAX_8_BIT, _MAX_16_BIT)
-    return full_scale and np.count_nonzero(values) == np.count_nonzero(values == largest)
+    return full_scale and not _has_values_between(values, largest)
+
+
+def _has_values_between(values: NDArray[Any], largest: float) -> bool:
+    """Whether there are values between 0 and the largest."""
+    # Compared with a number of the same type, because that is several times faster.
+    return largest > 0 and bool(np.count_nonzero(values) > np.count_nonzero(values == values.dtype.type(largest)))
 
 
 def _select_labels(values: NDArray[Any], labels: tuple[int, int], path: Path) -> LungMask:
