@@ -60,13 +60,14 @@ def plan_jobs(images: Iterable[tuple[Path, Path]], output: Path) -> list[Job]:
     """
     jobs: list[Job] = []
     used_names: set[str] = set()
-    sources = set()
     for number, (source, relative) in enumerate(images, start=1):
         mask = next(name for name in _mask_names(relative) if str(name).casefold() not in used_names)
         used_names.add(str(mask).casefold())
-        sources.add(os.path.realpath(source))
         jobs.append(Job(source, mask, number))
-    for job in jobs:
+    # Real paths take most of the time of a plan, and a file that does not exist is no radiograph.
+    existing = [job for job in jobs if (output / job.mask).exists()] if output.exists() else []
+    sources = {os.path.realpath(job.source) for job in jobs} if existing else set()
+    for job in existing:
         if os.path.realpath(output / job.mask) in sources:
             raise UsageError(
                 f"{output / job.mask}: is a radiograph that its mask would overwrite", "Choose another -o folder."

@@ -91,7 +91,8 @@ class NamedFile:
 
 def remove_suffix(name: str) -> str:
     """The file name without the suffix of an image or mask; other suffixes are parts of the name."""
-    endings = (suffix for suffix in KNOWN_SUFFIXES if name.lower().endswith(suffix) and len(name) > len(suffix))
+    small = name.lower()
+    endings = [suffix for suffix in KNOWN_SUFFIXES if small.endswith(suffix) and len(name) > len(suffix)]
     return name[: len(name) - len(max(endings, key=len, default=""))]
 
 
