@@ -22,8 +22,9 @@ from lungmask_cli.processes import available_cores, map_in_threads
 
 LEGEND = ((RIGHT_LUNG, "right lung (the patient's)"), (LEFT_LUNG, "left lung"))
 # The more radiographs, the smaller the pictures, so that a browser can load the page; the smallest fill a card.
-_SIDES = ((200, 768), (2000, 512), (10_000, 320))
-_SMALLEST_SIDE = 224
+_SIDES = ((200, 768), (2000, 512))
+_SMALLEST_SIDE = 320
+MOST_RADIOGRAPHS = 10_000  # a browser cannot load much more
 # The cards are sorted by the first column when the page opens, and show the next three as well.
 _COLUMNS = (
     Column("quality_score", "Quality (exp. Dice)", "higher", 3),
@@ -74,11 +75,14 @@ def draw_thumbnail(source: Path, mask: Path, options: InferenceOptions, side: in
 
 
 def make_gallery(path: Path, options: SegmentOptions, rows: Mapping[Job, Row]) -> None:
-    """Write the page of a batch from the files in its output folder.
+    """Write the page of a batch from the files in its output folder: of at most `MOST_RADIOGRAPHS`, the worst ones.
 
     Raises:
         OSError: the page cannot be written.
     """
+    left_out = max(len(rows) - MOST_RADIOGRAPHS, 0)
+    if left_out:
+        rows = dict(sorted(rows.items(), key=lambda item: item[1].quality_score or 0)[:MOST_RADIOGRAPHS])
     side = thumbnail_side(len(rows))
 
     def draw(job: Job) -> Picture | None:
@@ -86,10 +90,12 @@ def make_gallery(path: Path, options: SegmentOptions, rows: Mapping[Job, Row]) -
         return draw_thumbnail(job.source, options.outputs.folder / mask, options.inference, side) if mask else None
 
     title = f"Lungs by {', '.join(options.inference.weight_names)}"
-    write_gallery(path, title, list(rows.values()), map_in_threads(draw, rows, available_cores()))
+    write_gallery(path, title, list(rows.values()), map_in_threads(draw, rows, available_cores()), left_out)
 
 
-def write_gallery(path: Path, title: str, rows: Sequence[Row], thumbnails: Iterable[Picture | None]) -> None:
+def write_gallery(
+    path: Path, title: str, rows: Sequence[Row], thumbnails: Iterable[Picture | None], left_out: int = 0
+) -> None:
     """Write the page with a card for every row, failures and the lowest quality first.
 
     Each picture is written at once, so that memory does not grow with their number.
@@ -99,6 +105,7 @@ def write_gallery(path: Path, title: str, rows: Sequence[Row], thumbnails: Itera
         title: the title of the page.
         rows: the row of each radiograph.
         thumbnails: the picture of each row, in the same order; None for rows without one.
+        left_out: the number of radiographs of higher quality that are not shown.
 
     Raises:
         OSError: the page cannot be written.
@@ -109,7 +116,8 @@ def write_gallery(path: Path, title: str, rows: Sequence[Row], thumbnails: Itera
         cards = []
         for name, row, picture in zip(names, rows, thumbnails, strict=True):
             cards.append(_card(name, row, None if picture is None else page.add_picture(picture)))
-        page.finish(_columns(cards), cards, LEGEND, _summary(rows), show_notes=any(card.note for card in cards))
+        show_notes = any(card.note for card in cards)
+        page.finish(_columns(cards), cards, LEGEND, _summary(rows, left_out), show_notes=show_notes)
 
 
 def _short_names(files: Sequence[str]) -> list[str]:
@@ -148,9 +156,10 @@ def _columns(cards: Sequence[Card]) -> list[Column]:
     return [column for column in known if needs_pixels or not column.name.endswith("_px")]
 
 
-def _summary(rows: Sequence[Row]) -> str:
+def _summary(rows: Sequence[Row], left_out: int) -> str:
     counts = Counter(row.quality or row.status for row in rows)
     dices = [row.dice for row in rows if row.dice is not None]
     mean = f"; mean Dice {sum(dices) / len(dices):.4f} of {len(dices)}" if dices else ""
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    return f"{len(rows)} radiographs: {statuses}{mean}"
+    others = f"; {left_out} others of higher quality are not shown" if left_out else ""
+    return f"{len(rows)} radiographs: {statuses}{mean}{others}"
