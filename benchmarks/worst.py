@@ -9,6 +9,7 @@ mask the one of other weights, in the folder of the same command with these weig
 
 import argparse
 import csv
+import statistics
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -25,9 +26,13 @@ def read_dices(folder: Path) -> dict[str, float]:
 
 
 def draw_worst(folders: list[Path], count: int, radiographs: bool) -> Image.Image:
-    """The worst masks of the first folder; below each, those of the other folders."""
+    """The worst masks of the first folder; below each, those of the other folders. Prints the means, and the gains."""
     dices = [read_dices(folder) for folder in folders]
     worst = sorted(dices[0], key=lambda image: dices[0][image])[:count]
+    for folder, found in zip(folders, dices, strict=True):
+        shown = statistics.mean(found[image] for image in worst)
+        better = sum(found[image] > dice for image, dice in dices[0].items())
+        print(f"{folder}: mean Dice {shown:.4f} of these {len(worst)}, better on {better} of {len(found)}")
     height = len(folders) * (CELL + LINE)
     page = Image.new("RGB", (COLUMNS * CELL, -(-len(worst) // COLUMNS) * height), "black")
     for index, image in enumerate(worst):
