@@ -6,6 +6,7 @@ import numpy as np
 
 from lungmask_cli.imaging.plausibility import EMPTY, find_implausible
 from lungmask_cli.imaging.radiograph import LungMask, Mask
+from lungmask_cli.imaging.sides import split_sides
 from lungmask_cli.scoring.overlap import overlap
 
 _SIDE = 128  # in pixels, of the reduced masks that are compared
@@ -44,8 +45,6 @@ def is_one_lung_of(one: Mask, both: Mask) -> bool:
     one, both = _reduce(one), _reduce(both)
     if not _MOST_REST * both.sum() < one.sum() < both.sum():
         return False
-    from lungmask_cli.imaging.sides import split_sides  # with SciPy, which takes time to load
-
     sides = split_sides(both)
     if not all(side.sum() > _MOST_REST * both.sum() for side in sides):
         return False

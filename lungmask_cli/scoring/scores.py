@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from lungmask_cli.errors import ImageError
+from lungmask_cli.imaging.components import count_components
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask, Mask, Spacing
 from lungmask_cli.scoring.metric_definitions import DEFAULT_METRICS, METRICS, SURFACE, MetricColumn
 from lungmask_cli.scoring.overlap import Overlap, overlap
@@ -104,8 +105,6 @@ class _StructurePair:
         if name in SURFACE:
             return float(getattr(self.distances, name))
         if name.startswith(("components", "raggedness")):
-            from lungmask_cli.imaging.components import count_components  # imports SciPy, which few metrics need
-
             measure = count_components if name.startswith("components") else raggedness
             return measure(self.predicted if name.endswith("drawn") else self.truth)
         value = float(getattr(self.overlap, _AREAS.get(name, name)))
