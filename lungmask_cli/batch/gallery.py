@@ -19,6 +19,7 @@ from lungmask_cli.imaging.polarity import to_network_input
 from lungmask_cli.imaging.sides import split_sides
 from lungmask_cli.inference.options import InferenceOptions
 from lungmask_cli.processes import available_cores, map_in_threads
+from lungmask_cli.text import pluralize
 
 LEGEND = ((RIGHT_LUNG, "right lung (the patient's)"), (LEFT_LUNG, "left lung"))
 # The more radiographs, the smaller the pictures, so that a browser can load the page; the smallest fill a card.
@@ -161,5 +162,5 @@ def _summary(rows: Sequence[Row], left_out: int) -> str:
     dices = [row.dice for row in rows if row.dice is not None]
     mean = f"; mean Dice {sum(dices) / len(dices):.4f} of {len(dices)}" if dices else ""
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    others = f"; {left_out} others of higher quality are not shown" if left_out else ""
+    others = f"; not shown: {pluralize(left_out, 'radiograph')} of higher quality" if left_out else ""
     return f"{len(rows)} radiographs: {statuses}{mean}{others}"

@@ -239,4 +239,4 @@ def test_of_too_many_radiographs_the_worst_are_shown(files, tmp_path, monkeypatc
     gallery.make_gallery(tmp_path / "g.html", options, {job: row for row, job in jobs.items()})
     page = (tmp_path / "g.html").read_text(encoding="utf-8")
     assert [card["name"] for card in page_data(tmp_path / "g.html")["cards"]] == ["c.png", "b.png"]
-    assert "1 others of higher quality are not shown" in page
+    assert "not shown: 1 radiograph of higher quality" in page
