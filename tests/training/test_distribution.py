@@ -96,8 +96,8 @@ def test_devices_that_share_a_batch_train_like_one_device(runs, name):
     alone, shared = metrics(folder / "one"), metrics(folder / name)
     assert len(alone) == len(shared) == EPOCHS
     for one, other in zip(alone, shared, strict=True):
-        # A single pixel of a thresholded mask changes the validation Dice by about 1e-4.
-        assert other.pop("val_dice") == pytest.approx(one.pop("val_dice"), abs=1e-3)
+        # One pixel of the thresholded masks, which rounding may turn, changes the validation Dice by 1.2e-4.
+        assert other.pop("val_dice") == pytest.approx(one.pop("val_dice"), abs=2e-4)
         assert other == pytest.approx(one, abs=1e-4)
     assert alone[-1]["loss"] < 0.9 * alone[0]["loss"]  # the network has learnt something
     assert "batch 4 (2 on each of 2 devices), learning rate 0.001" in stderr[name]
