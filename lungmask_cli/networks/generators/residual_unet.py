@@ -30,7 +30,9 @@ def residual_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Mode
     x = _block(skips.pop(), kind)
     for width, skip in zip(reversed(widths[:-1]), reversed(skips), strict=True):
         x = layers.Conv2D(width, 1, use_bias=False, kernel_initializer="he_normal")(x)
-        x = normalization(kind, width)(layers.UpSampling2D(2, interpolation="bilinear")(x))
+        enlarge, normalize = layers.UpSampling2D(2, interpolation="bilinear"), normalization(kind, width)
+        # Batch normalisation directly after a convolution is folded into it when the network is exported.
+        x = normalize(enlarge(x)) if kind == "group" else enlarge(normalize(x))
         x = _block(layers.Add()([skip, x]), kind)
     x = layers.Conv2DTranspose(1, 4, 2, "same", kernel_initializer="he_normal")(x)
     outputs = layers.Activation("sigmoid", dtype="float32", name="lungs")(x)
