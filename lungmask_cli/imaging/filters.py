@@ -28,11 +28,16 @@ def dilate(mask: Mask, width: int) -> Mask:
 
 
 def _filter(image: NDArray[np.float32], weights: Sequence[float] | NDArray[np.float64]) -> FloatImage:
-    """The image filtered along its columns, then along its rows."""
+    """The image filtered along its columns, then along its rows, by weights that are symmetric."""
     reach = len(weights) // 2
     for _ in range(2):
         padded = np.pad(image.T, ((reach, reach), (0, 0)), "symmetric")
-        image = np.zeros_like(image.T)
-        for first, weight in enumerate(weights):
-            image += np.float32(weight) * padded[first : first + len(image)]
+        rows = image.shape[1]
+        image = np.float32(weights[reach]) * padded[reach : reach + rows]
+        pair = np.empty_like(image)
+        for first, weight in enumerate(weights[:reach]):
+            last = 2 * reach - first
+            np.add(padded[first : first + rows], padded[last : last + rows], out=pair)
+            pair *= np.float32(weight)
+            image += pair
     return image

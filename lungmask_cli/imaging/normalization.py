@@ -7,6 +7,7 @@ from lungmask_cli.imaging.radiograph import FloatImage, Radiograph
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.0
 _SAMPLED_SIDE = 512
+_BLOCKS = 1.3  # of averaged pixels per new pixel: networks see no difference from more
 
 
 def normalize(radiograph: Radiograph, shape: tuple[int, int] | None = None) -> FloatImage:
@@ -27,7 +28,7 @@ def normalize(radiograph: Radiograph, shape: tuple[int, int] | None = None) -> F
         pixels = np.clip(radiograph.pixels, low, high)
     if radiograph.valid is not None:
         pixels = np.where(radiograph.valid, pixels, pixels.dtype.type(low))
-    pixels = resize(pixels, *(shape or radiograph.shape))
+    pixels = resize(pixels, *(shape or radiograph.shape), _BLOCKS)
     scale = np.float32(1 / (high - low)) if high > low else np.float32(np.inf)
     if not np.isfinite(scale):
         return np.zeros(pixels.shape, np.float32)
@@ -39,8 +40,12 @@ def _measure_percentiles(radiograph: Radiograph) -> tuple[float, float]:
     pixels, valid = radiograph.pixels, radiograph.valid
     step = max(1, round(max(pixels.shape) / _SAMPLED_SIDE))
     sample = pixels[::step, ::step] if valid is None else pixels[valid][:: step * step]
-    inner = sample[(sample > sample.min()) & (sample < sample.max())]
+    # NumPy's stable sort of integers of up to 16 bits is a radix sort, which takes half as long as `np.percentile`.
+    ordered = np.sort(sample, axis=None, kind="stable" if sample.dtype.itemsize <= 2 else None)
+    inner = ordered[np.searchsorted(ordered, ordered[0], "right") : np.searchsorted(ordered, ordered[-1])]
     if inner.size < max(1, sample.size // 100):  # constant or nearly binary: there is no chest between the extremes
-        inner = sample
-    low, high = (float(value) for value in np.percentile(inner, (LOW_PERCENTILE, HIGH_PERCENTILE)))
+        inner = ordered
+    at = np.array((LOW_PERCENTILE, HIGH_PERCENTILE)) / 100 * (inner.size - 1)
+    below, above = (inner[index.astype(np.int64)].astype(np.float64) for index in (np.floor(at), np.ceil(at)))
+    low, high = (below + (above - below) * (at % 1)).tolist()
     return low, high
