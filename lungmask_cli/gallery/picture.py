@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lungmask_cli.formats.png import GREY_PNG
 from lungmask_cli.imaging.morphology import erode
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 
@@ -135,7 +135,7 @@ def _encode_png(classes: NDArray[np.uint8], colours: Sequence[Colour], alphas: S
     picture = Image.fromarray(classes).convert("P")
     picture.putpalette((0, 0, 0, *itertools.chain.from_iterable(colours)))
     file = io.BytesIO()
-    picture.save(file, "PNG", bits=2, transparency=bytes((0, *alphas)), **GREY_PNG)
+    picture.save(file, "PNG", bits=2, transparency=bytes((0, *alphas)), compress_level=1, compress_type=zlib.Z_RLE)
     return file.getvalue()
 
 
