@@ -119,8 +119,9 @@ def _require_one_colour(colours: NDArray[np.uint8], opacity: NDArray[np.uint8], 
 
 def _to_intensity(colours: NDArray[np.uint8], path: Path, lossy: bool) -> NDArray[np.uint8]:
     """The intensity (H, W) of greys, or of one colour on black; smoothed edges are shades of that colour."""
-    intensity = colours.max(2)
-    if int((intensity - colours.min(2)).max()) <= (_CHROMA_NOISE if lossy else 0):
+    red, green, blue = np.moveaxis(colours, 2, 0)
+    intensity = np.maximum(np.maximum(red, green), blue)  # many times faster than the maximum along the last axis
+    if int((intensity - np.minimum(np.minimum(red, green), blue)).max()) <= (_CHROMA_NOISE if lossy else 0):
         return intensity
     purest = colours[np.unravel_index(intensity.argmax(), intensity.shape)].astype(np.float32)
     shades = intensity[..., None] * (purest / purest.max())
