@@ -64,7 +64,7 @@ def _check_device(name: str) -> str:
 
 
 Device = Annotated[str, option(HARDWARE, "auto, cpu, gpu, or gpu:N.", callback=_check_device)]
-Jobs = Annotated[int | None, option(HARDWARE, "Number of processes. Default: one per core.", min=1)]
+Jobs = Annotated[int | None, option(HARDWARE, "Number of threads. Default: one per core.", min=1)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
 
 

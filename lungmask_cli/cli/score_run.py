@@ -119,7 +119,7 @@ def _write_table(path: Path, table: str) -> None:
 
 
 class _Pictures:
-    """Passes pictures from the worker processes to the page."""
+    """Passes pictures to the page."""
 
     def __init__(self, page: GalleryWriter) -> None:
         self._page = page

@@ -1,4 +1,4 @@
-"""Prepare a data set: pairs of files in, square PNG files and a manifest out, in several processes.
+"""Prepare a data set: pairs of files in, square PNG files and a manifest out, in several threads.
 
 DST/.journal.jsonl records the finished pairs, so that a second run processes only what is missing or has changed.
 """
@@ -28,7 +28,7 @@ from lungmask_cli.imaging.geometry import Letterbox
 from lungmask_cli.imaging.plausibility import find_implausible
 from lungmask_cli.imaging.polarity import DARK_BONES, to_network_input
 from lungmask_cli.imaging.radiograph import Mask, Radiograph, Spacing, format_size
-from lungmask_cli.processes import map_in_processes
+from lungmask_cli.processes import map_in_threads
 from lungmask_cli.text import pluralize
 
 _JOURNAL = ".journal.jsonl"
@@ -36,7 +36,6 @@ _ASPECT_TOLERANCE = 0.01
 _MUCH_ENLARGED = 1.5  # masks are smoothed if they are enlarged by at least this factor
 _TURNED = "of the radiograph and its mask, EXIF orientation turns only one"
 _TURN_BOTH = "Remove the EXIF orientation, or turn both."
-_MIN_PAIRS_FOR_PROCESSES = 8
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class PrepareOptions:
         masks: how mask files are read; larger images than its `max_pixels` are refused.
         polarity: invert radiographs whose bones are dark.
         hash_names: name each pair by the first 16 digits of the SHA-256 of its radiograph's file; write no other names.
-        jobs: the number of processes.
+        jobs: the number of threads.
     """
 
     size: int = 512
@@ -78,7 +77,7 @@ def prepare(
         destination: the folder to write; files of the same names are replaced.
         split: the split of each id.
         split_method: how the split was made, for the manifest.
-        options: size, number of processes and so on.
+        options: size, number of threads and so on.
         progress: wraps the pairs, to show a progress bar.
 
     Raises:
@@ -95,13 +94,12 @@ def prepare(
     outcomes: dict[str, Entry | str] = {}
     with (destination / _JOURNAL).open("a", encoding="utf-8") as journal:
         results = _prepare_pairs(pairing.pairs, destination, options, done)
-        for _ in progress(pairing.pairs):  # one step per pair, in the order in which they are finished
+        for _ in progress(pairing.pairs):
             pair_id, outcome = next(results)
             outcomes[pair_id] = outcome
             if isinstance(outcome, Entry) and outcome is not done.get(pair_id):
                 journal.write(_journal_line(keys[pair_id], outcome))
                 journal.flush()
-        next(results, None)  # lets the processes end by themselves
     in_order = {pair.id: outcomes[pair.id] for pair in pairing.pairs}
     entries = {pair_id: outcome for pair_id, outcome in in_order.items() if isinstance(outcome, Entry)}
     problems = [*pairing.unpaired, *(outcome for outcome in in_order.values() if isinstance(outcome, str))]
@@ -148,10 +146,7 @@ def _prepare_pairs(
         else:
             remaining.append(pair)
     prepare_one = partial(_prepare_pair, destination=destination, options=options)
-    if options.jobs > 1 and len(remaining) >= _MIN_PAIRS_FOR_PROCESSES:
-        yield from map_in_processes(prepare_one, remaining, options.jobs)
-    else:
-        yield from map(prepare_one, remaining)
+    yield from map_in_threads(prepare_one, remaining, options.jobs)
 
 
 def _prepare_pair(pair: Pair, destination: Path, options: PrepareOptions) -> _Outcome:

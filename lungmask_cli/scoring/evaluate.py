@@ -1,6 +1,5 @@
-"""Evaluates many pairs of masks: read, scored and drawn, in several processes."""
+"""Evaluates many pairs of masks: read, scored and drawn, in several threads."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,15 +15,13 @@ from lungmask_cli.formats.radiographs import read_radiograph, read_spacing
 from lungmask_cli.gallery.picture import Picture, draw_errors
 from lungmask_cli.imaging.normalization import normalize
 from lungmask_cli.imaging.radiograph import DEFAULT_LABELS, LungMask, Spacing, format_size
-from lungmask_cli.processes import map_in_processes
+from lungmask_cli.processes import map_in_threads
 from lungmask_cli.scoring.checks import check_mask, check_orientation, is_one_lung_of
 from lungmask_cli.scoring.metadata import Metadata
 from lungmask_cli.scoring.options import ScoreOptions
 from lungmask_cli.scoring.pairing import OTHER, PREDICTED, TRUTH, Files, MaskPair, Role, read_mask_files
 from lungmask_cli.scoring.scores import SCORED, Score, failed_score, score_masks
 
-_TIMED_CASES = 4
-_MIN_SECONDS = 1.0  # processes take about half of it to start
 # Pictures of many images are smaller, so that a browser can hold the page.
 _SIDES = ((200, 1024), (600, 768))
 _SMALLEST_SIDE = 512
@@ -122,38 +119,20 @@ def evaluate_all(
         options: how they are evaluated.
         progress: wraps the cases to show the progress.
         take_picture: receives the key and the picture of each case as soon as it is drawn; None for no pictures.
-
-    Raises:
-        UsageError: a process was killed.
     """
     outcomes: dict[str, Outcome] = {}
     side = picture_side(len(cases)) if take_picture else None
-    results = _evaluate_unordered(cases, partial(evaluate, options=options, side=side), options.jobs)
-    for _ in progress(cases):  # one step per case, in any order
+    results = map_in_threads(partial(evaluate, options=options, side=side), cases, options.jobs)
+    for _ in progress(cases):
         outcome = next(results)
         if outcome.picture and take_picture:
             take_picture(outcome.score.key, outcome.picture)
         outcomes[outcome.score.key] = replace(outcome, picture=None)
-    next(results, None)  # lets the processes end by themselves
     labelled = frozenset[Role]().union(*(outcome.labelled for outcome in outcomes.values()))
     unclear = [case for case in cases if outcomes[case.pair.key].maybe_labelled & labelled]
-    for outcome in _evaluate_unordered(unclear, partial(evaluate, options=options, labelled=labelled), options.jobs):
+    for outcome in map_in_threads(partial(evaluate, options=options, labelled=labelled), unclear, options.jobs):
         outcomes[outcome.score.key] = replace(outcome, note=outcomes[outcome.score.key].note)
     return [outcomes[case.pair.key] for case in cases]
-
-
-def _evaluate_unordered(cases: Sequence[Case], function: Callable[[Case], Outcome], jobs: int) -> Iterator[Outcome]:
-    """The outcomes in any order; processes are started only if the cases take longer than starting them."""
-    seconds = []
-    for case in cases[:_TIMED_CASES]:
-        started = time.perf_counter()
-        yield function(case)
-        seconds.append(time.perf_counter() - started)
-    remaining = cases[_TIMED_CASES:]
-    if jobs > 1 and remaining and min(seconds) * len(remaining) > _MIN_SECONDS:
-        yield from map_in_processes(function, remaining, jobs)
-    else:
-        yield from map(function, remaining)
 
 
 def evaluate(

@@ -14,7 +14,7 @@ Missing = Literal["error", "zero"]
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """All options of one comparison; they can be sent to other processes.
+    """All options of one comparison.
 
     Args:
         predicted: folder of predicted masks.
@@ -34,7 +34,7 @@ class ScoreOptions:
         summaries: files of the summary, in the format of their suffix.
         gallery: HTML page with a picture of every pair.
         plots: folder of plots.
-        jobs: number of processes.
+        jobs: number of threads.
     """
 
     predicted: Path
