@@ -124,6 +124,8 @@ def find_remaining(options: SegmentOptions, jobs: Sequence[Job], existing: Exist
 
 
 def _refuse_existing(options: SegmentOptions, jobs: Sequence[Job]) -> None:
+    if not options.outputs.folder.exists():  # looking for each of many files takes long on slow storage
+        return
     table = options.outputs.folder / TABLE
     masks = () if options.hash_names else (path for job in jobs for path in options.outputs.paths(job.mask))
     existing = next((path for path in (table, *masks) if path.exists()), None)

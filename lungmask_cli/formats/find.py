@@ -10,10 +10,12 @@ from lungmask_cli.errors import UsageError, suggest_path
 from lungmask_cli.formats.dicom.pixels import is_dicom
 from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES
 from lungmask_cli.formats.raster import is_raster
+from lungmask_cli.processes import map_in_threads
 from lungmask_cli.text import pluralize, printable
 
 _DICOMDIR = "DICOMDIR"
 _LONGEST_SUFFIX = 8  # longer ones are parts of names
+_READERS = 16  # files without suffix are opened in parallel, because slow storage answers late
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,12 @@ def find_files(inputs: Iterable[Path], exclude: Path | None = None) -> FoundFile
     for path in inputs:
         start = path.parent if path.name.upper() == _DICOMDIR and path.is_file() else path
         if start.is_dir():
-            for file in sorted(walk_files(start, exclude)):
-                if is_image(file) or _is_lost(file):
+            files = sorted(walk_files(start, exclude))
+            unclear = [file for file in files if not _has_image_suffix(file)]
+            found = map_in_threads(_is_found, unclear, _READERS)
+            others = {file for file, is_found in zip(unclear, found, strict=True) if not is_found}
+            for file in files:
+                if file not in others:
                     images.setdefault(file, file.relative_to(start))
                 elif file.name.upper() != _DICOMDIR:
                     skipped.append(file)
@@ -104,12 +110,21 @@ def walk_files(
 
 def is_image(path: Path) -> bool:
     """Whether the file is an image, by its suffix or else by its content."""
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    if _has_image_suffix(path):
         return True
     try:
         return path.name.upper() != _DICOMDIR and path.is_file() and (is_dicom(path) or is_raster(path))
     except OSError:
         return False
+
+
+def _has_image_suffix(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _is_found(path: Path) -> bool:
+    """Whether the path is returned as an image: it is one, or it must be reported."""
+    return is_image(path) or _is_lost(path)
 
 
 def _is_lost(path: Path) -> bool:
