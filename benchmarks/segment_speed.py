@@ -145,7 +145,8 @@ def run_measured(command: Sequence[str], checkout: Path) -> tuple[float, float]:
     started = time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     wrapped = [sys.executable, "-c", code, *command]
-    done = subprocess.run(wrapped, check=True, capture_output=True, text=True, env=environment)
+    # `python -m` looks for the package in the current folder first.
+    done = subprocess.run(wrapped, check=True, capture_output=True, text=True, env=environment, cwd=checkout)
     return time.perf_counter() - started, int(done.stdout) / 1024
 
 
