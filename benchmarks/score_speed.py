@@ -5,8 +5,8 @@
 
 PREDS and TRUTH are folders of masks as for `lungmask score`. The first hundred pairs are enlarged to 2048 x 2048 by
 bilinear interpolation. First, Dice, HD95 and ASSD of decoded masks are timed in one process; the libraries take turns
-on every pair. Then the time from files to scores is measured, in one process and as the complete command, including its
-start-up and one process per core.
+on every pair. Then the time from files to scores is measured, in one thread and as the complete command, including its
+start-up, with one thread per core.
 """
 
 import argparse
@@ -126,8 +126,8 @@ def time_from_files(pairs: list[tuple[Path, Path]], rounds: int) -> dict[str, fl
     """Median seconds from files to scores for each method, taking turns."""
     calls: dict[str, Callable[[], object]] = {
         "bare decoding": partial(bare_decoding, pairs),
-        "lungmask, one process, Dice": partial(lungmask, pairs, ("dice",)),
-        "lungmask, one process, Dice + HD95 + ASSD": partial(lungmask, pairs, METRICS),
+        "lungmask, one thread, Dice": partial(lungmask, pairs, ("dice",)),
+        "lungmask, one thread, Dice + HD95 + ASSD": partial(lungmask, pairs, METRICS),
         "lungmask score, Dice": partial(command, pairs, ("dice",)),
         "lungmask score, Dice + HD95 + ASSD": partial(command, pairs, METRICS),
     }
@@ -157,7 +157,7 @@ def main() -> None:
     }
     for name in ("MONAI", "surface-distance"):
         ratios[f"{name}: decoding and metrics, of lungmask score"] = (bare + metrics[name]) / whole
-    for name in ("lungmask, one process, Dice", "lungmask score, Dice"):
+    for name in ("lungmask, one thread, Dice", "lungmask score, Dice"):
         ratios[f"{name}, of bare decoding"] = files[name] / bare
     figures = {
         "pairs": len(pairs),
