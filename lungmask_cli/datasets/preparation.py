@@ -81,7 +81,7 @@ def prepare(
         progress: wraps the pairs, to show a progress bar.
 
     Raises:
-        UsageError: no pair could be prepared, the destination contains the source files, or memory ran out.
+        UsageError: no pair could be prepared, or the destination contains the source files.
     """
     _refuse_to_overwrite_source(pairing, destination)
     pairing = _drop_duplicates(remove_names(pairing)) if options.hash_names else pairing
@@ -156,6 +156,8 @@ def _prepare_pair(pair: Pair, destination: Path, options: PrepareOptions) -> _Ou
         return pair.id, "a pair: cannot be used"
     try:
         return pair.id, _write_pair(pair, name, destination, options)
+    except MemoryError:
+        return pair.id, f"{name}: there is not enough memory. Use fewer --jobs."
     except ImageError as error:
         return pair.id, f"{name}: cannot be used" if options.hash_names else f"{error.message}. {error.hint}"
 

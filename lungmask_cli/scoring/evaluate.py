@@ -190,6 +190,8 @@ def _name(case: Case, role: Role) -> str:
 def _read(files: Files, options: MaskOptions) -> _ReadMask:
     try:
         return read_mask_files(files, options) if files else None
+    except MemoryError:
+        return ImageError(f"{next(iter(files.values()))}: there is not enough memory", "Use fewer --jobs.")
     except ImageError as error:
         return error
 

@@ -17,6 +17,7 @@ from lungmask_cli.errors import UsageError
 from lungmask_cli.files import hash_file_name
 from lungmask_cli.formats.mask_values import MaskOptions
 from lungmask_cli.formats.masks import read_lung_mask
+from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.scoring.surface import raggedness
 from tests.conftest import PATIENCE, wait_until
 from tests.phantoms import draw_phantom, save_grey, save_mask, write_plain_set
@@ -68,7 +69,27 @@ def test_another_size_is_prepared_anew(tmp_path):
         assert image.size == (96, 96)
 
 
-def test_processes_write_the_same_as_none(tmp_path):
+def test_a_radiograph_that_does_not_fit_into_memory_costs_only_its_own_pair(tmp_path, monkeypatch):
+    pairing = find_pairs(write_plain_set(tmp_path / "src", count=3))
+
+    def read(path, max_pixels):
+        if path == pairing.pairs[1].image:
+            raise MemoryError
+        return read_radiograph(path, max_pixels)
+
+    monkeypatch.setattr("lungmask_cli.datasets.preparation.read_radiograph", read)
+    prepared = prepare(
+        pairing,
+        tmp_path / "set",
+        dict.fromkeys((pair.id for pair in pairing.pairs), "train"),
+        "",
+        PrepareOptions(jobs=2),
+    )
+    assert len(prepared.entries) == 2
+    assert any("there is not enough memory" in problem for problem in prepared.problems)
+
+
+def test_threads_write_the_same_as_none(tmp_path):
     source = write_plain_set(tmp_path / "src", 12)
     (source / "images" / "p005.png").write_bytes(b"broken")
     alone, together = (prepare_all(source, tmp_path / f"dst{jobs}", jobs=jobs) for jobs in (1, 2))

@@ -8,7 +8,7 @@ from lungmask_cli.imaging.radiograph import Spacing
 from lungmask_cli.scoring.evaluate import evaluate_all, make_cases
 from lungmask_cli.scoring.metadata import Metadata
 from lungmask_cli.scoring.options import ScoreOptions
-from lungmask_cli.scoring.pairing import OTHER, PREDICTED, TRUTH, find_masks, pair_masks
+from lungmask_cli.scoring.pairing import OTHER, PREDICTED, TRUTH, find_masks, pair_masks, read_mask_files
 from lungmask_cli.scoring.scores import EMPTY, FAILED, SCORED
 from tests.dicoms import make_dicom
 from tests.phantoms import draw_phantom, save_grey, save_mask
@@ -79,6 +79,22 @@ def test_several_threads_give_the_same_results_as_one(tmp_path):
     alone = evaluate(tmp_path)
     assert evaluate(tmp_path, jobs=2) == alone
     assert list(alone) == [str(number) for number in range(9)]
+
+
+def test_a_mask_that_does_not_fit_into_memory_costs_only_its_own_score(tmp_path, monkeypatch):
+    for name in "ab":
+        save_mask(tmp_path / PREDICTED / f"{name}.png", HALF)
+        save_mask(tmp_path / TRUTH / f"{name}.png", FULL)
+
+    def read(files, options):
+        if any(path.stem == "a" for path in files.values()):
+            raise MemoryError
+        return read_mask_files(files, options)
+
+    monkeypatch.setattr("lungmask_cli.scoring.evaluate.read_mask_files", read)
+    scores = {key: outcome.score for key, outcome in evaluate(tmp_path, jobs=2).items()}
+    assert (scores["a"].status, scores["b"].status) == (FAILED, SCORED)
+    assert "a.png: there is not enough memory" in scores["a"].reason
 
 
 def test_a_file_with_one_label_is_read_as_labels_if_its_neighbours_are(tmp_path):
