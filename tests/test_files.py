@@ -10,7 +10,7 @@ from PIL import Image
 from lungmask_cli.files import atomic_write, csv_text, json_text, write_text
 from lungmask_cli.formats.mask_values import MaskOptions
 from lungmask_cli.formats.masks import read_lung_mask
-from lungmask_cli.formats.png import write_labels, write_mask
+from lungmask_cli.formats.png import write_grey16, write_labels, write_mask
 from lungmask_cli.imaging.overlay import draw_overlay
 from lungmask_cli.imaging.radiograph import DEFAULT_LABELS
 from tests.phantoms import draw_phantom
@@ -83,3 +83,16 @@ def test_the_overlay_outlines_the_mask_and_leaves_the_rest_grey():
     assert tuple(overlay[5, 5]) == (64, 200, 255)
     assert tuple(overlay[0, 0]) == (127, 127, 127)
     assert overlay[10, 10, 2] > overlay[10, 10, 0]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (257, 3), (64, 65)])
+def test_grey_files_are_read_back_as_they_were_written(tmp_path, shape):
+    random = np.random.default_rng(0)
+    mask, image = random.random(shape) > 0.5, random.random(shape).astype(np.float32)
+    write_mask(tmp_path / "mask.png", mask)
+    write_grey16(tmp_path / "image.png", image)
+    with Image.open(tmp_path / "mask.png") as picture:
+        assert picture.mode == "L"
+        assert np.array_equal(np.asarray(picture), mask * np.uint8(255))
+    with Image.open(tmp_path / "image.png") as picture:
+        assert np.array_equal(np.asarray(picture), np.round(image * 65535))
