@@ -1,7 +1,7 @@
 """The speed of `lungmask segment` and what limits it.
 
-    python benchmarks/segment_speed.py IMAGES [--part speed|memory|start] [--weights general] [--jobs N] [--rounds 3]
-        [--before CHECKOUT]
+    python benchmarks/segment_speed.py IMAGES [--part speed|memory|start|scale] [--weights general] [--jobs N]
+        [--rounds 3] [--before CHECKOUT] [--count 100000]
 
 IMAGES is a folder of radiographs as PNG, such as those of JSRT with 512 x 512 pixels. `speed` makes copies of them: 247
 of 512 x 512, 100 of 2048 x 2048 as JSRT's `.IMG`, 50 of 4020 x 4892 as PNG. In turn, it runs the command as it is, with
@@ -11,7 +11,8 @@ the largest resident size. The plain loop loads, predicts with Keras, and saves,
 No command can be faster than its cores divided by the CPU seconds of an image in the network, in decoding and in
 encoding, each measured alone, in one thread. The share of this bound that the command reaches is given from the first
 mask to the last. `memory` compares the largest resident sizes of batches of 100 and of 2,000 images, and `start` the
-time to the mask of a single image with that of importing TensorFlow.
+time to the mask of a single image with that of importing TensorFlow. `scale` segments COUNT links to the images, with
+gallery and report, and then resumes the finished batch; for this, IMAGES may have any format.
 """
 
 import argparse
@@ -45,6 +46,7 @@ from lungmask_cli.processes import available_cores
 SETS = {"512": (247, (512, 512)), "2048 .IMG": (100, (SIDE, SIDE)), "4020 x 4892": (50, (4892, 4020))}
 # Different radiographs among the copies; the rest are links to these.
 DIFFERENT = 20
+LINKED = 100  # at most, in --part scale
 HERE = Path(__file__).parent.parent
 
 
@@ -236,20 +238,34 @@ def measure_start(images: Sequence[Path], root: Path, options: argparse.Namespac
     print(json.dumps(medians), f"ratio {medians['first mask'] / medians['import tensorflow']:.2f}")
 
 
+def measure_scale(images: Sequence[Path], root: Path, options: argparse.Namespace) -> None:
+    folder, out = root / "links", root / "out"
+    folder.mkdir()
+    for number, image in zip(range(options.count), itertools.cycle(images), strict=False):
+        (folder / f"{number:06d}{image.suffix}").symlink_to(image.absolute())
+    extras = ("--gallery", str(root / "gallery.html"), "--report", str(root / "report.json"))
+    for name, more in (("all", extras), ("resumed", ("--skip-existing",))):
+        seconds, memory = run_measured(segment_command(folder, out, options, *more), HERE)
+        print(f"{options.count} links to {len(images)} images, {name}: {seconds:.0f} s, {memory:.0f} MiB", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path)
-    parser.add_argument("--part", choices=("speed", "memory", "start"), default="speed")
+    parser.add_argument("--part", choices=("speed", "memory", "start", "scale"), default="speed")
     parser.add_argument("--weights", default="general")
     parser.add_argument("--before", type=Path, help="the checkout of an earlier version")
     parser.add_argument("--jobs", type=int, default=available_cores())
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--count", type=int, default=100_000, help="the files of --part scale")
     options = parser.parse_args()
     images = sorted(options.images.glob("*.png"))[:DIFFERENT]
+    if options.part == "scale":
+        images = sorted(path for path in options.images.iterdir() if path.is_file())[:LINKED]
     print(f"{platform.machine()}, {available_cores()} cores, {options.jobs} threads, weights {options.weights}")
-    part = {"speed": measure_speed, "memory": measure_memory, "start": measure_start}[options.part]
+    parts = {"speed": measure_speed, "memory": measure_memory, "start": measure_start, "scale": measure_scale}
     with tempfile.TemporaryDirectory() as folder:
-        part(images, Path(folder), options)
+        parts[options.part](images, Path(folder), options)
 
 
 if __name__ == "__main__":
