@@ -14,8 +14,8 @@ from lungmask_cli.batch.options import Existing, SegmentOptions
 from lungmask_cli.batch.rows import COLUMNS, WRITTEN
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.files import PARTIAL, csv_rows, csv_text, write_text
+from lungmask_cli.scoring.pairing import SETTINGS, TABLE
 
-TABLE, SETTINGS = "segment.csv", "segment.json"
 Cells = dict[str, str]
 
 

@@ -45,8 +45,8 @@ def run_batch(options: SegmentOptions, run: RunOptions, jobs: Sequence["Job"]) -
     from lungmask_cli.batch.engines import make_engine
     from lungmask_cli.batch.report import describe_settings
     from lungmask_cli.batch.run import finish_batch, prepare_batch
-    from lungmask_cli.batch.table import SETTINGS, TABLE
     from lungmask_cli.files import write_json
+    from lungmask_cli.scoring.pairing import SETTINGS, TABLE
 
     folder, started = options.outputs.folder, time.perf_counter()
     settings = describe_settings(options)

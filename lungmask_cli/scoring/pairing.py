@@ -14,6 +14,7 @@ from lungmask_cli.formats.names import NamedFile, match_keys, parse_name
 from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask
 
 OVERLAYS, PROBABILITIES, DICOM_SEG = "overlays", "probabilities", "dicom_seg"
+TABLE, SETTINGS = "segment.csv", "segment.json"  # which `lungmask segment` writes beside masks
 
 # The role of a mask in a comparison; `OTHER` is that of a second method.
 Role = Literal["predicted", "truth", "other"]
@@ -61,8 +62,8 @@ def find_masks(folder: Path) -> MaskFiles:
 
     What the names of folders and files say is described in `names.py`: two files of one lung each form one mask; if
     there are such files, others are not masks; beside `a_mask.png`, `a.png` is the radiograph, and so are files in
-    `images/` if there are masks elsewhere. Hidden files are ignored, and so are masks of other organs and the folders
-    that `lungmask segment` writes beside masks.
+    `images/` if there are masks elsewhere. Hidden files are ignored, and so are masks of other organs and what
+    `lungmask segment` writes beside masks.
 
     Raises:
         UsageError: there is no such folder, it contains no mask, or two masks differ only in suffix or ending.
@@ -75,7 +76,7 @@ def find_masks(folder: Path) -> MaskFiles:
     for file in named:
         if is_mask(path := Path(file.path)):
             masks += [file] if file.kind != "other" else []
-        else:
+        elif path.name not in (TABLE, SETTINGS):
             skipped.append(path)
     files: dict[str, dict[str, Path]] = {}
     for file in _remove_others(masks):

@@ -200,6 +200,11 @@ def test_folders_of_each_lung_form_one_mask(tmp_path, right, left):
     assert b == {RIGHT: f"{right}/b_mask.png", LEFT: f"{left}/b.png"}
 
 
+def test_the_table_that_segment_writes_beside_masks_is_not_skipped_with_a_word(tmp_path):
+    touch(tmp_path, "a.png", "segment.csv", "segment.json", "notes.csv")
+    assert [path.name for path in find_masks(tmp_path).skipped] == ["notes.csv"]
+
+
 def test_the_folds_of_scr_are_read_without_hearts_and_clavicles(tmp_path):
     kinds = ("left lung", "right lung", "heart", "left clavicle", "right clavicle")
     names = [f"fold{fold}/masks/{kind}/JPCLN00{number}.gif" for fold, number in ((1, 1), (2, 2)) for kind in kinds]
