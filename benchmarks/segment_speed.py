@@ -259,6 +259,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--count", type=int, default=100_000, help="the files of --part scale")
     options = parser.parse_args()
+    if Path(options.weights).exists():  # the commands run in other folders
+        options.weights = str(Path(options.weights).absolute())
+    options.before = options.before and options.before.absolute()
     images = sorted(options.images.glob("*.png"))[:DIFFERENT]
     if options.part == "scale":
         images = sorted(path for path in options.images.iterdir() if path.is_file())[:LINKED]

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from lungmask_cli.config import TrainConfig
 from lungmask_cli.errors import UsageError
 from lungmask_cli.models import onnx_file
 from lungmask_cli.models.load import load_network
+from lungmask_cli.models.manifest import find_weights, onnx_path
 from lungmask_cli.models.onnx_file import is_converted, load_onnx, write_onnx
 from tests.conftest import ENVIRONMENT
 from tests.phantoms import draw_phantom
@@ -27,6 +29,16 @@ network = load_onnx(Path(sys.argv[1]))
 print(float(network.predict(np.full((1, 64, 64), 0.5, np.float32)).mean()))
 print([name for name in ("keras", "tensorflow", "tf2onnx", "onnx") if name in sys.modules])
 """
+
+
+@pytest.mark.parametrize("name", ["general", "tiny"])
+def test_the_batch_normalisation_of_shipped_networks_is_folded_into_convolutions(name):
+    graph = onnx.load(onnx_path(find_weights(name))).graph
+    # One number for each channel; the bias of the last, transposed convolution is a single one.
+    constants = {constant.name for constant in graph.initializer if np.prod(constant.dims) > 1}
+    scaled = [node for node in graph.node if node.op_type in ("Mul", "Add") and constants & set(node.input)]
+    assert not scaled
+    assert not [node for node in graph.node if node.op_type == "BatchNormalization"]
 
 
 @pytest.fixture(scope="module")
