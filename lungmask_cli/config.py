@@ -30,6 +30,7 @@ NO_CONTRAST, CLAHE = "none", "clahe"
 ZOOM_DETAIL = 2
 # Keys that older versions wrote. They are still read, and ignored, if they have this value.
 _REMOVED_KEYS = {"discriminator.spectral": False}
+LUNGS, HEART = "lungs", "heart"  # the structures that networks predict
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -169,7 +170,8 @@ class TrainConfig:
     two thirds of `image_size`, and the refinement pass predicts the mask on the square around them. Training is the
     same. `balance` shows the images of small data sets more often, and fewer of large ones: with 0, every image is
     shown once in each epoch; with 1, every data set is shown equally often; in between, as often as its number of
-    images to the power of 1 - `balance`.
+    images to the power of 1 - `balance`. `structures` are those that the network predicts: `["lungs"]`, or
+    `["lungs", "heart"]`.
     """
 
     preset: str = "compact"
@@ -182,6 +184,7 @@ class TrainConfig:
     contrast: str = NO_CONTRAST
     zoom: bool = False
     balance: float = 0.0
+    structures: list[str] = field(default_factory=lambda: [LUNGS])
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -198,6 +201,10 @@ class TrainConfig:
         _require(self.seed >= 0, f"seed must not be negative, but is {self.seed}")
         _require(self.patience >= 0, f"patience must not be negative, but is {self.patience}")
         _require(0 <= self.balance <= 1, f"balance must be in [0, 1], not {self.balance}")
+        _require(
+            self.structures in ([LUNGS], [LUNGS, HEART]),
+            f'structures must be ["{LUNGS}"] or ["{LUNGS}", "{HEART}"], not {self.structures}',
+        )
         _require(self.contrast in (NO_CONTRAST, CLAHE), f"contrast must be none or clahe, not {self.contrast}")
         _require(
             self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision}"
@@ -277,6 +284,9 @@ def _typed(key: str, value: Any, kind: type | types.UnionType) -> Any:
     if typing.get_origin(kind) is dict:
         _require(isinstance(value, Mapping), f"{key} is a table of settings, not {value!r}")
         return {name: _typed(f"{key}.{name}", entry, typing.get_args(kind)[1]) for name, entry in value.items()}
+    if typing.get_origin(kind) is list:
+        _require(isinstance(value, (list, tuple)), f"{key} is a list, not {value!r}")
+        return [_typed(f"{key}[{index}]", entry, typing.get_args(kind)[0]) for index, entry in enumerate(value)]
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):

@@ -266,8 +266,8 @@ def _summarize_networks(config: TrainConfig) -> "dict[str, NetworkSummary]":
 
     shape = (config.image_size, config.image_size)
     networks = {
-        "generator": build_generator(config.generator, shape),
-        "discriminator": build_discriminator(config.discriminator, shape),
+        "generator": build_generator(config.generator, shape, len(config.structures)),
+        "discriminator": build_discriminator(config.discriminator, shape, len(config.structures)),
     }
     return {role: summarize_network(network) for role, network in networks.items() if network is not None}
 

@@ -44,7 +44,7 @@ Labels = Annotated[
     option(
         MASKS,
         "Read masks as labels: those of the right and the left lung, or one of both. They are whole numbers, or "
-        "colours such as '#00ff00,#0000ff'. 1,2 is recognised automatically.",
+        "colours such as '#00ff00,#0000ff'. 1,2 is recognised automatically. With the heart: right=1,left=2,heart=3.",
         metavar="RIGHT,LEFT",
     ),
 ]

@@ -34,6 +34,7 @@ def preprocess(
 
     Reads images/ with masks/, or with left_lung/ and right_lung/; x.png with x_mask.png; folders of patients; nnU-Net;
     and JSRT (*.IMG) with SCR masks, MontgomerySet, ChinaSet_AllFiles, Lung Segmentation and COVID-QU-Ex as published.
+    Hearts are read from heart/ or hearts/ beside the masks, from x_heart.png, or as a label.
     Folders named train, val and test are the split. Several folders become one set, with their origin in the manifest.
 
     Pairs that an earlier run has prepared with the same options are kept, so that an interrupted run resumes where it
@@ -57,6 +58,8 @@ def preprocess(
     counts = ", ".join(f"{count} {name}" for name, count in prepared.counts().items())
     say(f"{len(prepared.entries)} pairs from {pairing.layout} ({counts}; split {method})")
     failed = len(pairing.pairs) - len(prepared.entries)
+    if hearts := sum(bool(entry.heart) for entry in prepared.entries):
+        say(f"{pluralize(hearts, 'heart')}: train them, too, with lungmask train --heart")
     say(f"{count_unpaired(pairing)}, {pluralize(failed, 'pair')} that could not be prepared")
     for entry in prepared.entries:
         say_details(f"{entry.id}: {entry.split}")

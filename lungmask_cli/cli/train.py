@@ -17,7 +17,7 @@ from lungmask_cli.cli.train_run import (
     resolve_config,
     run_plan,
 )
-from lungmask_cli.config import MAX_PIXELS
+from lungmask_cli.config import HEART, LUNGS, MAX_PIXELS
 from lungmask_cli.models.manifest import find_weights
 from lungmask_cli.networks.backend import Hardware
 from lungmask_cli.networks.parts import DISCRIMINATORS, GENERATORS, LOSSES, Part
@@ -115,6 +115,14 @@ Loss = Annotated[
         metavar="NAME=WEIGHT,...",
     ),
 ]
+Heart = Annotated[
+    bool | None,
+    option(
+        _PARTS,
+        "Predict the heart, too, beside the lungs. Images without a mask of the heart train the lungs alone.",
+        "--heart/--no-heart",
+    ),
+]
 AdversarialWeight = Annotated[
     float | None, option(_PARTS, "The weight of the adversarial loss, beside the other losses.", metavar="WEIGHT")
 ]
@@ -139,7 +147,26 @@ Memory = Annotated[
 
 def _config_changes(context: typer.Context) -> dict[str, Any]:
     changes = {key: context.params[name] for name, key in _CONFIG_KEYS.items()}
+    if (heart := context.params["heart"]) is not None:
+        changes["structures"] = [LUNGS, HEART] if heart else [LUNGS]
     return {**changes, "loss.terms": parse_losses(context.params["loss"]) if context.params["loss"] else None}
+
+
+def _new_plan(context: typer.Context, folders: tuple[str, ...]) -> RunPlan:
+    """The plan of a new run on the data in these folders."""
+    given = context.params
+    resolved = resolve_config(given["preset"], given["config"], _config_changes(context), given["init"])
+    return RunPlan(
+        resolved,
+        given["output"] or next_run_folder(resolved.preset),
+        folders,
+        size=max(RunPlan.size, resolved.detail),  # one prepared set in the cache serves all smaller networks
+        **{name: given[name] for name in _DATA_OPTIONS},
+        folds=given["folds"] or 0,
+        init=str(find_weights(given["init"]).absolute()) if given["init"] else "",
+        hardware=Hardware(given["device"], given["devices"], given["deterministic"]),
+        memory_gb=given["memory"],
+    )
 
 
 def train(
@@ -160,6 +187,7 @@ def train(
     discriminator: Discriminator = None,
     loss: Loss = None,
     adversarial_weight: AdversarialWeight = None,
+    heart: Heart = None,
     split: Split = None,
     folds: Folds = None,
     polarity: Polarity = True,
@@ -184,18 +212,7 @@ def train(
         refuse_other_options(context)
         plan = read_plan(resume, folders)
     else:
-        resolved = resolve_config(preset, config, _config_changes(context), init)
-        plan = RunPlan(
-            resolved,
-            output or next_run_folder(resolved.preset),
-            folders,
-            size=max(RunPlan.size, resolved.detail),  # one prepared set in the cache serves all smaller networks
-            **{name: context.params[name] for name in _DATA_OPTIONS},
-            folds=folds or 0,
-            init=str(find_weights(init).absolute()) if init else "",
-            hardware=Hardware(device, devices, deterministic),
-            memory_gb=memory,
-        )
+        plan = _new_plan(context, folders)
         check_new_plan(plan)
     prepared = open_data(plan, jobs)
     if show:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +140,7 @@ def _train_once(plan: RunPlan, prepared: "PreparedSet", device: "Device") -> str
     _write_onnx(plan.folder)
     tested = _describe_dice(result.test_dice, result.test_count, result.test_undefined)
     test = f"test {tested}" if result.test_count else "no test images"
+    test += "" if math.isnan(result.test_heart_dice) else f", their hearts {format_dice(result.test_heart_dice)}"
     val = f"val Dice {format_dice(result.val_dice)}"
     return f"best epoch {result.best_epoch}: {val}, {test}; {result.seconds / 60:.1f} minutes"
 

@@ -56,7 +56,7 @@ def _apply_split(prepared: PreparedSet, split: str | None, seed: int, folders: M
 def _fingerprint(pairing: Pairing, options: PrepareOptions) -> str:
     lines = [repr((lungmask_cli.__version__, astuple(replace(options, jobs=1))))]
     for pair in pairing.pairs:
-        for path in (pair.image, *pair.masks):
+        for path in pair.files:
             status = path.stat(follow_symlinks=path.exists())
             lines.append(f"{path.absolute()},{status.st_size},{status.st_mtime_ns}")
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:16]

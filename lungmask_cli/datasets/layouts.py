@@ -12,7 +12,7 @@ from lungmask_cli.errors import UsageError, suggest_path
 from lungmask_cli.formats.find import is_image, walk_files
 from lungmask_cli.formats.masks import is_mask
 from lungmask_cli.formats.names import NamedFile, match_keys, parse_name
-from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
+from lungmask_cli.imaging.radiograph import HEART, LEFT, LUNGS, RIGHT
 from lungmask_cli.text import pluralize, printable, shorten_file_name
 
 # File names of public data sets, which remain the same in every copy.
@@ -28,14 +28,14 @@ _TITLES = {
     "CXR_png/ + masks/": "Lung Segmentation",
 }
 _KNOWN = (
-    "Known: images/ with masks/, or with left_lung/ and right_lung/; x.png with x_mask.png; JSRT (*.IMG) with SCR "
-    "(fold1, fold2); MontgomerySet; ChinaSet_AllFiles; Lung Segmentation; COVID-QU-Ex; nnU-Net."
+    "Known: images/ with masks/, or with left_lung/ and right_lung/, and hearts/; x.png with x_mask.png; JSRT (*.IMG) "
+    "with SCR (fold1, fold2); MontgomerySet; ChinaSet_AllFiles; Lung Segmentation; COVID-QU-Ex; nnU-Net."
 )
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A radiograph and its mask files: one of both lungs, or one of each.
+    """A radiograph and its mask files: one of both lungs, or one of each, and, if there is one, that of the heart.
 
     `origin` is the public data set, recognised by its file names, or else the name of a folder. `split` is that which a
     folder such as `train/` names; otherwise empty.
@@ -46,6 +46,12 @@ class Pair:
     masks: tuple[Path, ...]
     origin: str
     split: str = ""
+    heart: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The radiograph and its mask files."""
+        return (self.image, *self.masks, *([self.heart] if self.heart else []))
 
 
 @dataclass(frozen=True)
@@ -160,10 +166,11 @@ def _pair(files: _Files, folder: Path) -> Pairing:
         unpaired += [_describe_duplicate(other, image) for other in others]
         own = masks_of.get(key, [])
         if chosen := _choose_masks(own):
-            pairs.append(Pair(key, Path(image.path), tuple(Path(mask.path) for mask in chosen), "", image.split))
+            masks, heart = tuple(Path(mask.path) for mask in chosen), _choose_heart(own)
+            pairs.append(Pair(key, Path(image.path), masks, "", image.split, heart))
             titles.append(_title(image, chosen))
         else:
-            count = pluralize(len(own), "mask file")
+            count = pluralize(sum(mask.side != HEART for mask in own), "mask file")
             unpaired.append(f"{image.path}: has {count} of the same name, not {masks_each}")
     lonely = sorted(files.masks.keys() - matches.partners.keys())
     unpaired += [f"{mask.path}: has no radiograph of the same name" for key in lonely for mask in files.masks[key]]
@@ -180,6 +187,12 @@ def _choose_masks(masks: Sequence[NamedFile]) -> list[NamedFile]:
     if counts[LUNGS] == 1:
         return by_side[LUNGS]
     return by_side[LEFT] + by_side[RIGHT] if counts == {LUNGS: 0, LEFT: 1, RIGHT: 1} else []
+
+
+def _choose_heart(masks: Sequence[NamedFile]) -> Path | None:
+    """The mask of the heart; None without one, or with several."""
+    hearts = [Path(mask.path) for mask in masks if mask.side == HEART]
+    return hearts[0] if len(hearts) == 1 else None
 
 
 def _title(image: NamedFile, masks: Sequence[NamedFile]) -> str:

@@ -129,8 +129,8 @@ def _drop_duplicates(pairing: Pairing) -> Pairing:
 
 
 def _refuse_to_overwrite_source(pairing: Pairing, destination: Path) -> None:
-    sources = {os.path.realpath(path.parent) for pair in pairing.pairs for path in (pair.image, *pair.masks)}
-    if sources & {os.path.realpath(destination / name) for name in ("images", "masks")}:
+    sources = {os.path.realpath(path.parent) for pair in pairing.pairs for path in pair.files}
+    if sources & {os.path.realpath(destination / name) for name in ("images", "masks", "hearts")}:
         problem = f"{destination}: contains the source files, which would be overwritten"
         raise UsageError(problem, "Give another folder.")
 
@@ -165,7 +165,7 @@ def _prepare_pair(pair: Pair, destination: Path, options: PrepareOptions) -> _Ou
 def _key(pair: Pair, options: PrepareOptions) -> str:
     """A hash of everything that the entry of the pair depends on; empty if a file is missing."""
     facts: list[object] = [lungmask_cli.__version__, pair.id, pair.origin, astuple(replace(options, jobs=1))]
-    for path in (pair.image, *pair.masks):
+    for path in pair.files:
         try:
             status = path.stat()
         except OSError:  # the reader reports it
@@ -176,21 +176,22 @@ def _key(pair: Pair, options: PrepareOptions) -> str:
 
 def _is_intact(entry: Entry, destination: Path) -> bool:
     try:
-        checksums = file_sha256(destination / entry.image), file_sha256(destination / entry.mask)
+        return tuple(file_sha256(destination / name) for name in entry.files) == entry.checksums
     except OSError:
         return False
-    return checksums == (entry.image_sha256, entry.mask_sha256)
 
 
 def _write_pair(pair: Pair, name: str, destination: Path, options: PrepareOptions) -> Entry:
     radiograph = read_radiograph(pair.image, options.masks.max_pixels)
-    mask, warnings = _read_mask(pair, radiograph, options.masks)
+    mask, heart, warnings = _read_masks(pair, radiograph, options.masks)
     height, width = radiograph.shape
     box = Letterbox(height, width, options.size)
     image, inverted = to_network_input(radiograph, options.polarity, box.content)
-    image_path, mask_path = destination / "images" / f"{name}.png", destination / "masks" / f"{name}.png"
+    image_path, mask_path, heart_path = (destination / kind / f"{name}.png" for kind in ("images", "masks", "hearts"))
     write_grey16(image_path, box.apply(image))
     write_mask(mask_path, _resize_mask(mask, options.size))
+    if heart is not None:
+        write_mask(heart_path, _resize_mask(heart, options.size))
     spacing = box.scale_spacing(radiograph.spacing) if radiograph.spacing else Spacing(0.0, 0.0, "")
     return Entry(
         id=name,
@@ -207,6 +208,8 @@ def _write_pair(pair: Pair, name: str, destination: Path, options: PrepareOption
         height=height,
         width=width,
         warnings=(*radiograph.warnings, *([DARK_BONES] if inverted else []), *warnings),
+        heart="" if heart is None else str(heart_path.relative_to(destination)),
+        heart_sha256="" if heart is None else file_sha256(heart_path),
     )
 
 
@@ -218,9 +221,10 @@ def _resize_mask(mask: Mask, size: int) -> Mask:
     return box.apply(ndimage.gaussian_filter(mask.astype(np.float32), 1)) >= 0.5
 
 
-def _read_mask(pair: Pair, radiograph: Radiograph, options: MaskOptions) -> tuple[Mask, list[str]]:
-    """The union of the pair's masks, and warnings about them."""
-    masks = read_lung_masks(pair.masks, options)
+def _read_masks(pair: Pair, radiograph: Radiograph, options: MaskOptions) -> tuple[Mask, Mask | None, list[str]]:
+    """The union of the pair's lungs, the heart if it is drawn, and warnings about them."""
+    masks = read_lung_masks(pair.files[1:], options)
+    heart = masks.pop().lungs if pair.heart else masks[0].heart
     (rows, columns), (height, width) = masks[0].shape, radiograph.shape
     turned = masks[0].turned != radiograph.turned
     if abs((rows / columns) / (height / width) - 1) > _ASPECT_TOLERANCE:
@@ -239,7 +243,10 @@ def _read_mask(pair: Pair, radiograph: Radiograph, options: MaskOptions) -> tupl
         if (union & mask.lungs).any():
             warnings.append("left and right lung overlap")
         union = union | mask.lungs
-    return union, [*warnings, *find_implausible(replace(masks[0], lungs=union))]
+    if heart is not None and not heart.any():
+        warnings.append("the mask of the heart is empty, and is not used")
+        heart = None
+    return union, heart, [*warnings, *find_implausible(replace(masks[0], lungs=union))]
 
 
 def _read_journal(destination: Path) -> dict[str, Entry]:

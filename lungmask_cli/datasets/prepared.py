@@ -3,7 +3,7 @@
 DST/manifest.csv   one row per pair: id, origin, source, image, mask, split, SHA-256, spacing, size, warnings
 DST/dataset.json   size, layout, how the split was made, counts, and the files that could not be used
 DST/images/*.png   16-bit grey, S x S, normalised as in `imaging.normalization`, bones bright, letterboxed
-DST/masks/*.png    8-bit, S x S, 0 or 255
+DST/masks/*.png    8-bit, S x S, 0 or 255; hearts/ has those of the heart, where it is drawn
 """
 
 import dataclasses
@@ -25,6 +25,7 @@ from lungmask_cli.imaging.radiograph import FloatImage
 
 MANIFEST = "manifest.csv"
 _IMAGE_MODES, _MASK_MODES = ("I;16", "I"), ("L",)  # Pillow's names of 16-bit and of 8-bit grey
+_ADDED_COLUMNS = ("heart", "heart_sha256")  # which sets of earlier versions do not have
 _PREPARE_AGAIN = "Run lungmask preprocess again."
 
 
@@ -34,7 +35,7 @@ class Entry:
 
     `spacing_row_mm` and `spacing_column_mm` are those of the prepared pixels, 0 if unknown. `height` and `width` are
     those of the original in pixels. `origin` is the data set that the pair comes from. `warnings` are the warnings
-    about the pair, such as bones that were dark and were inverted.
+    about the pair, such as bones that were dark and were inverted. `heart` is empty where no heart is drawn.
     """
 
     id: str
@@ -51,6 +52,18 @@ class Entry:
     height: int
     width: int
     warnings: tuple[str, ...]
+    heart: str = ""
+    heart_sha256: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Image and masks, below the folder of the set."""
+        return tuple(filter(None, (self.image, self.mask, self.heart)))
+
+    @property
+    def checksums(self) -> tuple[str, ...]:
+        """Their SHA-256."""
+        return tuple(filter(None, (self.image_sha256, self.mask_sha256, self.heart_sha256)))
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,7 @@ class PreparedSet:
 
     def manifest_sha256(self) -> str:
         """The SHA-256 of ids, splits and file checksums: equal for equal data, whatever the folder."""
-        rows = sorted(f"{e.id},{e.split},{e.image_sha256},{e.mask_sha256}" for e in self.entries)
+        rows = sorted(",".join((e.id, e.split, *e.checksums)) for e in self.entries)
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
     def read_pair(self, entry: Entry) -> tuple[FloatImage, FloatImage]:
@@ -93,7 +106,18 @@ class PreparedSet:
             ImageError: a file is missing or damaged.
         """
         image = _read_png(self.folder / entry.image, _IMAGE_MODES).astype(np.float32) / np.float32(65535)
-        return image, (_read_png(self.folder / entry.mask, _MASK_MODES) > 127).astype(np.float32)
+        return image, self._read_mask(entry.mask)
+
+    def read_heart(self, entry: Entry) -> FloatImage:
+        """The heart of an entry in which it is drawn, (size, size) float32, 0 or 1.
+
+        Raises:
+            ImageError: the file is missing or damaged.
+        """
+        return self._read_mask(entry.heart)
+
+    def _read_mask(self, name: str) -> FloatImage:
+        return (_read_png(self.folder / name, _MASK_MODES) > 127).astype(np.float32)
 
 
 def is_prepared(folder: Path) -> bool:
@@ -110,6 +134,7 @@ def write_manifest(prepared: PreparedSet) -> None:
         "layout": prepared.layout,
         "split": prepared.split_method,
         "counts": prepared.counts(),
+        "hearts": sum(bool(entry.heart) for entry in prepared.entries),
         "origins": dict(sorted(Counter(entry.origin for entry in prepared.entries).items())),
         "problems": prepared.problems,
     }
@@ -130,7 +155,7 @@ def read_prepared(folder: Path) -> PreparedSet:
         prepared = PreparedSet(folder, int(facts["size"]), str(facts["split"]), str(facts["layout"]), entries, problems)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise UsageError(f"{folder}: is not a complete prepared data set ({error})", _PREPARE_AGAIN) from error
-    for path in (folder / name for entry in entries for name in (entry.image, entry.mask)):
+    for path in (folder / name for entry in entries for name in entry.files):
         if not path.is_file():
             raise UsageError(f"{path}: is in the manifest, but does not exist", _PREPARE_AGAIN)
     return prepared
@@ -139,7 +164,8 @@ def read_prepared(folder: Path) -> PreparedSet:
 def _parse_entries(rows: Iterable[dict[str, str]]) -> Iterator[Entry]:
     types = get_type_hints(Entry)
     for row in rows:
-        values: dict[str, Any] = {name: types[name](row[name]) for name in types if name != "warnings"}
+        known = (name for name in types if name != "warnings" and (name in row or name not in _ADDED_COLUMNS))
+        values: dict[str, Any] = {name: types[name](row[name]) for name in known}
         yield Entry(**values, warnings=split_cell(row["warnings"]))
 
 

@@ -1,4 +1,4 @@
-"""Lungs as COCO polygons (https://cocodataset.org/#format-data).
+"""Lungs, and the heart, as COCO polygons (https://cocodataset.org/#format-data).
 
 COCO coordinates refer to the edges of pixels: the upper left corner of an image is (0, 0), and the pixel in row r and
 column c is the square from (c, r) to (c + 1, r + 1), with its centre at (c + 0.5, r + 0.5). pycocotools (`rleFrPoly` of
@@ -23,42 +23,48 @@ from lungmask_cli.errors import UsageError
 from lungmask_cli.files import atomic_write
 from lungmask_cli.imaging.components import fill_holes
 from lungmask_cli.imaging.morphology import bounding_box
-from lungmask_cli.imaging.radiograph import DEFAULT_LABELS, Mask
+from lungmask_cli.imaging.radiograph import DEFAULT_LABELS, HEART_LABEL, Mask
 
 Corners = NDArray[np.int64]
 
 _INFO = {"description": "Lung fields drawn by lungmask", "version": __version__}
 _CATEGORIES = [
-    {"id": label, "name": name, "supercategory": "lung"}
-    for label, name in zip(DEFAULT_LABELS, ("right lung", "left lung"), strict=True)
+    *(
+        {"id": label, "name": name, "supercategory": "lung"}
+        for label, name in zip(DEFAULT_LABELS, ("right lung", "left lung"), strict=True)
+    ),
+    {"id": HEART_LABEL, "name": "heart", "supercategory": "heart"},
 ]
 # Pixels between a polygon and the lung's boundary: less than the 0.5 to the nearest centre, because programs round.
 _TOLERANCE = 0.45
 
 
-def make_coco(file_name: str, right: Mask, left: Mask) -> dict[str, Any]:
-    """The COCO document of one image and its lungs, ready for JSON.
+def make_coco(file_name: str, right: Mask, left: Mask, heart: Mask | None = None) -> dict[str, Any]:
+    """The COCO document of one image and its lungs and heart, ready for JSON.
 
     Args:
         file_name: the name of the image in the document.
         right: the patient's right lung, (H, W) bool; category 1.
         left: the patient's left lung; category 2. A lung without pixels has no annotation.
+        heart: category 3; without it, there is no such category.
 
     Returns:
-        The document. `bbox` is x, y, width and height of a lung; `area` is its number of pixels, with filled holes.
+        The document. `bbox` is x, y, width and height of a structure; `area` is its number of pixels, holes filled.
     """
     height, width = right.shape
     annotations: list[dict[str, Any]] = []
-    for category, lung in zip(_CATEGORIES, (right, left), strict=True):
-        if lung.any():
+    masks = (right, left) if heart is None else (right, left, heart)
+    categories = _CATEGORIES[: len(masks)]
+    for category, mask in zip(categories, masks, strict=True):
+        if mask.any():
             numbers = {"id": len(annotations) + 1, "image_id": 1, "category_id": category["id"]}
-            annotations.append({**numbers, **_outline_lung(lung), "iscrowd": 0})
+            annotations.append({**numbers, **_outline(mask), "iscrowd": 0})
     return {
         "info": _INFO,
         "licenses": [],
         "images": [{"id": 1, "file_name": file_name, "width": width, "height": height}],
         "annotations": annotations,
-        "categories": _CATEGORIES,
+        "categories": categories,
     }
 
 
@@ -78,8 +84,10 @@ def merge_coco(documents: Iterable[Path], output: Path) -> None:
     ):
         file.write(f'{{"info": {json.dumps(_INFO)}, "licenses": [], "images": [')
         images = count = 0
+        categories = _CATEGORIES[:2]
         for path in documents:
             document = _read_document(path)
+            categories = max(categories, document["categories"], key=len)
             numbers = {image["id"]: images + number for number, image in enumerate(document["images"], 1)}
             _write_items(file, ({**image, "id": numbers[image["id"]]} for image in document["images"]), images)
             renumbered = (
@@ -91,7 +99,7 @@ def merge_coco(documents: Iterable[Path], output: Path) -> None:
         file.write('\n], "annotations": [')
         annotations.seek(0)
         shutil.copyfileobj(annotations, file)
-        file.write(f'\n], "categories": {json.dumps(_CATEGORIES)}}}\n')
+        file.write(f'\n], "categories": {json.dumps(categories)}}}\n')
 
 
 def _write_items(file: IO[str], items: Iterable[Mapping[str, Any]], written: int) -> None:
@@ -105,7 +113,7 @@ def _read_document(path: Path) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(path.read_bytes())
         images, annotations = {image["id"] for image in document["images"]}, document["annotations"]
         numbered = len(images) == len(document["images"]) and all(one["image_id"] in images for one in annotations)
-        valid = numbered and document["categories"] == _CATEGORIES
+        valid = numbered and document["categories"] in (_CATEGORIES[:2], _CATEGORIES)
     except (ValueError, TypeError, KeyError):
         valid = False
     if not valid:
@@ -113,10 +121,10 @@ def _read_document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _outline_lung(lung: Mask) -> dict[str, Any]:
-    """Polygons, bounding box and area of a lung that has pixels."""
-    rows, columns = bounding_box(lung)
-    filled = fill_holes(lung[rows, columns])
+def _outline(mask: Mask) -> dict[str, Any]:
+    """Polygons, bounding box and area of a structure that has pixels."""
+    rows, columns = bounding_box(mask)
+    filled = fill_holes(mask[rows, columns])
     offset = np.array([columns.start, rows.start])
     polygons = [_simplify(corners) + offset for corners in _trace_boundaries(np.pad(filled, 1))]
     return {

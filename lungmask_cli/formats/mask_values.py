@@ -41,7 +41,11 @@ _EVEN_SHARE, _LEAST_EVEN_PIXELS = 0.001, 9  # of the image's area, and in pixels
 _FEW_VALUES = 20
 _LARGEST_PROBABILITY = 1.001  # with rounding
 _HINT = "Give the labels of the lungs with --labels RIGHT,LEFT, or for probabilities a --threshold."
-_LABELS_HINT = 'Give two whole numbers, such as 1,2, one for both lungs, or colours such as "#00ff00,#0000ff".'
+_LABELS_HINT = (
+    'Give two whole numbers, such as 1,2, one for both lungs, colours such as "#00ff00,#0000ff", or names, such as '
+    "right=1,left=2,heart=3 or lungs=1,heart=2."
+)
+_LABEL_NAMES = ("right,left", "lungs", "right,left,heart", "lungs,heart")
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,14 @@ class MaskOptions:
             255, are binary masks all the same.
         labels: the values are labels; those of the right and of the left lung, or twice that of both. Files that hold
             only 0 and 255, or 0 and 65535, are binary masks all the same.
+        heart: the label of the heart; None if there is none.
         in_colour: the labels are colours, as 0xRRGGBB.
         max_pixels: larger images are rejected.
     """
 
     threshold: float | None = None
     labels: tuple[int, int] | None = None
+    heart: int | None = None
     in_colour: bool = False
     max_pixels: int = MAX_PIXELS
 
@@ -77,21 +83,42 @@ def make_mask_options(labels: str | None, threshold: float | None, max_pixels: i
         raise UsageError(f"--threshold {threshold:g}: is not above 0 and at most 1", "Give a probability, such as 0.5.")
     if labels is None:
         return MaskOptions(threshold, max_pixels=max_pixels)
-    colours = re.fullmatch(r"#([0-9a-f]{6})(?:,#([0-9a-f]{6}))?", labels, re.IGNORECASE)
-    numbers = re.fullmatch(r"(\d+)(?:,(\d+))?", labels.replace(" ", ""), re.ASCII)
-    if not (match := colours or numbers):
-        raise UsageError(f"--labels {labels}: is neither labels nor colours", _LABELS_HINT)
-    right, left = (int(text, 16 if colours else 10) for text in (match[1], match[2] or match[1]))
-    if match[2] and right == left:
-        raise UsageError(f"--labels {labels}: both labels are the same", f"Give one for both lungs: {match[1]}.")
-    return MaskOptions(threshold, (right, left), colours is not None, max_pixels)
+    values, in_colour = _parse_labels(labels)
+    if len(set(values.values())) < len(values):
+        raise UsageError(f"--labels {labels}: two labels are the same", "Give one for both lungs, such as 1.")
+    both = values.get("lungs", 0)
+    lungs = values.get("right", both), values.get("left", both)
+    return MaskOptions(threshold, lungs, values.get("heart"), in_colour, max_pixels)
+
+
+def _parse_labels(text: str) -> tuple[dict[str, int], bool]:
+    """The label of each structure, and whether labels are colours."""
+    terms = [term.rpartition("=")[::2] for term in text.replace(" ", "").lower().split(",")]
+    names, labels = ([term[index] for term in terms] for index in (0, 1))
+    if not any(names):
+        names = ["lungs"] if len(labels) == 1 else ["right", "left"]
+    colours = [re.fullmatch("#([0-9a-f]{6})", label) for label in labels]
+    numbers = [re.fullmatch(r"(\d+)", label, re.ASCII) for label in labels]
+    matches = [match for match in (colours if any(colours) else numbers) if match]
+    known = any(sorted(names) == sorted(known.split(",")) for known in _LABEL_NAMES)
+    if not known or len(matches) < len(names) or len(names) < len(labels):
+        raise UsageError(f"--labels {text}: is neither labels nor colours", _LABELS_HINT)
+    base = 16 if any(colours) else 10
+    return {name: int(match[1], base) for name, match in zip(names, matches, strict=True)}, any(colours)
 
 
 def describe_labels(options: MaskOptions) -> str | None:
     """The labels as they are given to --labels; None without labels."""
     if options.labels is None:
         return None
-    return ",".join(f"#{label:06x}" if options.in_colour else str(label) for label in dict.fromkeys(options.labels))
+    lungs = dict.fromkeys(options.labels)
+    labels = [
+        f"#{label:06x}" if options.in_colour else str(label) for label in (*lungs, options.heart) if label is not None
+    ]
+    if options.heart is None:
+        return ",".join(labels)
+    names = ("right", "left", "heart") if len(lungs) == 2 else ("lungs", "heart")
+    return ",".join(f"{name}={label}" for name, label in zip(names, labels, strict=True))
 
 
 def interpret(values: NDArray[Any], path: Path, options: MaskOptions, lossy: bool = False) -> LungMask:
@@ -121,7 +148,7 @@ def interpret(values: NDArray[Any], path: Path, options: MaskOptions, lossy: boo
     if default:
         _require_background(values, largest, path)
     if labels := DEFAULT_LABELS if default else options.labels:
-        return _select_labels(values, labels, path)
+        return _select_labels(values, labels, options.heart, path)
     several = options.threshold is None and _has_values_between(values, largest)
     least = _smallest_lung_value(values, largest, path, options.threshold, several)
     mask: Mask = values >= (math.ceil(least) if is_integer else least)
@@ -156,15 +183,18 @@ def _has_values_between(values: NDArray[Any], largest: float) -> bool:
     return largest > 0 and bool(np.count_nonzero(values) > np.count_nonzero(values == values.dtype.type(largest)))
 
 
-def _select_labels(values: NDArray[Any], labels: tuple[int, int], path: Path) -> LungMask:
+def _select_labels(values: NDArray[Any], labels: tuple[int, int], heart_label: int | None, path: Path) -> LungMask:
     right, left = (values == label for label in labels)
+    heart = None if heart_label is None else values == heart_label
     lungs = right | left
     if not lungs.any() and values.any():
         raise ImageError(
             f"{path}: has neither the label {labels[0]} nor {labels[1]}, but others",
             "Give the labels of the two lungs with --labels RIGHT,LEFT.",
         )
-    return LungMask(lungs) if labels[0] == labels[1] else LungMask(lungs, right, left, labelled=True)
+    if labels[0] == labels[1]:
+        return LungMask(lungs, heart=heart)
+    return LungMask(lungs, right, left, labelled=True, heart=heart)
 
 
 def _smallest_lung_value(

@@ -16,7 +16,7 @@ from lungmask_cli.formats.mask_values import DEFAULT_MASKS, MaskOptions, interpr
 from lungmask_cli.formats.nifti import NIFTI_SUFFIXES, read_nifti
 from lungmask_cli.formats.radiographs import DICOM_SUFFIXES
 from lungmask_cli.formats.raster import RASTER_SUFFIXES, is_raster
-from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask, Mask, format_size
+from lungmask_cli.imaging.radiograph import HEART, LEFT, LUNGS, RIGHT, LungMask, Mask, format_size
 
 MASK_SUFFIXES = RASTER_SUFFIXES | DICOM_SUFFIXES | NIFTI_SUFFIXES
 
@@ -36,7 +36,7 @@ def read_lung_mask(path: Path, options: MaskOptions = DEFAULT_MASKS) -> LungMask
     """
     with file_errors(path):
         if options.in_colour and not _has_colours(path, options):  # such as a binary mask among coloured ones
-            options = replace(options, labels=None, in_colour=False)
+            options = replace(options, labels=None, heart=None, in_colour=False)
         if path.name.lower().endswith(tuple(NIFTI_SUFFIXES)):
             values, spacing = read_nifti(path, options.max_pixels)
             return replace(interpret(values, path, options), spacing=spacing)
@@ -55,20 +55,24 @@ def _has_colours(path: Path, options: MaskOptions) -> bool:
 
 
 def read_lung_mask_files(files: Mapping[str, Path], options: MaskOptions = DEFAULT_MASKS) -> LungMask:
-    """One mask from one file of both lungs, or from one file of each.
+    """One mask from one file of both lungs, or from one file of each, with the heart if it has a file.
 
     Args:
-        files: `LUNGS` with its file, or `RIGHT` and `LEFT` with theirs.
+        files: `LUNGS` with its file, or `RIGHT` and `LEFT` with theirs; and `HEART`.
         options: how to interpret their values.
 
     Raises:
         ImageError: a file cannot be read, or the sizes differ.
     """
-    if LUNGS in files:
-        return read_lung_mask(files[LUNGS], options)
-    right, left = read_lung_masks((files[RIGHT], files[LEFT]), options)
-    spacing, turned = right.spacing or left.spacing, right.turned or left.turned
-    return LungMask(right.lungs | left.lungs, right.lungs, left.lungs, spacing, turned=turned)
+    names = [name for name in ((LUNGS,) if LUNGS in files else (RIGHT, LEFT)) + (HEART,) if name in files]
+    masks = dict(zip(names, read_lung_masks([files[name] for name in names], options), strict=True))
+    if LUNGS in masks:
+        mask = masks[LUNGS]
+    else:
+        right, left = masks[RIGHT], masks[LEFT]
+        spacing, turned = right.spacing or left.spacing, right.turned or left.turned
+        mask = LungMask(right.lungs | left.lungs, right.lungs, left.lungs, spacing, turned=turned)
+    return replace(mask, heart=masks[HEART].lungs) if HEART in masks else mask
 
 
 def read_masks(paths: Sequence[Path], options: MaskOptions = DEFAULT_MASKS) -> list[Mask]:

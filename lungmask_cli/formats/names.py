@@ -1,4 +1,4 @@
-"""What the path of a file says: if it is a radiograph or a mask, of which lung, and which files belong together."""
+"""What the path of a file says: if it is a radiograph or a mask, of what, and which files belong together."""
 
 import re
 from collections import Counter
@@ -10,7 +10,7 @@ from typing import Literal
 
 from lungmask_cli.formats.nifti import NIFTI_SUFFIXES
 from lungmask_cli.formats.radiographs import IMAGE_SUFFIXES
-from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
+from lungmask_cli.imaging.radiograph import HEART, LEFT, LUNGS, RIGHT
 
 Kind = Literal["image", "mask", "other", "unknown"]
 KNOWN_SUFFIXES = IMAGE_SUFFIXES | NIFTI_SUFFIXES
@@ -22,16 +22,24 @@ _OF_MASK = "(?:lungs?|cxr|chest|xray|manual|binary|reference)*"
 _IMAGE = "(?:image|img|cxr|xray|radiograph|picture|scan|input|dicom|dcm)s?"
 _OF_IMAGE = r"(?:all\d*|lungs?|chest|original|cxr|xray)*"
 _SIDE = r"(?P<side>left|right)"
+_HEARTS = f"(?:{_MASK})?(?P<heart>heart)s?(?:{_MASK})?"
 _PART = "(?P<part>tr|ts|val)?"  # nnU-Net: imagesTr, labelsTs
 _FOLDERS: dict[Kind, re.Pattern[str]] = {
-    "other": re.compile("(?:left|right)?(?:heart|clavicle)s?|infectionmasks?|overlays|probabilities|dicomseg"),
-    "mask": re.compile(f"{_OF_MASK}(?:(?:{_MASK})?{_SIDE}(?:lungs?)?(?:{_MASK})?|{_MASKS}|lungs)(?:png)?{_PART}"),
+    "other": re.compile(
+        "(?:left|right)?clavicles?|(?:left|right)hearts?|infectionmasks?|overlays|probabilities|dicomseg"
+    ),
+    "mask": re.compile(
+        f"{_OF_MASK}(?:(?:{_MASK})?{_SIDE}(?:lungs?)?(?:{_MASK})?|{_MASKS}|lungs|{_HEARTS})(?:png)?{_PART}"
+    ),
     "image": re.compile(f"{_OF_IMAGE}{_IMAGE}(?:png)?{_PART}"),
 }
 _SEPARATOR = "[ _.-]"
 _NAME_OF_MASK = f"(?:lungs?{_SEPARATOR}?)?{_MASK}"
 _NAME_OF_LUNG = f"(?:lung{_SEPARATOR}?)?(?:{_MASK}{_SEPARATOR}?)?{_SIDE}(?:{_SEPARATOR}?lung)?(?:{_SEPARATOR}?{_MASK})?"
-_ENDING = re.compile(f"{_SEPARATOR}(?:{_NAME_OF_MASK}|lungs?|(?=.*lung|.*mask){_NAME_OF_LUNG})$", re.IGNORECASE)
+_ENDING = re.compile(
+    f"{_SEPARATOR}(?:{_NAME_OF_MASK}|lungs?|(?:{_MASK}{_SEPARATOR})?(?P<heart>heart)(?:{_SEPARATOR}{_MASK})?|(?=.*lung|.*mask){_NAME_OF_LUNG})$",
+    re.IGNORECASE,
+)
 _BEGINNING = re.compile(f"^{_NAME_OF_MASK}[ _-]", re.IGNORECASE)
 _JOINTS = ("_", "-", ".", " ")  # between a name and its affix
 _NAMES_FOR_AFFIX, _SHORTEST_WORD = 5, 3
@@ -54,7 +62,7 @@ class NamedFile:
         stem: the name without the suffix of an image or mask, and without `_mask` and the like; empty if nothing
             remains, as of `mask.png` in the folder of a patient.
         kind: what the folders say, or else the name: `unknown` if they say nothing, `other` for other organs and such.
-        side: which lung a mask is of: `LUNGS`, `RIGHT` or `LEFT`.
+        side: what a mask is of: `LUNGS`, `RIGHT`, `LEFT` or `HEART`.
         is_marked: whether the name itself says that the file is a mask.
         contents: the folders that say what is in them, joined by `/`.
     """
@@ -136,6 +144,8 @@ def _parse_words(name: str) -> tuple[Kind, re.Match[str]] | None:
 
 
 def _side(match: re.Match[str]) -> str:
+    if match.groupdict().get("heart"):
+        return HEART
     return {"right": RIGHT, "left": LEFT}.get((match.groupdict().get("side") or "").lower(), "")
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lungmask_cli.files import atomic_write
-from lungmask_cli.imaging.radiograph import DEFAULT_LABELS, FloatImage, Mask
+from lungmask_cli.imaging.radiograph import DEFAULT_LABELS, HEART_LABEL, FloatImage, Mask
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _NONE, _UP = 0, 2  # filters of rows: the values themselves, and their differences from the row above
@@ -20,13 +20,17 @@ def write_mask(path: Path, mask: Mask) -> None:
     _write_grey(path, mask.view(np.uint8) * np.uint8(255))
 
 
-def write_labels(path: Path, right: Mask, left: Mask) -> None:
+def write_labels(path: Path, right: Mask, left: Mask, heart: Mask | None = None) -> None:
     """Write the patient's right and left lung, (H, W) bool, disjoint, as an 8-bit PNG of 0, 1 (right) and 2 (left).
+
+    The heart is 3 where there is no lung: a pixel has one label, and the lungs are the same with and without the heart.
 
     `read_lung_mask` recognises labels by the value 2. A file of a right lung alone looks like a binary mask of 0 and 1,
     unless the labels are given in `MaskOptions`.
     """
     labels = np.zeros(right.shape, np.uint8)
+    if heart is not None:
+        labels[heart] = HEART_LABEL
     for lung, label in zip((right, left), DEFAULT_LABELS, strict=True):
         labels[lung] = label
     _write_grey(path, labels)

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lungmask_cli import config
+
 FloatImage = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-LUNGS, RIGHT, LEFT = "lungs", "right_lung", "left_lung"
+LUNGS, RIGHT, LEFT, HEART = config.LUNGS, "right_lung", "left_lung", config.HEART
 DEFAULT_LABELS = (1, 2)  # of the right and of the left lung, in label images
+HEART_LABEL = 3
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Radiograph:
         spacing: of the pixels; None if unknown.
         warnings: one sentence for each problem of the file; none quotes text from the file.
         turned: the pixels were turned as the file's EXIF orientation says.
+        anteroposterior: the header says that the view is anteroposterior, or that the patient lies on the back.
     """
 
     pixels: NDArray[Any]
@@ -56,6 +60,7 @@ class Radiograph:
     spacing: Spacing | None = None
     warnings: tuple[str, ...] = ()
     turned: bool = False
+    anteroposterior: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -79,6 +84,7 @@ class LungMask:
         labelled: the lungs were separated by the labels 1 and 2, or by those of `MaskOptions`.
         maybe_labelled: the file holds only 0 and 1, which are labels if other files of the folder hold 2 as well.
         turned: the pixels were turned as the file's EXIF orientation says.
+        heart: the heart, (H, W) bool; None if the file does not have it.
     """
 
     lungs: Mask
@@ -88,6 +94,7 @@ class LungMask:
     labelled: bool = False
     maybe_labelled: bool = False
     turned: bool = False
+    heart: Mask | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

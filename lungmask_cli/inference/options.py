@@ -5,8 +5,9 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Literal
 
-from lungmask_cli.config import MAX_PIXELS
-from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights
+from lungmask_cli.config import HEART, MAX_PIXELS
+from lungmask_cli.errors import UsageError
+from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights, read_weights_manifest
 
 Runtime = Literal["auto", "keras", "onnx"]
 
@@ -21,7 +22,8 @@ class InferenceOptions:
         device: `auto`, `cpu`, `gpu`, or `gpu:N`.
         runtime: the library that runs the network: `keras` on GPUs, `onnx` on the CPU; `auto` chooses.
         tta: test-time augmentation: average the predictions from several slightly different crops.
-        cleanup: fill holes and keep the two largest components.
+        cleanup: fill holes and keep the two largest components, and of the heart the largest.
+        heart: segment the heart, too, which the weights must know.
         polarity: detect radiographs with dark bones and invert them, whatever the file says.
         max_pixels: larger images are refused.
     """
@@ -32,6 +34,7 @@ class InferenceOptions:
     runtime: Runtime = "auto"
     tta: bool = False
     cleanup: bool = True
+    heart: bool = False
     polarity: bool = True
     max_pixels: int = MAX_PIXELS
 
@@ -44,6 +47,13 @@ class InferenceOptions:
         """The weight file of each network.
 
         Raises:
-            UsageError: some weights do not exist.
+            UsageError: some weights do not exist, or do not know the heart that is to be segmented.
         """
-        return [find_weights(name) for name in self.weight_names]
+        files = [find_weights(name) for name in self.weight_names]
+        for name, path in zip(self.weight_names, files, strict=True):
+            if self.heart and HEART not in read_weights_manifest(path)["config"].get("structures", ()):
+                raise UsageError(
+                    f"{name}: these weights segment the lungs alone, not the heart",
+                    f"Use --weights {DEFAULT_WEIGHTS}, or train with --heart.",
+                )
+        return files

@@ -1,7 +1,7 @@
 """Segments one radiograph. Scripts and the command line are both built on this module."""
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.radiographs import read_radiograph
+from lungmask_cli.imaging.cardiothoracic import CardiothoracicRatio, measure_ratio
 from lungmask_cli.imaging.components import PixelRuns
 from lungmask_cli.imaging.polarity import DARK_BONES, to_network_input
 from lungmask_cli.imaging.radiograph import FloatImage, Mask, Radiograph, Spacing
 from lungmask_cli.imaging.sides import split_runs
+from lungmask_cli.inference.heart import RatioError, doubt_ratio, read_ratio_error
 from lungmask_cli.inference.options import InferenceOptions
 from lungmask_cli.inference.quality import NetworkBaseline, Quality, assess, read_baseline
-from lungmask_cli.inference.two_pass import Prediction, find_lungs, input_shape, predict
+from lungmask_cli.inference.two_pass import Prediction, find_heart, find_lungs, input_shape, predict
 from lungmask_cli.models.load import load_network, start_runtime
 from lungmask_cli.models.network import Network
 from lungmask_cli.networks.backend import Device
@@ -24,7 +26,7 @@ from lungmask_cli.networks.backend import Device
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The lungs of one radiograph of H x W pixels.
+    """The lungs of one radiograph of H x W pixels, and its heart if it was asked for.
 
     Args:
         right_runs: the patient's right lung, which is on the left side of the image.
@@ -34,6 +36,10 @@ class Segmentation:
         spacing: the pixel spacing; None if unknown.
         inverted: whether the radiograph was inverted because its bones were dark.
         warnings: one sentence for each problem of the radiograph that a user should know about.
+        heart_runs: the heart; None if it was not segmented.
+        cardiothoracic_ratio: the ratio with its two widths; None without a heart, or if the heart or a lung is missing.
+        ratio_interval: the limits between which 95 % of the ratios of hand-drawn masks lie for such a ratio, on
+            radiographs like those of validation; None if unknown.
     """
 
     right_runs: PixelRuns
@@ -43,6 +49,14 @@ class Segmentation:
     spacing: Spacing | None
     inverted: bool
     warnings: tuple[str, ...]
+    heart_runs: PixelRuns | None = None
+    cardiothoracic_ratio: CardiothoracicRatio | None = None
+    ratio_interval: tuple[float, float] | None = None
+
+    @functools.cached_property
+    def heart(self) -> Mask | None:
+        """The heart, (H, W) bool; None if it was not segmented."""
+        return None if self.heart_runs is None else self.heart_runs.paint()
 
     @functools.cached_property
     def lungs(self) -> Mask:
@@ -84,15 +98,21 @@ class Segmenter(InferenceOptions):
     hardware: Device = field(init=False, repr=False, compare=False)
     networks: tuple[Network, ...] = field(init=False, repr=False, compare=False)
     _baseline: NetworkBaseline | None = field(init=False, repr=False, compare=False)
+    _ratio_error: RatioError | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         paths = self.weight_files()
         runtime, hardware = start_runtime(self.runtime, self.device, self.threads)
         batch_size = self.threads if self.threads and hardware.kind == "gpu" else 1
         networks = tuple(load_network(path, runtime, self.threads, batch_size) for path in paths)
-        baseline = read_baseline([network.manifest for network in networks])
-        # The usual way to set fields of a frozen dataclass that are not arguments.
-        for name, value in (("hardware", hardware), ("networks", networks), ("_baseline", baseline)):
+        manifests = [network.manifest for network in networks]
+        values = {
+            "hardware": hardware,
+            "networks": networks,
+            "_baseline": read_baseline(manifests),
+            "_ratio_error": read_ratio_error(manifests),
+        }
+        for name, value in values.items():  # the usual way to set fields of a frozen dataclass
             object.__setattr__(self, name, value)
 
     def segment(self, radiograph: str | Path | NDArray[Any]) -> Segmentation:
@@ -113,7 +133,20 @@ class Segmenter(InferenceOptions):
         right, left = split_runs(find_lungs(prediction, self.cleanup))
         quality = assess(prediction, right, left, self._baseline)
         warnings = (*radiograph.warnings, *([DARK_BONES] if inverted else []), *quality.warnings)
-        return Segmentation(right, left, prediction, quality, radiograph.spacing, inverted, warnings)
+        segmentation = Segmentation(right, left, prediction, quality, radiograph.spacing, inverted, warnings)
+        return self._add_heart(segmentation, radiograph) if self.heart else segmentation
+
+    def _add_heart(self, segmentation: Segmentation, radiograph: Radiograph) -> Segmentation:
+        heart = find_heart(segmentation.prediction, self.cleanup)
+        ratio = measure_ratio(heart, segmentation.right_runs, segmentation.left_runs)
+        doubts = doubt_ratio(radiograph, heart, ratio, bool(segmentation.quality.reasons))
+        return replace(
+            segmentation,
+            heart_runs=heart,
+            cardiothoracic_ratio=ratio,
+            ratio_interval=self._ratio_error.interval(ratio.value) if ratio and self._ratio_error else None,
+            warnings=(*segmentation.warnings, *doubts),
+        )
 
 
 def _from_array(array: NDArray[Any]) -> Radiograph:

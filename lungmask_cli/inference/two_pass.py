@@ -1,4 +1,4 @@
-"""From a normalised radiograph to the probability of lung, in one pass of the network or in two.
+"""From a normalised radiograph to the probability of lung and heart, in one pass of the network or in two.
 
 A network with `zoom` runs twice: the localization pass finds the lungs on the whole image, and the refinement pass
 predicts the mask on the crop around them.
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lungmask_cli.config import HEART, LUNGS
 from lungmask_cli.imaging.borders import find_exposed_area
 from lungmask_cli.imaging.components import PixelRuns, clean
 from lungmask_cli.imaging.contrast import enhance
@@ -35,22 +36,30 @@ class Pass:
         window: the crop.
         probability: the probability of lung in the crop, (S, S) float32 in [0, 1].
         refines: whether it is a refinement pass.
+        heart: the probability of heart; None for networks that do not know it.
     """
 
     window: Window
     probability: FloatImage
     refines: bool = False
+    heart: FloatImage | None = None
 
     def place(self, size: int) -> FloatImage:
         """The probability in the square of the whole radiograph, (size, size); 0 outside the crop."""
         return self.window.paste(self.probability, size)
 
-    def place_smoothed(self, size: int) -> FloatImage:
-        """The same, without the teeth that networks draw where contrast is low, if it is a refinement pass."""
-        if not self.refines:
-            return self.place(size)
-        smoothed = blur(self.probability, _SMOOTHING * len(self.probability))
-        return self.window.paste(smoothed, size)
+    def place_smoothed(self, size: int, structure: str = LUNGS) -> FloatImage:
+        """That of a structure, without the teeth that networks draw where contrast is low, if it is a refinement pass.
+
+        Raises:
+            ValueError: the network does not know the structure.
+        """
+        probability = self.probability if structure == LUNGS else self.heart
+        if probability is None:
+            raise ValueError(f"the network does not predict: {structure}")
+        return self.window.paste(
+            blur(probability, _SMOOTHING * len(probability)) if self.refines else probability, size
+        )
 
 
 @dataclass(frozen=True)
@@ -72,9 +81,21 @@ class Prediction:
     @functools.cached_property
     def probability(self) -> FloatImage:
         """The probability of lung, (D, D): the mean of all passes, smoothed."""
-        total = self.passes[0].place_smoothed(self.box.size)
+        return self._mean(LUNGS)
+
+    @functools.cached_property
+    def heart(self) -> FloatImage:
+        """The probability of heart, likewise.
+
+        Raises:
+            ValueError: a network does not know the heart.
+        """
+        return self._mean(HEART)
+
+    def _mean(self, structure: str) -> FloatImage:
+        total = self.passes[0].place_smoothed(self.box.size, structure)
         for other in self.passes[1:]:
-            total += other.place_smoothed(self.box.size)
+            total += other.place_smoothed(self.box.size, structure)
         return total * np.float32(1 / len(self.passes)) if len(self.passes) > 1 else total
 
     def enlarge(self) -> FloatImage:
@@ -137,11 +158,14 @@ def _run_passes(network: Network, square: FloatImage, window: Window, tta: bool)
     if tta and network.flips:
         mirror_image = np.ascontiguousarray(square[:, ::-1])
         mirrored = _run_pass(network, mirror_image, window.mirror(), network.image_size)
-        yield Pass(window, mirrored.probability[:, ::-1])
+        heart = None if mirrored.heart is None else mirrored.heart[:, ::-1]
+        yield Pass(window, mirrored.probability[:, ::-1], heart=heart)
 
 
 def _run_pass(network: Network, square: FloatImage, window: Window, size: int) -> Pass:
-    return Pass(window, network.predict(enhance(window.crop(square, size), network.contrast)[None])[0])
+    predicted = network.predict(enhance(window.crop(square, size), network.contrast)[None])[0]
+    masks = {name: np.ascontiguousarray(predicted[..., index]) for index, name in enumerate(network.structures)}
+    return Pass(window, masks[LUNGS], heart=masks.get(HEART))
 
 
 def _locate_lungs(probability: FloatImage) -> Window | None:
@@ -159,6 +183,16 @@ def find_lungs(prediction: Prediction, cleanup: bool = True) -> PixelRuns:
     """The runs of the lungs: the enlarged probability, thresholded at 0.5 and, with `cleanup`, cleaned."""
     runs = prediction.box.invert_and_threshold(prediction.probability, THRESHOLD)
     return runs.clean() if cleanup else runs
+
+
+def find_heart(prediction: Prediction, cleanup: bool = True) -> PixelRuns:
+    """The runs of the heart, likewise; with `cleanup`, the largest component without holes.
+
+    Raises:
+        ValueError: a network does not know the heart.
+    """
+    runs = prediction.box.invert_and_threshold(prediction.heart, THRESHOLD)
+    return runs.clean(most=1) if cleanup else runs
 
 
 def as_mask(prediction: Prediction, cleanup: bool = True) -> Mask:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungmask_cli import __version__
-from lungmask_cli.config import TrainConfig
+from lungmask_cli.config import HEART, LUNGS, TrainConfig
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.files import atomic_write, atomic_write_folder, write_json
 from lungmask_cli.formats.find import find_images
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import onnx
 
 ONNX, SAVEDMODEL, LITERT = "onnx", "savedmodel", "litert"
-INPUT, OUTPUT = "radiograph", "lungs"  # names in every format
+INPUT = "radiograph"  # the name in every format; outputs are named by their structures
 TOLERANCE = 1e-3
 _MAX_RADIOGRAPHS = 8
 _OPSET = 17
@@ -148,7 +148,7 @@ def describe_network(weights: Path, manifest: Mapping[str, Any]) -> dict[str, An
         "intended_use": "research; not a medical device",
         "image_size": config.image_size,
         "input": f"{INPUT}: N radiographs, bones bright and air dark",
-        "output": f"{OUTPUT}: the probability of lung for each pixel, in the same layout",
+        "output": "; ".join(map(_OUTPUTS.__getitem__, config.structures)),
         "layout": "NHWC",
         "type": "float32",
         "range": [0, 1],
@@ -161,6 +161,10 @@ def describe_network(weights: Path, manifest: Mapping[str, Any]) -> dict[str, An
     }
 
 
+_OUTPUTS = {
+    LUNGS: f"{LUNGS}: the probability of lung for each pixel, in the same layout",
+    HEART: f"{HEART}: the probability of heart, which may overlap the lungs",
+}
 _NORMALISATION = (
     "Grey values are scaled linearly, so that the two percentiles become 0 and 1, and clipped to [0, 1]. Padding, and "
     "pixels with the minimum or maximum value, are left out when the percentiles are computed."
@@ -275,8 +279,7 @@ def _load_saved_model(path: Path) -> Predictor:
     network = tf.saved_model.load(str(path))  # must live as long as its signatures
 
     def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
-        lungs = network.signatures[_SIGNATURE](**{INPUT: tf.constant(images[..., None])})[OUTPUT]
-        return np.asarray(lungs)[..., 0]
+        return _join_outputs(network.signatures[_SIGNATURE](**{INPUT: tf.constant(images[..., None])}))
 
     return predict
 
@@ -311,15 +314,23 @@ def _load_litert(path: Path) -> Predictor:
                 "Install it: pip install ai-edge-litert",
             ) from error
     run = Interpreter(str(path), num_threads=1).get_signature_runner(_SIGNATURE)
-    return lambda images: run(**{INPUT: images[..., None]})[OUTPUT][..., 0]
+    return lambda images: _join_outputs(run(**{INPUT: images[..., None]}))
+
+
+def _join_outputs(outputs: Mapping[str, Any]) -> NDArray[np.float32]:
+    """The probabilities (N, S, S, structures) from the output of each structure."""
+    return np.concatenate([np.asarray(outputs[name]) for name in (LUNGS, HEART) if name in outputs], axis=-1)
 
 
 def _serving_function(generator: "keras.Model") -> Any:
-    """The generator as a TensorFlow function of any number of images, with named input and output."""
+    """The generator as a TensorFlow function of any number of images, with an output (N, S, S, 1) per structure."""
     import tensorflow as tf
 
     def predict(radiograph: Any) -> dict[str, Any]:
-        return {OUTPUT: generator(radiograph, training=False)}
+        predicted = generator(radiograph, training=False)
+        if predicted.shape[-1] == 1:
+            return {LUNGS: predicted}
+        return {LUNGS: predicted[..., :1], HEART: predicted[..., 1:]}
 
     return tf.function(predict, [tf.TensorSpec((None, *generator.input_shape[1:]), tf.float32, INPUT)])
 

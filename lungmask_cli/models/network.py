@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lungmask_cli.config import TrainConfig
+from lungmask_cli.config import LUNGS, TrainConfig
 
-# Maps (N, S, S) float32 radiographs in [0, 1] to (N, S, S) float32 probabilities.
+# Maps (N, S, S) float32 radiographs in [0, 1] to (N, S, S, structures) float32 probabilities.
 Predictor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 THRESHOLD = 0.5
 _CALLS_WITHOUT_GRAPH = 2
@@ -25,7 +25,7 @@ class Network:
     """A generator that several threads may use at the same time.
 
     Args:
-        predict: maps (N, S, S) float32 radiographs in [0, 1] to probabilities of the same shape.
+        predict: maps (N, S, S) float32 radiographs in [0, 1] to probabilities (N, S, S, structures).
         image_size: S.
         localization_size: S in the localization pass.
         contrast: the contrast enhancement of its input, as in a training configuration.
@@ -34,6 +34,7 @@ class Network:
         detail: the side in pixels of the square image from which the input of every pass is taken.
         flips: whether its training images were flipped horizontally as well.
         manifest: of the weights.
+        structures: what the network predicts: the lungs and, if it knows it, the heart.
     """
 
     predict: Predictor
@@ -44,6 +45,7 @@ class Network:
     detail: int
     flips: bool
     manifest: dict[str, Any]
+    structures: tuple[str, ...] = (LUNGS,)
 
 
 def build_network(predict: Predictor, manifest: dict[str, Any]) -> Network:
@@ -51,7 +53,8 @@ def build_network(predict: Predictor, manifest: dict[str, Any]) -> Network:
     config = TrainConfig().merged(manifest["config"])
     sizes = config.image_size, config.localization_size
     flips = config.augmentation.flip_probability > 0
-    return Network(predict, *sizes, config.contrast, config.zoom, config.detail, flips, manifest)
+    zoom = (config.zoom, config.detail)
+    return Network(predict, *sizes, config.contrast, *zoom, flips, manifest, tuple(config.structures))
 
 
 def keras_predictor(generator: Any) -> Predictor:
@@ -65,7 +68,7 @@ def keras_predictor(generator: Any) -> Predictor:
 
     def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
         with lock:
-            return np.asarray(generator.predict_on_batch(images[..., None]))[..., 0]
+            return np.asarray(generator.predict_on_batch(images[..., None]))
 
     return predict
 
@@ -87,7 +90,7 @@ class _TensorFlowPredictor:
 
         batch = tf.constant(images[..., None])
         graph = self._graphs.get(images.shape[1])
-        return (graph(batch) if graph else self._predict_without_graph(batch)).numpy()[..., 0]
+        return (graph(batch) if graph else self._predict_without_graph(batch)).numpy()
 
     def _predict_without_graph(self, batch: Any) -> Any:
         import tensorflow as tf

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lungmask_cli.config import HEART, LUNGS
 from lungmask_cli.models.network import Predictor
 
 _LOG_ERRORS = 3
@@ -25,10 +26,12 @@ def onnx_predictor(model: bytes, threads: int) -> Predictor:
     # Threads that spin while waiting for work would occupy cores that others need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    (radiograph,), (lungs,) = session.get_inputs(), session.get_outputs()
+    (radiograph,) = session.get_inputs()
+    outputs = [name for name in (LUNGS, HEART) if name in {output.name for output in session.get_outputs()}]
 
     def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
-        return session.run([lungs.name], {radiograph.name: images[..., None]})[0][..., 0]
+        predicted = session.run(outputs, {radiograph.name: images[..., None]})
+        return np.concatenate(predicted, axis=-1) if len(predicted) > 1 else predicted[0]
 
     return predict
 

@@ -57,7 +57,7 @@ def load_model(path: Path) -> LoadedModel:
     manifest = verify_weights(path)
     try:
         config = TrainConfig().merged(manifest["config"])
-        generator = build_generator(config.generator, (config.image_size, config.image_size))
+        generator = build_generator(config.generator, (config.image_size, config.image_size), len(config.structures))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they warn of is raised as an error
             generator.load_weights(path)

@@ -6,25 +6,33 @@ the generator. Their sum is an ordinary loss: `fit`, callbacks and every Keras b
 treats each weight separately, so one Adam is equivalent to two with the same learning rate.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import KerasTensor, ops
 
-from lungmask_cli.config import LossConfig, TrainConfig
+from lungmask_cli.config import LUNGS, LossConfig, TrainConfig
 from lungmask_cli.networks.discriminators import build_discriminator
 from lungmask_cli.networks.generators import build_generator
-from lungmask_cli.networks.losses import adversarial_loss, segmentation_loss
-from lungmask_cli.networks.metrics import MeanDice
+from lungmask_cli.networks.losses import adversarial_loss, is_drawn, structures_loss
+from lungmask_cli.networks.metrics import MeanDice, dice_name
 
 
 class AdversarialModel(keras.Model):
     """A generator and its discriminator; without a discriminator, plain supervised training.
 
-    Called on radiographs (B, S, S, 1) in [0, 1], it returns the generator's probabilities of the same shape.
+    Called on radiographs (B, S, S, 1) in [0, 1], it returns the generator's probabilities (B, S, S, structures). The
+    reference masks have the same shape, and are -1 where a structure is not drawn.
     """
 
-    def __init__(self, generator: keras.Model, discriminator: keras.Model | None, loss: LossConfig) -> None:
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model | None,
+        loss: LossConfig,
+        structures: Sequence[str] = (LUNGS,),
+    ) -> None:
         super().__init__(name="adversarial")
         self.generator = generator
         self.discriminator = discriminator
@@ -33,13 +41,13 @@ class AdversarialModel(keras.Model):
         self.adversary = self.add_weight(
             (), "ones", trainable=False, aggregation="only_first_replica", name="adversary"
         )
-        self.dice = MeanDice()
+        self.dices = [MeanDice(dice_name(structure), index) for index, structure in enumerate(structures)]
         self.segmentation_mean = keras.metrics.Mean("segmentation_loss")
         self.generator_mean = keras.metrics.Mean("generator_adversarial_loss")
         self.discriminator_mean = keras.metrics.Mean("discriminator_loss")
 
     def call(self, x: KerasTensor, training: bool = False) -> KerasTensor:
-        """The generator's lung probabilities."""
+        """The generator's probabilities."""
         return self.generator(x, training=training)
 
     def compute_loss(
@@ -47,7 +55,7 @@ class AdversarialModel(keras.Model):
     ) -> KerasTensor:
         """The sum of the generator's and the discriminator's losses; in evaluation only the segmentation loss."""
         x, truth = ops.convert_to_tensor(x), ops.cast(y, "float32")
-        loss = segmentation_loss(self.loss_config.terms, truth, y_pred)
+        loss = structures_loss(self.loss_config.terms, truth, y_pred)
         self.segmentation_mean.update_state(loss, sample_weight=ops.shape(truth)[0])
         if self.discriminator is None or not training:
             return loss
@@ -57,8 +65,9 @@ class AdversarialModel(keras.Model):
         return loss + self.adversary * (self.loss_config.adversarial * generator_loss + discriminator_loss)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """Update the Dice and return all metrics."""
-        self.dice.update_state(y, y_pred)
+        """Update the Dice of each structure and return all metrics."""
+        for dice in self.dices:
+            dice.update_state(y, y_pred)
         return self.get_metrics_result()
 
     def _adversarial_losses(
@@ -66,10 +75,13 @@ class AdversarialModel(keras.Model):
     ) -> tuple[KerasTensor, KerasTensor]:
         """The generator's adversarial loss, and the discriminator's loss.
 
-        The discriminator is called twice on the predicted mask: with stopped weights, and with the mask stopped. Both
-        calls use the same copies of the weights and the state, so TensorFlow recognises them as identical and computes
-        them once.
+        Where a structure is not drawn, the reference mask is the predicted one, with a stopped gradient in both, so
+        that neither network learns from it. The discriminator is called twice on the predicted masks: with stopped
+        weights, and with the masks stopped. Both calls use the same copies of the weights and the state, so TensorFlow
+        recognises them as identical and computes them once.
         """
+        drawn, unlearnt = is_drawn(truth), ops.stop_gradient(predicted)
+        truth, predicted = (ops.where(drawn, masks, unlearnt) for masks in (truth, predicted))
         real = adversarial_loss(discriminator([x, truth], training=True), self.loss_config.real_label)
         weights = [ops.copy(weight) for weight in discriminator.trainable_variables]
         state = [ops.copy(variable) for variable in discriminator.non_trainable_variables]
@@ -94,7 +106,9 @@ def build_adversarial_model(config: TrainConfig, kind: type[AdversarialModel] = 
     """
     keras.utils.set_random_seed(config.seed)
     shape = (config.image_size, config.image_size)
-    generator = build_generator(config.generator, shape)
-    model = kind(generator, build_discriminator(config.discriminator, shape), config.loss)
+    count = len(config.structures)
+    generator = build_generator(config.generator, shape, count)
+    discriminator = build_discriminator(config.discriminator, shape, count)
+    model = kind(generator, discriminator, config.loss, config.structures)
     model.build((None, config.image_size, config.image_size, 1))
     return model

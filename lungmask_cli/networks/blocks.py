@@ -126,9 +126,9 @@ def residual_encoder(x: KerasTensor, widths: Sequence[int], kind: str) -> KerasT
     return x
 
 
-def pair_inputs(shape: tuple[int, int]) -> list[KerasTensor]:
-    """The inputs of every discriminator: a radiograph and a mask."""
-    return [Input((*shape, 1), name=name) for name in ("radiograph", "mask")]
+def pair_inputs(shape: tuple[int, int], structures: int) -> list[KerasTensor]:
+    """The inputs of every discriminator: a radiograph and the masks of its structures."""
+    return [Input((*shape, 1), name="radiograph"), Input((*shape, structures), name="mask")]
 
 
 def require_multiple(shape: tuple[int, int], step: int, network: str) -> None:

@@ -1,7 +1,7 @@
 """The losses of the generator and the discriminator.
 
-Losses that compare masks are registered in `networks/parts.py`. Each takes the reference mask and the predicted
-probability, both (B, H, W, 1) in [0, 1], and returns a scalar.
+Losses that compare masks are registered in `networks/parts.py`. Each takes the reference mask of one structure and its
+predicted probability, both (B, H, W, 1) in [0, 1], and returns a scalar: a mean over images.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,30 @@ _MISSED = 0.7  # the weight of missed lung; false lung has the rest
 _FOCUS = 4 / 3
 
 
+def structures_loss(terms: Mapping[str, float], truth: KerasTensor, probability: KerasTensor) -> KerasTensor:
+    """The sum of the segmentation losses of all structures; 0 for a structure in an image in which it is not drawn.
+
+    Args:
+        terms: as in `segmentation_loss`.
+        truth: the reference masks, (B, H, W, structures) in [0, 1]; -1 where a structure is not drawn.
+        probability: the predicted probabilities, of the same shape.
+
+    Raises:
+        ConfigError: no loss has this name.
+    """
+    drawn = is_drawn(truth)
+    truth, probability = (ops.where(drawn, values, 0.0) for values in (truth, probability))  # two empty masks
+    own = [slice(index, index + 1) for index in range(truth.shape[-1])]
+    return sum(segmentation_loss(terms, truth[..., one], probability[..., one]) for one in own)
+
+
+def is_drawn(truth: KerasTensor) -> KerasTensor:
+    """Whether each structure is drawn in each image: (B, 1, 1, structures) bool."""
+    return ops.min(truth, axis=(1, 2), keepdims=True) >= 0
+
+
 def segmentation_loss(terms: Mapping[str, float], truth: KerasTensor, probability: KerasTensor) -> KerasTensor:
-    """The weighted sum of registered losses; `terms` maps their names to their weights.
+    """The weighted sum of registered losses of one structure; `terms` maps their names to their weights.
 
     Raises:
         ConfigError: no loss has this name.

@@ -5,22 +5,41 @@ from typing import Any
 
 from keras import KerasTensor, metrics, ops
 
+from lungmask_cli.config import LUNGS
+from lungmask_cli.networks.losses import is_drawn
+
+
+def dice_name(structure: str) -> str:
+    """The name of the Dice of a structure: `dice` for the lungs, `heart_dice` for the heart."""
+    return "dice" if structure == LUNGS else f"{structure}_dice"
+
 
 class MeanDice(metrics.Metric):
-    """Mean over images of 2 |X and Y| / (|X| + |Y|), masks thresholded at 0.5; images with two empty masks are skipped.
+    """Mean over images of 2 |X and Y| / (|X| + |Y|), masks thresholded at 0.5, of one structure.
 
-    Takes the reference mask and the predicted probability, both (B, H, W, 1). Source: the paper, equation 2.
+    Images with two empty masks, and those in which the structure is not drawn, are skipped.
+
+    Takes the reference masks and the predicted probabilities, both (B, H, W, structures). Source: the paper,
+    equation 2.
+
+    Args:
+        name: the name of the metric.
+        structure: the index of the structure.
+        kwargs: as in Keras.
     """
 
-    def __init__(self, name: str = "dice", **kwargs: Any) -> None:
+    def __init__(self, name: str = "dice", structure: int = 0, **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
+        self.structure = structure
         self.total = self.add_weight(shape=(), initializer="zeros", name="total")
         self.count = self.add_weight(shape=(), initializer="zeros", name="count")
 
     def update_state(self, y_true: KerasTensor, y_pred: KerasTensor, sample_weight: Any = None) -> None:
         """Add one batch; `sample_weight` is ignored."""
-        truth = ops.cast(y_true > 0.5, "float32")
-        predicted = ops.cast(y_pred > 0.5, "float32")
+        own = slice(self.structure, self.structure + 1)
+        drawn = ops.cast(is_drawn(ops.convert_to_tensor(y_true)[..., own]), "float32")
+        truth = ops.cast(y_true[..., own] > 0.5, "float32")
+        predicted = ops.cast(y_pred[..., own] > 0.5, "float32") * drawn
         overlap = ops.sum(truth * predicted, axis=(1, 2, 3))
         area = ops.sum(truth, axis=(1, 2, 3)) + ops.sum(predicted, axis=(1, 2, 3))
         self.total.assign_add(ops.sum(2.0 * overlap / ops.maximum(area, 1.0)))

@@ -11,7 +11,7 @@ from lungmask_cli.formats.find import walk_files
 from lungmask_cli.formats.mask_values import DEFAULT_MASKS, MaskOptions
 from lungmask_cli.formats.masks import MASK_SUFFIXES, is_mask, read_lung_mask_files
 from lungmask_cli.formats.names import NamedFile, match_keys, parse_name
-from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask
+from lungmask_cli.imaging.radiograph import HEART, LEFT, LUNGS, RIGHT, LungMask
 
 OVERLAYS, PROBABILITIES, DICOM_SEG = "overlays", "probabilities", "dicom_seg"
 TABLE, SETTINGS = "segment.csv", "segment.json"  # which `lungmask segment` writes beside masks
@@ -22,14 +22,15 @@ PREDICTED: Role = "predicted"
 TRUTH: Role = "truth"
 OTHER: Role = "other"
 
-Files = Mapping[str, Path]  # by structure: `lungs`, or `right_lung` and `left_lung`
+Files = Mapping[str, Path]  # by structure: `lungs`, or `right_lung` and `left_lung`; and `heart`
 
 
 @dataclass(frozen=True)
 class MaskFiles:
     """The mask files below a folder by key: the relative path without what says that it is a mask, with `/` separators.
 
-    Each mask has its files by structure: `lungs`, or `right_lung` and `left_lung` if each lung has its own file.
+    Each mask has its files by structure: `lungs`, or `right_lung` and `left_lung` if each lung has its own file; and
+    `heart` if there is one.
     `skipped` are the files in no known format.
     """
 
@@ -50,8 +51,14 @@ def read_mask_files(files: Files, options: MaskOptions = DEFAULT_MASKS) -> LungM
     Raises:
         ImageError: a file is broken, the sizes differ, or one lung has no file.
     """
-    if LUNGS not in files and len(files) < 2:
-        ((side, path),) = files.items()
+    lungs = [side for side in files if side != HEART]
+    if not lungs:
+        raise ImageError(
+            f"{files[HEART]}: has no partner among the masks of the lungs",
+            "To score hearts alone, give the folders of hearts.",
+        )
+    if LUNGS not in files and len(lungs) < 2:
+        side, path = lungs[0], files[lungs[0]]
         other = {RIGHT: "left lung", LEFT: "right lung"}[side]
         raise ImageError(f"{path}: has no partner among the masks of the {other}", "Each lung needs a mask.")
     return read_lung_mask_files(files, options)
@@ -62,7 +69,7 @@ def find_masks(folder: Path) -> MaskFiles:
 
     What the names of folders and files say is described in `names.py`: two files of one lung each form one mask; if
     there are such files, others are not masks; beside `a_mask.png`, `a.png` is the radiograph, and so are files in
-    `images/` if there are masks elsewhere. Hidden files are ignored, and so are masks of other organs and what
+    `images/` if there are masks elsewhere. Hidden files are ignored, and so are masks of clavicles and what
     `lungmask segment` writes beside masks.
 
     Raises:
@@ -92,7 +99,12 @@ def find_masks(folder: Path) -> MaskFiles:
 
 
 def _remove_others(files: Sequence[NamedFile]) -> list[NamedFile]:
-    """The masks without radiographs and, if there are masks of single lungs, without all others."""
+    """The masks without radiographs and, if there are masks of single lungs, without those of both."""
+    hearts, files = ([file for file in files if (file.side == HEART) is wanted] for wanted in (True, False))
+    return [*_remove_others_than_lungs(files), *hearts]
+
+
+def _remove_others_than_lungs(files: Sequence[NamedFile]) -> list[NamedFile]:
     if any(file.side != LUNGS for file in files):
         return [file for file in files if file.side != LUNGS]
     if any(file.kind == "mask" for file in files):

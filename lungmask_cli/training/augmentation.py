@@ -1,4 +1,4 @@
-"""Random augmentation of a training pair. Geometric augmentations apply to radiograph and mask alike.
+"""Random augmentation of a training pair. Geometric augmentations apply to radiograph and masks alike.
 
 All random numbers come from the given generator, so that the result is the same on every machine.
 """
@@ -20,20 +20,27 @@ _LABEL_SHARE = 0.08
 def augment(
     image: FloatImage, mask: FloatImage, config: AugmentationConfig, rng: Generator
 ) -> tuple[FloatImage, FloatImage]:
-    """An augmented copy of image and mask, both (S, S) float32 in [0, 1]."""
+    """An augmented copy of an image (S, S) and its mask, both float32 in [0, 1].
+
+    The mask is (S, S), of the lungs, or (S, S, structures), of which the first is the lungs.
+    """
     if rng.random() < config.flip_probability:
         image, mask = image[:, ::-1], mask[:, ::-1]
     if rng.random() < config.opacity_probability:
-        image = _paint_opacities(image, mask, rng)
+        image = _paint_opacities(image, _lungs(mask), rng)
     if config.effusion_probability and rng.random() < config.effusion_probability:
-        image = _paint_effusion(image, mask, rng)
+        image = _paint_effusion(image, _lungs(mask), rng)
     image, mask = _warp(image, mask, config, rng)
     image = _change_grey_values(image, config, rng)
     if rng.random() < config.border_probability:
-        image = _collimate(image, mask, rng)
+        image = _collimate(image, _lungs(mask), rng)
     if rng.random() < config.label_probability:
-        image = _burn_in_label(image, mask, rng)
+        image = _burn_in_label(image, _lungs(mask), rng)
     return np.ascontiguousarray(image, np.float32), np.ascontiguousarray(mask, np.float32)
+
+
+def _lungs(mask: FloatImage) -> FloatImage:
+    return mask if mask.ndim == 2 else mask[..., 0]
 
 
 def _warp(
@@ -52,7 +59,9 @@ def _warp(
     # Outside of the radiograph, the image is black or continues the pixels of the border.
     outside = "constant" if rng.random() < 0.5 else "nearest"
     warped: FloatImage = ndimage.map_coordinates(image, pixels, order=1, mode=outside, cval=0.0)
-    return warped, ndimage.map_coordinates(mask, pixels, order=1, mode="constant", cval=0.0)
+    structures = np.moveaxis(mask, -1, 0) if mask.ndim == 3 else mask[None]
+    masks = [ndimage.map_coordinates(one, pixels, order=1, mode="constant", cval=0.0) for one in structures]
+    return warped, np.stack(masks, -1) if mask.ndim == 3 else masks[0]
 
 
 def _affine(config: AugmentationConfig, rng: Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from lungmask_cli.config import TrainConfig
+from lungmask_cli.config import HEART, LUNGS, TrainConfig
 from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.errors import ImageError
 from lungmask_cli.imaging.contrast import enhance
@@ -15,12 +15,23 @@ from lungmask_cli.imaging.geometry import resize
 from lungmask_cli.imaging.radiograph import FloatImage
 from lungmask_cli.training.augmentation import augment
 
-_BYTES_PER_PIXEL = 3  # of image and mask
+_BYTES_PER_PIXEL = 3  # of image and mask; hearts are few
+_NOT_DRAWN = -1.0
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+Pair = tuple[NDArray[np.uint16], NDArray[np.uint8]]
 
 
-def load_pair(prepared: PreparedSet, entry: Entry, size: int) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-    """Image and mask of one prepared pair at the input size of the network, (size, size) each.
+def load_pair(prepared: PreparedSet, entry: Entry, size: int, structures: Sequence[str] = (LUNGS,)) -> Pair:
+    """Image and masks of one prepared pair at the input size of the network.
+
+    Args:
+        prepared: the data.
+        entry: the pair.
+        size: the input size.
+        structures: those to load; the heart is left out where it is not drawn.
+
+    Returns:
+        The image (size, size), and the masks (size, size, structures).
 
     A pixel of a reduced mask is the fraction of it that is lung, which the network learns to predict. When the
     prediction is enlarged and thresholded at 0.5, the boundary is where it was.
@@ -28,12 +39,17 @@ def load_pair(prepared: PreparedSet, entry: Entry, size: int) -> tuple[NDArray[n
     Raises:
         ImageError: a file is missing or damaged.
     """
-    image, mask = (resize(pixels, size, size) for pixels in prepared.read_pair(entry))
-    return np.round(image * 65535).astype(np.uint16), np.round(mask * 255).astype(np.uint8)
+    image, *masks = prepared.read_pair(entry)
+    if HEART in structures and entry.heart:
+        masks.append(prepared.read_heart(entry))
+    image, *masks = (resize(pixels, size, size) for pixels in (image, *masks))
+    return np.round(image * 65535).astype(np.uint16), np.round(np.stack(masks, -1) * 255).astype(np.uint8)
 
 
 class RadiographBatches(keras.utils.PyDataset):
-    """Batches of (B, S, S, 1) radiographs and masks in [0, 1], held in memory or read from disk in each epoch.
+    """Batches of radiographs and masks in [0, 1], held in memory or read from disk in each epoch.
+
+    Radiographs are (B, S, S, 1), masks (B, S, S, structures), with -1 where a structure is not drawn.
 
     Training batches are shuffled and augmented. Order and augmentations depend on (seed, epoch, image) alone, and
     images that do not fill a last batch are left out in that epoch. With `balance`, images of small data sets are
@@ -65,14 +81,12 @@ class RadiographBatches(keras.utils.PyDataset):
         self.epoch = 1  # is set by the training loop
         self.batch_size = min(config.batch_size, len(entries))
         self.image_size = size = config.image_size
+        self.structures = len(config.structures)
         self.read_error: ImageError | None = None
         self._repeats = _expected_repeats([entry.origin for entry in entries], config.balance)
         self.is_in_memory = len(entries) * size**2 * _BYTES_PER_PIXEL <= memory_gb * 2**30
         if self.is_in_memory:
-            self._images = np.empty((len(entries), size, size), np.uint16)
-            self._masks = np.empty((len(entries), size, size), np.uint8)
-            for row, entry in enumerate(entries):
-                self._images[row], self._masks[row] = load_pair(prepared, entry, size)
+            self._pairs = [load_pair(prepared, entry, size, config.structures) for entry in entries]
 
     def __len__(self) -> int:
         if not self._is_training:
@@ -91,13 +105,14 @@ class RadiographBatches(keras.utils.PyDataset):
         rows = self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
         rows = rows[shard * len(rows) // shards : (shard + 1) * len(rows) // shards]
         images = np.empty((len(rows), self.image_size, self.image_size, 1), np.float32)
-        masks = np.empty_like(images)
+        masks = np.full((*images.shape[:3], self.structures), _NOT_DRAWN, np.float32)
         for position, row in enumerate(rows):
             try:
-                images[position, ..., 0], masks[position, ..., 0] = self._pair(epoch, int(row))
+                image, drawn = self._pair(epoch, int(row))
             except ImageError as error:  # threads and backends wrap it in errors that do not name the file
                 self.read_error = error
                 raise
+            images[position, ..., 0], masks[position, ..., : drawn.shape[-1]] = image, drawn
         return images, masks
 
     def _order(self, epoch: int) -> NDArray[np.intp]:
@@ -117,17 +132,18 @@ class RadiographBatches(keras.utils.PyDataset):
         return rng.permutation(np.repeat(rows, repeats) + count * repetition)
 
     def first_pairs(self, count: int) -> list[tuple[FloatImage, FloatImage]]:
-        """The first images and masks, (S, S) each."""
+        """The first images (S, S) and their masks (S, S, structures), without the heart where it is not drawn."""
         return [self._pair(self.epoch, row) for row in range(min(count, len(self._entries)))]
 
     def _pair(self, epoch: int, number: int) -> tuple[FloatImage, FloatImage]:
-        """Image and mask of a row or, beyond the last row, of its repetition, which is augmented differently."""
+        """Image and masks of a row or, beyond the last row, of its repetition, which is augmented differently."""
         row = number % len(self._entries)
         if self.is_in_memory:
-            stored = self._images[row], self._masks[row]
+            stored = self._pairs[row]
         else:
-            stored = load_pair(self._prepared, self._entries[row], self.image_size)
-        image, mask = stored[0].astype(np.float32) / 65535, stored[1].astype(np.float32) / 255
+            stored = load_pair(self._prepared, self._entries[row], self.image_size, self._config.structures)
+        image: FloatImage = stored[0].astype(np.float32) / np.float32(65535)
+        mask: FloatImage = stored[1].astype(np.float32) / np.float32(255)
         if self._is_training:
             rng = np.random.default_rng((self._config.seed, epoch, number))
             image, mask = augment(image, mask, self._config.augmentation, rng)

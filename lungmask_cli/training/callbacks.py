@@ -23,6 +23,8 @@ LAST = "last"
 # Plotting the curves takes as long as a small epoch.
 _SECONDS_BETWEEN_CURVES = 10.0
 _COLUMNS = ("dice", "val_dice", *LOSS_COLUMNS, "loss", "val_loss")
+_HEART_COLUMNS = ("heart_dice", "val_heart_dice")
+_SCORES = ("val_dice", "val_heart_dice")  # in the manifest of the weights
 _BAR_LABELS = dict(zip(("dice", *LOSS_COLUMNS), ("dice", "seg", "adv", "disc"), strict=True))
 Logs = dict[str, Any] | None
 
@@ -73,7 +75,8 @@ class ProgressBar(keras.callbacks.Callback):
         minutes = (self._epochs - epoch - 1) * seconds / 60
         tqdm.write(
             f"{self._title}: train Dice {format_dice(logs['dice'])}, val Dice {format_dice(logs['val_dice'])}, "
-            f"{seconds:.0f} s, "
+            + (f"hearts {format_dice(logs['val_heart_dice'])}, " if "val_heart_dice" in logs else "")
+            + f"{seconds:.0f} s, "
             f"{self.params['steps'] * self._batch_size / seconds:.1f} images/s"
             + (f", {minutes:.0f} min remaining" if minutes >= 1 else ""),
             file=sys.stderr,
@@ -84,8 +87,8 @@ class ProgressBar(keras.callbacks.Callback):
 class RunRecorder(keras.callbacks.Callback):
     """Keeps `metrics.csv`, `curves.png`, `best.weights.h5`, `last.weights.h5` and the checkpoint of a run up to date.
 
-    The best epoch is the first one with the highest validation Dice. If the Dice of all epochs is 0 or undefined, as
-    with empty masks, it is the one with the lowest validation loss.
+    The best epoch is the first one with the highest validation Dice, with hearts the mean of both. If the Dice of all
+    epochs is 0 or undefined, as with empty masks, it is the one with the lowest validation loss.
 
     Args:
         folder: the run folder.
@@ -122,7 +125,8 @@ class RunRecorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write all files that this epoch changes."""
         logs = logs or {}
-        self.rows.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in _COLUMNS}})
+        columns = [name for name in (*_COLUMNS, *_HEART_COLUMNS) if name in logs]
+        self.rows.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in columns}})
         if self.best_epoch == 0 or _quality(self.rows[-1]) > _quality(self.rows[self.best_epoch - 1]):
             self.best_epoch = epoch + 1
         if self._checkpoint:
@@ -131,7 +135,7 @@ class RunRecorder(keras.callbacks.Callback):
             rows = ([format_cell(value, ".6g") for value in row.values()] for row in self.rows)
             write_text(self._folder / METRICS, csv_text(list(self.rows[0]), rows))
             for name in [BEST, LAST] if self.best_epoch == epoch + 1 else [LAST]:
-                self._save(name, epoch + 1, self.rows[-1]["val_dice"])
+                self._save(name, epoch + 1)
             self._checkpoint.write(TrainingState(tuple(self.rows), self.best_epoch, self.seconds))
         if self.has_stopped:
             self.model.stop_training = True
@@ -145,12 +149,14 @@ class RunRecorder(keras.callbacks.Callback):
         plot_curves(self.rows, self._folder / "curves.png")
         self._plotted = time.monotonic()
 
-    def _save(self, name: str, epoch: int, dice: float) -> None:
-        manifest = {**self._manifest, "epoch": epoch, "scores": {"val_dice": dice}}
+    def _save(self, name: str, epoch: int) -> None:
+        scores = {name: value for name, value in self.rows[-1].items() if name in _SCORES}
+        manifest = {**self._manifest, "epoch": epoch, "scores": scores}
         save_weights(self.model.generator, self._folder / f"{name}.weights.h5", manifest)
 
 
 def _quality(row: dict[str, float]) -> tuple[float, float]:
-    """Epochs are compared by this: the validation Dice or, without any overlap, the validation loss."""
-    dice = row["val_dice"]
+    """Epochs are compared by this: the validation Dice, with hearts the mean of both, or without overlap the loss."""
+    dices = [row[name] for name in _SCORES if not math.isnan(row.get(name, math.nan))]
+    dice = sum(dices) / len(dices) if dices else math.nan
     return (dice, 0.0) if dice > 0 else (0.0, -row["val_loss"])

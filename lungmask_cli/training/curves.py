@@ -15,7 +15,8 @@ def plot_curves(rows: list[dict[str, float]], path: Path) -> None:
     """Plot the columns of `metrics.csv`, one row per epoch, as a PNG."""
     figure = Figure(figsize=(7, 7), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
-    _plot(upper, rows, {"dice": "train", "val_dice": "validation"})
+    hearts = {"heart_dice": "train, heart", "val_heart_dice": "validation, heart"} if "heart_dice" in rows[0] else {}
+    _plot(upper, rows, {"dice": "train", "val_dice": "validation", **hearts})
     upper.set_ylabel("mean Dice")
     # With the first epochs in range, all later ones would lie at the top edge.
     lowest = min((row["val_dice"] for row in rows[len(rows) // 4 :] if row["val_dice"] > 0), default=0.0)

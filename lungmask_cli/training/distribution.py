@@ -63,13 +63,15 @@ class DataParallel(SingleDevice):
         """The shard of each batch for each device, for one epoch after the other, without end."""
         import tensorflow as tf
 
+        structures = batches.structures
+
         def make_shard(epoch: Any, index: Any, shard: Any) -> Batch:
             return batches.shard(int(epoch), int(index), int(shard), self.replicas)
 
         def make_tensors(*index: Any) -> tuple[Any, Any]:
             images, masks = tf.numpy_function(make_shard, index, (tf.float32, tf.float32))
-            for tensor in (images, masks):  # TensorFlow cannot infer the shapes of NumPy arrays
-                tensor.set_shape((None, batches.image_size, batches.image_size, 1))
+            for tensor, channels in ((images, 1), (masks, structures)):  # TensorFlow cannot infer the shapes of arrays
+                tensor.set_shape((None, batches.image_size, batches.image_size, channels))
             return images, masks
 
         def make_dataset(context: Any) -> Any:

@@ -117,7 +117,7 @@ def _describe(number: int, count: int, seed: int) -> str:
 
 
 def _summarize(folder: Path, count: int) -> FoldsResult:
-    rows: list[tuple[str, str, int]] = []
+    rows: list[dict[str, str]] = []
     means: list[float] = []
     seconds = 0.0
     for number in range(1, count + 1):
@@ -126,11 +126,11 @@ def _summarize(folder: Path, count: int) -> FoldsResult:
         means.append(math.nan if summary["test_dice"] is None else float(summary["test_dice"]))
         seconds += float(summary["seconds"])
         with (fold / TEST_DICE).open(newline="", encoding="utf-8") as file:
-            rows += [(row["id"], row["dice"], number) for row in csv.DictReader(file)]
-    dices = [float(dice or math.nan) for _, dice, _ in rows]
+            rows += [{**row, "fold": str(number)} for row in csv.DictReader(file)]
+    dices, heart_dices = ([float(row.get(name) or math.nan) for row in rows] for name in ("dice", "heart_dice"))
     mean, undefined = mean_dice(dices)
     defined = [dice for dice in dices if not math.isnan(dice)]
-    write_text(folder / TEST_DICE, csv_text(("id", "dice", "fold"), rows))
+    write_text(folder / TEST_DICE, csv_text(list(rows[0]), (row.values() for row in rows)))
     facts = {
         "folds": count,
         "test_dice": round(mean, 6),
@@ -138,6 +138,7 @@ def _summarize(folder: Path, count: int) -> FoldsResult:
         "test_dice_of_folds": means,
         "test_images": len(rows),
         "test_undefined": undefined,
+        "test_heart_dice": round(mean_dice(heart_dices)[0], 6),
         "seconds": round(seconds, 1),
     }
     write_json(folder / SUMMARY, facts)

@@ -33,7 +33,8 @@ def draw_augmentations(
     In its own row, an augmentation that has a probability is applied to every image.
 
     Args:
-        pairs: images and masks, (S, S) float32 in [0, 1]; they are repeated if there are fewer than `COLUMNS`.
+        pairs: images (S, S) and masks (S, S, structures), float32 in [0, 1]; they are repeated if there are fewer than
+            `COLUMNS`.
         config: the augmentations.
         seed: seed of the augmentations.
     """
@@ -50,7 +51,7 @@ def draw_augmentations(
         for column in range(COLUMNS):
             image, mask = pairs[column % len(pairs)]
             image, mask = augment(image, mask, augmentations, np.random.default_rng((seed, line, column)))
-            cell = draw_overlay(image, mask > 0.5).resize((_CELL, _CELL), Image.Resampling.BILINEAR)
+            cell = draw_overlay(image, mask[..., 0] > 0.5).resize((_CELL, _CELL), Image.Resampling.BILINEAR)
             sheet.paste(cell, (column * _CELL, top + _TEXT_HEIGHT))
     return sheet
 
@@ -74,7 +75,7 @@ class ProgressStrips(keras.callbacks.Callback):
         images = np.stack([image for image, _ in self._pairs])[..., None]
         predicted: NDArray[np.float32] = keras.ops.convert_to_numpy(self.model(images, training=False))[..., 0]
         cells = [
-            draw_overlay(image, mask > 0.5, truth > 0.5)
+            draw_overlay(image, mask > 0.5, truth[..., 0] > 0.5)
             for (image, truth), mask in zip(self._pairs, predicted, strict=True)
         ]
         strip = Image.new("RGB", (sum(cell.width for cell in cells), cells[0].height))

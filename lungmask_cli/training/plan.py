@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PLAN, CONFIG, SPLIT, CHECKPOINT = "run.json", "config.toml", "split.csv", "checkpoint.npz"
 METRICS, SUMMARY, TEST_DICE = "metrics.csv", "summary.json", "test_dice.csv"
 _PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "pillow", "scipy")
-_CHECKSUMS = ("image_sha256", "mask_sha256")  # of an entry
+_CHECKSUMS = ("image_sha256", "mask_sha256", "heart_sha256")  # of an entry
 _HARDWARE = ("device", "devices", "deterministic")
 
 
@@ -108,7 +108,11 @@ def _describe_change(folder: Path, prepared: "PreparedSet") -> str:
     differences = {
         "missing": [key for key in before if key not in after],
         "added": [key for key in after if key not in before],
-        "changed": [key for key in before if after.get(key, {}).items() - before[key].items()],
+        "changed": [
+            key
+            for key in before
+            if any(before[key].get(name, value) != value for name, value in after.get(key, {}).items())
+        ],
     }
     if _CHECKSUMS[0] not in next(iter(before.values()), {}):  # of an earlier version
         del differences["changed"]

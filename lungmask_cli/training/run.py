@@ -6,10 +6,11 @@ RUN/config.toml        the resolved configuration; `lungmask train DATA --config
 RUN/split.csv          the part that each image belongs to
 RUN/metrics.csv        one row per epoch; curves.png plots it, at most every ten seconds and at the end
 RUN/best.weights.h5    the epoch with the best validation Dice, with best.json; last.weights.h5 likewise
-RUN/test_dice.csv      the Dice of each test image with the best weights
+RUN/test_dice.csv      the Dice of each test image, and of its heart, with the best weights
 RUN/summary.json       a summary
 """
 
+import json
 import math
 import os
 import platform
@@ -21,19 +22,22 @@ from pathlib import Path
 from typing import Any
 
 import keras
+from numpy.typing import NDArray
 
 import lungmask_cli
-from lungmask_cli.config import OptimizerConfig
+from lungmask_cli.config import HEART, OptimizerConfig
 from lungmask_cli.datasets.prepared import Entry, PreparedSet
 from lungmask_cli.datasets.splits import TEST, TRAIN, VAL, hold_out_validation
 from lungmask_cli.errors import UsageError
 from lungmask_cli.files import csv_text, write_json, write_text
-from lungmask_cli.imaging.components import PixelRuns
+from lungmask_cli.imaging.cardiothoracic import measure_ratio
+from lungmask_cli.imaging.components import PixelRuns, encode_runs
 from lungmask_cli.imaging.sides import split_runs
+from lungmask_cli.inference.heart import RATIO_ERROR, measure_ratio_error
 from lungmask_cli.inference.quality import BASELINE, measure_baseline
-from lungmask_cli.inference.two_pass import Prediction, find_lungs, predict
+from lungmask_cli.inference.two_pass import Prediction, find_heart, find_lungs, predict
 from lungmask_cli.models.load import load_network
-from lungmask_cli.models.manifest import BEST, FORMAT, manifest_path
+from lungmask_cli.models.manifest import BEST, FORMAT, manifest_path, read_weights_manifest
 from lungmask_cli.models.network import Network
 from lungmask_cli.models.weights import load_model
 from lungmask_cli.networks.adversarial import AdversarialModel, build_adversarial_model
@@ -74,6 +78,7 @@ class RunResult:
         test_dice: the mean Dice on the test images for which it is defined; NaN if there are none.
         test_count: the number of test images.
         test_undefined: the number of those whose Dice is undefined, because both masks are empty.
+        test_heart_dice: the mean Dice of the hearts of the test images; NaN if there are none.
         seconds: how long the run has taken.
     """
 
@@ -82,6 +87,7 @@ class RunResult:
     test_dice: float
     test_count: int
     test_undefined: int
+    test_heart_dice: float
     seconds: float
 
 
@@ -138,9 +144,10 @@ def train(plan: RunPlan, prepared: PreparedSet, report: Report = print, device: 
     val_dice = recorder.rows[recorder.best_epoch - 1]["val_dice"]
     if math.isnan(val_dice):
         report("the Dice of all validation images is undefined: the best epoch is that of the lowest validation loss")
-    test_dice, undefined = _evaluate_best_weights(run) if is_chief else (math.nan, 0)
+    dices, heart_dices = _evaluate_best_weights(run) if is_chief else ([], [])
     test_count = len(run.prepared.entries_in(TEST))
-    result = RunResult(recorder.best_epoch, val_dice, test_dice, test_count, undefined, recorder.seconds)
+    (test_dice, undefined), (heart_dice, _) = mean_dice(dices), mean_dice(heart_dices)
+    result = RunResult(recorder.best_epoch, val_dice, test_dice, test_count, undefined, heart_dice, recorder.seconds)
     if is_chief:
         _write_summary(plan.folder, result, len(recorder.rows))
     return result
@@ -161,8 +168,22 @@ def _start_run(plan: RunPlan, prepared: PreparedSet, report: Report, device: Dev
     if not val_entries:
         report("the only training image is also used for validation: its Dice does not hold for other images")
         val_entries = train_entries
+    _check_hearts(plan, train_entries, report)
     distribution = choose_distribution(device, plan.config, min(plan.config.batch_size, len(train_entries)))
     return _Run(plan, prepared, train_entries, val_entries, distribution, report)
+
+
+def _check_hearts(plan: RunPlan, entries: list[Entry], report: Report) -> None:
+    """Refuse to train a new heart output without hearts, and warn of one that is not trained any further."""
+    if HEART not in plan.config.structures or any(entry.heart for entry in entries):
+        return
+    given = read_weights_manifest(Path(plan.init))["config"] if plan.init else {}
+    if HEART not in given.get("structures", ()):
+        raise UsageError(
+            "no training image has a mask of the heart",
+            "Leave --heart out, or put hearts into a folder hearts/ beside masks/.",
+        )
+    report("no training image has a mask of the heart: how hearts are predicted is not trained, and may become worse")
 
 
 @contextmanager
@@ -177,18 +198,39 @@ def _precision_policy(name: str) -> Iterator[None]:
 
 
 def _load_initial_weights(model: AdversarialModel, weights: Path) -> None:
-    """Load weights into the generator, unless they belong to another one."""
+    """Load weights into the generator, unless they belong to another one.
+
+    From a network of one structure more or less, the weights of those that both have are taken.
+    """
     if not weights.is_file():
         raise UsageError(
             f"{weights}: no such file, but the run starts from it",
             "Copy it there with its manifest, or start a new run.",
         )
     try:
-        model.generator.set_weights(load_model(weights).generator.get_weights())
+        given = load_model(weights).generator
+        counts = model.generator.output_shape[-1], given.output_shape[-1]
+        pairs = zip(model.generator.get_weights(), given.get_weights(), strict=True)
+        model.generator.set_weights([_take_structures(own, other, counts) for own, other in pairs])
     except ValueError as error:
         raise UsageError(
             f"{weights}: belongs to another generator than the one to train", "Leave --preset out."
         ) from error
+
+
+def _take_structures(weights: NDArray[Any], others: NDArray[Any], counts: tuple[int, int]) -> NDArray[Any]:
+    """The other weights; along an axis of structures, of which there are `counts`, those of the structures of both.
+
+    Raises:
+        ValueError: the shapes differ otherwise.
+    """
+    sizes = list(zip(weights.shape, others.shape, strict=True))
+    if any(own != other and (own, other) != counts for own, other in sizes):
+        raise ValueError(f"weights of shapes {weights.shape} and {others.shape}")
+    common = tuple(map(slice, map(min, sizes)))
+    taken = weights.copy()
+    taken[common] = others[common]
+    return taken
 
 
 def _fit(model: AdversarialModel, run: _Run) -> RunRecorder:
@@ -301,33 +343,73 @@ def build_optimizer(
     return kind(rate, beta_1=config.beta_1, name="adam", clipnorm=config.clip_norm or None, **averaging)
 
 
-def _evaluate_best_weights(run: _Run) -> tuple[float, int]:
-    """Add the baseline to the manifest of the best weights; write and average their Dice on the test images.
+def _evaluate_best_weights(run: _Run) -> tuple[list[float], list[float]]:
+    """Add the baseline to the manifest of the best weights; measure and write their Dice on the test images.
 
-    Returns the mean of the defined values, and the number of the undefined ones.
+    Returns that of the lungs of each image, and that of its heart, if the network predicts hearts; NaN if undefined.
     """
     weights = run.plan.folder / f"{BEST}.weights.h5"
     network = load_network(weights)
     _write_baseline(run, network, manifest_path(weights))
     entries = run.prepared.entries_in(TEST)
     if not entries:
-        return math.nan, 0
+        return [], []
     # At the prepared size, as `lungmask segment` does.
-    dices = [_predict_entry(network, run.prepared, entry)[-1] for entry in entries]
-    rows = ((entry.id, format_cell(dice, ".6f")) for entry, dice in zip(entries, dices, strict=True))
-    write_text(run.plan.folder / TEST_DICE, csv_text(("id", "dice"), rows))
-    return mean_dice(dices)
+    dices, heart_dices = [], []
+    for entry in entries:
+        prediction, _, dice = _predict_entry(network, run.prepared, entry)
+        dices.append(dice)
+        if HEART in network.structures:
+            heart_dices.append(_measure_heart(prediction, run.prepared, entry))
+    columns = ("dice", "heart_dice")[: 1 + bool(heart_dices)]
+    cells = ([format_cell(dice, ".6f") for dice in own] for own in (dices, heart_dices)[: len(columns)])
+    write_text(
+        run.plan.folder / TEST_DICE, csv_text(("id", *columns), zip((e.id for e in entries), *cells, strict=True))
+    )
+    return dices, heart_dices
+
+
+def _measure_heart(prediction: Prediction, prepared: PreparedSet, entry: Entry) -> float:
+    """The Dice of the heart; NaN where it is not drawn."""
+    if not entry.heart:
+        return math.nan
+    return overlap(find_heart(prediction).paint(), prepared.read_heart(entry) > 0.5).dice
 
 
 def _write_baseline(run: _Run, network: Network, manifest: Path) -> None:
     """Add the baseline of the network, measured on validation images, to its manifest; the quality check needs it."""
+    _write_ratio_error(run, network, manifest)
     every = math.ceil(len(run.val_entries) / _BASELINE_IMAGES)  # images of one data set are consecutive
     predictions = (_predict_entry(network, run.prepared, entry) for entry in run.val_entries[::every])
     defined = ((prediction, lungs, dice) for prediction, lungs, dice in predictions if not math.isnan(dice))
     baseline = measure_baseline((prediction, *split_runs(lungs), dice) for prediction, lungs, dice in defined)
     if baseline:
         values = {name: round(value, 5) for name, value in asdict(baseline).items()}
-        write_json(manifest, {**network.manifest, BASELINE: values})
+        _add_to_manifest(manifest, {BASELINE: values})
+
+
+def _add_to_manifest(manifest: Path, entries: dict[str, Any]) -> None:
+    write_json(manifest, {**json.loads(manifest.read_text(encoding="utf-8")), **entries})
+
+
+def _write_ratio_error(run: _Run, network: Network, manifest: Path) -> None:
+    """Add the error of the cardiothoracic ratio on the validation images with a heart, if the network predicts it."""
+    if HEART not in network.structures:
+        return
+    differences = (_ratio_difference(network, run.prepared, entry) for entry in run.val_entries if entry.heart)
+    if error := measure_ratio_error(differences):
+        values = {name: round(value, 5) for name, value in asdict(error).items()}
+        _add_to_manifest(manifest, {RATIO_ERROR: values})
+
+
+def _ratio_difference(network: Network, prepared: PreparedSet, entry: Entry) -> float:
+    """The predicted minus the reference cardiothoracic ratio; NaN if one is undefined."""
+    prediction, lungs, _ = _predict_entry(network, prepared, entry)
+    _, mask = prepared.read_pair(entry)
+    truth = encode_runs(mask > 0.5), encode_runs(prepared.read_heart(entry) > 0.5)
+    ratios = [measure_ratio(heart, *split_runs(own)) for own, heart in ((lungs, find_heart(prediction)), truth)]
+    one, other = (math.nan if ratio is None else ratio.value for ratio in ratios)
+    return one - other
 
 
 def _predict_entry(network: Network, prepared: PreparedSet, entry: Entry) -> tuple[Prediction, PixelRuns, float]:
@@ -376,6 +458,7 @@ def _write_summary(folder: Path, result: RunResult, epochs: int) -> None:
         "test_dice": round(result.test_dice, 6),
         "test_images": result.test_count,
         "test_undefined": result.test_undefined,
+        "test_heart_dice": round(result.test_heart_dice, 6),
         "epochs": epochs,
         "seconds": round(result.seconds, 1),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",

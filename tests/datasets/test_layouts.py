@@ -7,14 +7,16 @@ from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.splits import split_by_folders
 from lungmask_cli.errors import UsageError
 from tests.dicoms import write_dicom
-from tests.phantoms import draw_phantom, save_grey, save_mask, write_jsrt_set, write_plain_set
+from tests.phantoms import draw_phantom, save_grey, save_mask, write_heart_set, write_jsrt_set, write_plain_set
 
 
-def test_jsrt_is_paired_with_both_lungs_and_not_the_heart(tmp_path):
+def test_jsrt_is_paired_with_both_lungs_and_the_heart(tmp_path):
     pairing = find_pairs(write_jsrt_set(tmp_path, 3))
     assert [pair.id for pair in pairing.pairs] == ["JPCLN001", "JPCLN002", "JPCLN003"]
     for pair in pairing.pairs:
         assert sorted(path.parent.name for path in pair.masks) == ["left lung", "right lung"]
+        assert pair.heart is not None
+        assert (pair.heart.parent.name, pair.heart.stem) == ("heart", pair.id)
     assert pairing.unpaired == []
 
 
@@ -25,6 +27,26 @@ def test_plain_folders_with_sides_are_paired(tmp_path):
     save_mask(tmp_path / "right_lung" / "a.png", phantom.right)
     (pair,) = find_pairs(tmp_path).pairs
     assert len(pair.masks) == 2
+
+
+def test_hearts_beside_masks_belong_to_their_radiographs(tmp_path):
+    write_heart_set(tmp_path / "folders", 3, drawn=2)
+    pairs = find_pairs(tmp_path / "folders").pairs
+    assert [pair.heart and pair.heart.name for pair in pairs] == ["p000.png", "p001.png", None]
+    phantom = draw_phantom(32, 32)
+    for name, image in (("a", phantom.image), ("a_mask", phantom.lungs), ("a_heart", phantom.heart)):
+        save_grey(tmp_path / "beside" / f"{name}.png", image.astype(np.float32))
+    (pair,) = find_pairs(tmp_path / "beside").pairs
+    assert [path.name for path in pair.files] == ["a.png", "a_mask.png", "a_heart.png"]
+
+
+def test_a_heart_alone_is_no_mask_of_the_lungs(tmp_path):
+    phantom = draw_phantom(32, 32)
+    save_grey(tmp_path / "images" / "a.png", phantom.image)
+    save_mask(tmp_path / "hearts" / "a.png", phantom.heart)
+    with pytest.raises(UsageError, match="no radiograph has a mask") as caught:
+        find_pairs(tmp_path)
+    assert "has 0 mask files" in caught.value.hint
 
 
 def write_published_sets(folder):

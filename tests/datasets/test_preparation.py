@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from lungmask_cli.formats.masks import read_lung_mask
 from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.scoring.surface import raggedness
 from tests.conftest import PATIENCE, wait_until
-from tests.phantoms import draw_phantom, save_grey, save_mask, write_plain_set
+from tests.phantoms import draw_phantom, save_grey, save_mask, write_heart_set, write_plain_set
 
 
 def prepare_all(folder, destination, **options):
@@ -226,6 +227,44 @@ def test_sizes_that_differ_because_exif_turns_one_are_said_to_be_that(tmp_path):
     assert "aspect ratio" in problem
 
 
+def test_hearts_are_prepared_where_they_are_drawn(tmp_path):
+    write_heart_set(tmp_path / "src", 3, drawn=2)
+    save_mask(tmp_path / "src" / "hearts" / "p001.png", np.zeros((64, 64), bool))
+    prepared = prepare_all(tmp_path / "src", tmp_path / "dst")
+    assert [entry.heart for entry in prepared.entries] == [str(Path("hearts", "p000.png")), "", ""]
+    assert prepared.entries[1].warnings == ("the mask of the heart is empty, and is not used",)
+    heart = prepared.read_heart(prepared.entries[0])
+    assert np.array_equal(heart > 0.5, draw_phantom(64, 64, 0, heart=True).heart)
+    before = times(tmp_path / "dst")
+    assert prepare_all(tmp_path / "src", tmp_path / "dst").entries == prepared.entries
+    assert {path: time for path, time in times(tmp_path / "dst").items() if path.parent.name == "hearts"}.items() <= (
+        before.items()
+    )
+    (tmp_path / "dst" / "hearts" / "p000.png").unlink()
+    with pytest.raises(UsageError, match=r"p000\.png: is in the manifest, but does not exist"):
+        read_prepared(tmp_path / "dst")
+    assert prepare_all(tmp_path / "src", tmp_path / "dst").entries == prepared.entries  # written again
+    read_prepared(tmp_path / "dst")
+
+
+def test_a_heart_of_another_size_is_refused(tmp_path):
+    write_heart_set(tmp_path / "src", 2)
+    save_mask(tmp_path / "src" / "hearts" / "p001.png", np.ones((32, 32), bool))
+    prepared = prepare_all(tmp_path / "src", tmp_path / "dst")
+    assert [entry.id for entry in prepared.entries] == ["p000"]
+    assert "differ in size" in prepared.problems[0]
+
+
+def test_sets_of_versions_without_hearts_are_read(tmp_path):
+    prepared = prepare_all(write_plain_set(tmp_path / "src", 2), tmp_path / "dst")
+    path = tmp_path / "dst" / "manifest.csv"
+    with path.open(newline="") as file:
+        rows = [row[:-2] for row in csv.reader(file)]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    assert read_prepared(tmp_path / "dst").entries == prepared.entries
+
+
 def test_labels_of_lungs_and_heart_are_prepared_if_the_labels_are_given(tmp_path):
     for seed in range(3):
         phantom = draw_phantom(64, 64, seed)
@@ -243,6 +282,11 @@ def test_labels_of_lungs_and_heart_are_prepared_if_the_labels_are_given(tmp_path
     expected = phantom.lungs.copy()
     expected[44:50, 28:34] = False
     assert np.array_equal(mask > 0.5, expected)
+    assert prepared.entries[0].heart == ""
+    named = prepare_all(tmp_path, tmp_path / "named", masks=MaskOptions(labels=(1, 2), heart=3))
+    heart = named.read_heart(named.entries[0])
+    assert heart.sum() == 36
+    assert heart[44:50, 28:34].all()
 
 
 def test_implausible_masks_are_said_for_each_pair(tmp_path):

@@ -232,7 +232,36 @@ def test_labels_are_parsed_and_described(text, labels, in_colour):
     assert describe_labels(options) == text.replace(" ", "").lower()
 
 
-@pytest.mark.parametrize("text", ["1,1", "a,b", "1,2,3", "", "-1,2", "#00ff0,#1", "1,#0000ff"])
+@pytest.mark.parametrize(
+    ("text", "lungs", "heart"),
+    [
+        ("right=1,left=2,heart=3", (1, 2), 3),
+        ("heart=1, lungs=4", (4, 4), 1),
+        ("left=2,right=1", (1, 2), None),
+        ("lungs=#00ff00,heart=#ff0000", (0xFF00, 0xFF00), 0xFF0000),
+    ],
+)
+def test_labels_can_be_named_and_include_the_heart(text, lungs, heart):
+    options = make_mask_options(text, None)
+    assert (options.labels, options.heart) == (lungs, heart)
+    assert make_mask_options(describe_labels(options), None) == options
+
+
+def test_the_label_of_the_heart_is_read(tmp_path):
+    path = save(tmp_path / "a.png", grey((RIGHT, 1), (LEFT, 2), (HEART, 3)))
+    mask = read_lung_mask(path, make_mask_options("right=1,left=2,heart=3", None))
+    assert np.array_equal(mask.heart, HEART)
+    assert np.array_equal(mask.left, LEFT & ~HEART)
+    assert read_lung_mask(path, make_mask_options("1,2", None)).heart is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1,1", "a,b", "1,2,3", "", "-1,2", "#00ff0,#1", "1,#0000ff", "right=1,left=1,heart=2", "heart=1"),
+        *("right=1,heart=2", "lungs=1,left=2", "right=1,left=2,heart=#0000ff", "right=1,left=2,liver=3"),
+    ],
+)
 def test_other_labels_are_refused(text):
     with pytest.raises(UsageError, match="--labels"):
         make_mask_options(text, None)

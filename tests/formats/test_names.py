@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lungmask_cli.formats.names import Affix, match_keys, parse_name
-from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
+from lungmask_cli.imaging.radiograph import HEART, LEFT, LUNGS, RIGHT
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,12 @@ from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
         ("labelsTr/a.nii.gz", "tr/a", "mask", LUNGS),
         ("ManualMask/leftMask/a.png", "a", "mask", LEFT),
         ("fold1/masks/right lung/a.gif", "fold1/a", "mask", RIGHT),
-        ("fold1/masks/heart/a.gif", "fold1/a", "other", LUNGS),
+        ("fold1/masks/heart/a.gif", "fold1/a", "mask", HEART),
+        ("hearts/a.png", "a", "mask", HEART),
+        ("heart masks/a.png", "a", "mask", HEART),
+        ("a_heart.png", "a", "unknown", HEART),
+        ("a_heart_mask.png", "a", "unknown", HEART),
+        ("masks/left heart/a.png", "a", "other", LUNGS),
         ("Train/COVID-19/infection masks/a.png", "Train/COVID-19/a", "other", LUNGS),
         ("p1/mask.png", "p1", "mask", LUNGS),
         ("p1/Left_Lung.png", "p1", "mask", LEFT),

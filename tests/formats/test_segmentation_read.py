@@ -122,6 +122,16 @@ def test_segments_of_one_side_are_merged_and_others_ignored(tmp_path):
     lower = np.roll(LEFT, 1, axis=0)
     mask = read(tmp_path, [LEFT, HEART, lower, RIGHT], segments)
     assert_sides(mask, RIGHT, LEFT | lower)
+    assert np.array_equal(mask.heart, HEART)
+
+
+@pytest.mark.parametrize("known", [{"kind": "80891009"}, {"kind": "T-32000"}, {"label": "Heart"}])
+def test_the_heart_is_recognised_and_is_no_lung(tmp_path, known):
+    mask = read(tmp_path, [HEART, RIGHT | LEFT], [segment(1, **known), segment(2, "lungs")])
+    assert np.array_equal(mask.heart, HEART)
+    assert np.array_equal(mask.lungs, RIGHT | LEFT)
+    with pytest.raises(ImageError, match="none of its 1 segments is a lung"):
+        read(tmp_path, [HEART], [segment(1, **known)])
 
 
 def test_a_single_unknown_segment_is_taken_for_both_lungs(tmp_path):

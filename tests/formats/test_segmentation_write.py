@@ -46,9 +46,30 @@ def radiograph(path, syntax=None, **changes):
     return write_dicom(path, np.zeros(PHANTOM.right.shape, np.uint16), *([syntax] if syntax else []), **changes)
 
 
-def write(path, source=None, right=PHANTOM.right, left=PHANTOM.left, identity="one", spacing=None):
-    write_segmentation(path, right, left, source, identity, spacing)
+def write(path, source=None, right=PHANTOM.right, left=PHANTOM.left, identity="one", spacing=None, heart=None):
+    write_segmentation(path, right, left, source, identity, spacing, heart)
     return dcmread(path)
+
+
+def test_the_heart_is_a_segment_of_its_own_that_may_overlap_the_lungs(tmp_path):
+    heart = PHANTOM.heart | (np.roll(PHANTOM.heart, 6, axis=1) & PHANTOM.left)
+    assert (heart & PHANTOM.left).any()
+    dataset = write(tmp_path / "seg.dcm", radiograph(tmp_path / "a.dcm"), heart=heart)
+    theirs = hd.seg.segread(tmp_path / "seg.dcm")
+    assert theirs.segment_numbers == [1, 2, 3]
+    assert theirs.get_segment_description(3).segmented_property_type.value == "80891009"  # heart, in SNOMED CT
+    assert theirs.get_segment_description(3).segment_label == "Heart"
+    frames = theirs.get_pixels_by_source_instance(
+        [theirs.get_source_image_uids()[0][2]], combine_segments=False, assert_missing_frames_are_empty=True
+    )[0]
+    for number, mask in enumerate((PHANTOM.right, PHANTOM.left, heart)):
+        assert np.array_equal(frames[..., number] > 0, mask)
+    ours = read_segmentation(tmp_path / "seg.dcm")
+    assert np.array_equal(ours.heart, heart)
+    assert np.array_equal(ours.left, PHANTOM.left)
+    assert dataset.SeriesDescription == "Lung fields and heart"
+    write(tmp_path / "again.dcm", tmp_path / "a.dcm", heart=heart)
+    assert (tmp_path / "again.dcm").read_bytes() == (tmp_path / "seg.dcm").read_bytes()
 
 
 def assert_lungs(path, right, left):

@@ -111,7 +111,7 @@ def test_repeated_predictions_are_the_same_at_any_size(saved):
     for size in (64, 96):
         image = draw_phantom(size, size).image[None]
         first, *others = [network.predict(image) for _ in range(8)]
-        assert first.shape == (1, size, size)
+        assert first.shape == (1, size, size, 1)
         assert all(np.array_equal(first, other) for other in others)
 
 
@@ -123,7 +123,7 @@ class Tracing:
 
     def predict(self, images):
         self.inputs.extend(images)
-        return images
+        return images[..., None]
 
     def mask(self, image):
         network = Network(self.predict, 96, 64, "none", zoom=True, detail=192, flips=False, manifest={})
@@ -155,7 +155,7 @@ def test_teeth_of_the_refinement_pass_are_smoothed_away():
     def draw_teeth(images):
         teeth = images > 0.5
         teeth[..., ::2, 2:] |= teeth[..., ::2, :-2]  # every second row is two pixels longer
-        return teeth.astype(np.float32)
+        return teeth.astype(np.float32)[..., None]
 
     config = {"contrast": "none", "detail": 192, "flips": False, "manifest": {}}
     ragged, smooth = (

@@ -35,36 +35,42 @@ CHANGES = {
 NAMES = {ONNX: "tiny.onnx", SAVEDMODEL: "tiny", LITERT: "tiny.tflite"}
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    config = TrainConfig().merged(CHANGES)
-    path = tmp_path_factory.mktemp("weights") / "tiny.weights.h5"
-    generator = build_generator(config.generator, (64, 64))
+def write_weights(folder: Path, structures: list[str]) -> Path:
+    config = TrainConfig().merged({**CHANGES, "structures": structures})
+    path = folder / "tiny.weights.h5"
+    generator = build_generator(config.generator, (64, 64), len(structures))
     for value in generator.weights:  # as training leaves them: no scale is one and no shift zero
         value.assign(value + np.random.default_rng(0).normal(0, 0.3, value.shape))
     save_weights(generator, path, {"config": config.as_dict(), "licence": "for tests"})
     return path
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return write_weights(tmp_path_factory.mktemp("weights"), ["lungs"])
+
+
 def predict_with_runtime(kind, path, images):
-    """The runtime's prediction for (N, S, S), and the metadata of the file, without using the package."""
+    """The runtime's outputs for (N, S, S) by name, and the metadata of the file, without using the package."""
     if kind == ONNX:
         session = onnxruntime.InferenceSession(path)
         texts = session.get_modelmeta().custom_metadata_map
         metadata = {key: _json_or_text(text) for key, text in texts.items()}
-        return session.run(["lungs"], {"radiograph": images[..., None]})[0], metadata
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, {"radiograph": images[..., None]}), strict=True)), metadata
     import tensorflow as tf
 
     if kind == SAVEDMODEL:
         serving = tf.saved_model.load(path).signatures["serving_default"]
         metadata = json.loads((path / "assets.extra" / "lungmask.json").read_text())
-        return serving(radiograph=tf.constant(images[..., None]))["lungs"].numpy(), metadata
+        outputs = serving(radiograph=tf.constant(images[..., None]))
+        return {name: output.numpy() for name, output in outputs.items()}, metadata
     from tensorflow.lite.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model(str(path))
     (buffer,) = (entry.buffer for entry in model.metadata if entry.name == b"lungmask")
     run = tf.lite.Interpreter(str(path)).get_signature_runner()
-    return run(radiograph=images[..., None])["lungs"], json.loads(bytes(model.buffers[buffer].data))
+    return run(radiograph=images[..., None]), json.loads(bytes(model.buffers[buffer].data))
 
 
 def _json_or_text(text):
@@ -75,8 +81,13 @@ def _json_or_text(text):
 
 
 @pytest.mark.filterwarnings("ignore:.*Interpreter is deprecated")
-@pytest.mark.parametrize("kind", [ONNX, SAVEDMODEL, LITERT])
-def test_each_format_predicts_like_keras_and_has_metadata(kind, weights, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "structures"),
+    [(ONNX, ["lungs"]), *((kind, ["lungs", "heart"]) for kind in (ONNX, SAVEDMODEL, LITERT))],
+)
+def test_each_format_predicts_like_keras_and_has_metadata(kind, structures, tmp_path):
+    weights = write_weights(tmp_path / "weights", structures)
+    tmp_path = tmp_path / "exported"
     output = tmp_path / NAMES[kind]
     assert export_network(weights, kind, output).difference < 1e-4
     assert [path.name for path in tmp_path.iterdir()] == [output.name]
@@ -85,7 +96,10 @@ def test_each_format_predicts_like_keras_and_has_metadata(kind, weights, tmp_pat
     expected = keras_predictor(model.generator)(images)
     assert np.ptp(expected) > 0.2  # otherwise any network would pass
     predicted, metadata = predict_with_runtime(kind, output, images)
-    assert np.abs(predicted[..., 0] - expected).max() < 1e-4
+    assert set(predicted) == set(structures)
+    for index, name in enumerate(structures):
+        assert np.abs(predicted[name][..., 0] - expected[..., index]).max() < 1e-4
+    assert [text.partition(":")[0] for text in metadata["output"].split("; ")] == structures
     assert metadata == describe_network(weights, model.manifest)
     assert (metadata["weights_sha256"], metadata["licence"]) == (model.manifest["sha256"], "for tests")
     numbers = [metadata[key] for key in ("image_size", "range", "percentiles", "threshold")]
@@ -203,7 +217,7 @@ def test_the_script_of_the_how_to_predicts_like_lungmask(zoom, tmp_path, monkeyp
     )
     variables = runpy.run_path(str(script))
     mask = np.asarray(Image.open(tmp_path / "mask.png")) > 0
-    network = build_network(between, manifest)
+    network = build_network(lambda images: between(images)[..., None], manifest)
     expected = as_mask(predict([network], variables["normalised"](np.asarray(Image.open(source), np.float32))))
     for truth, least in ((expected, 0.98), (phantom.lungs, 0.96)):
         assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > least

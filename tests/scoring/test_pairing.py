@@ -8,7 +8,7 @@ from PIL import Image
 
 from lungmask_cli.errors import ImageError, UsageError
 from lungmask_cli.formats.mask_values import MaskOptions
-from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
+from lungmask_cli.imaging.radiograph import HEART, LEFT, LUNGS, RIGHT
 from lungmask_cli.scoring.pairing import OTHER, PREDICTED, TRUTH, find_masks, pair_masks, read_mask_files
 from tests.phantoms import save_mask
 
@@ -205,7 +205,7 @@ def test_the_table_that_segment_writes_beside_masks_is_not_skipped_with_a_word(t
     assert [path.name for path in find_masks(tmp_path).skipped] == ["notes.csv"]
 
 
-def test_the_folds_of_scr_are_read_without_hearts_and_clavicles(tmp_path):
+def test_the_folds_of_scr_are_read_with_hearts_and_without_clavicles(tmp_path):
     kinds = ("left lung", "right lung", "heart", "left clavicle", "right clavicle")
     names = [f"fold{fold}/masks/{kind}/JPCLN00{number}.gif" for fold, number in ((1, 1), (2, 2)) for kind in kinds]
     files = mask_paths(tmp_path, *names, "fold1/points/JPCLN001.png")
@@ -213,10 +213,14 @@ def test_the_folds_of_scr_are_read_without_hearts_and_clavicles(tmp_path):
     assert files["fold1/JPCLN001"] == {
         RIGHT: "fold1/masks/right lung/JPCLN001.gif",
         LEFT: "fold1/masks/left lung/JPCLN001.gif",
+        HEART: "fold1/masks/heart/JPCLN001.gif",
     }
     predicted = touch(tmp_path / "other", "JPCLN001.png", "JPCLN002.png")
     pairs = pair_folders(predicted, tmp_path / "fold1")
-    assert [(pair.key, sorted(pair.files[TRUTH])) for pair in pairs] == [("JPCLN001", [LEFT, RIGHT]), ("JPCLN002", [])]
+    assert [(pair.key, sorted(pair.files[TRUTH])) for pair in pairs] == [
+        ("JPCLN001", [HEART, LEFT, RIGHT]),
+        ("JPCLN002", []),
+    ]
 
 
 def test_a_folder_of_one_lung_given_directly_is_read_as_both_lungs(tmp_path):
@@ -301,3 +305,21 @@ def test_each_mask_is_in_one_pair_and_pairs_have_one_stem(tmp_path_factory, pred
     assert {pair[1] for pair in pairs} - {None} == {f"{stem}.png" for stem in predicted}
     assert {pair[2] for pair in pairs} - {None} == {f"x/{stem}_mask.tif" for stem in truth}
     assert all(None not in pair for pair in pairs if pair[0] in predicted & truth)
+
+
+def test_hearts_belong_to_the_masks_of_their_lungs(tmp_path):
+    save_mask(tmp_path / "ward" / "a.png", UPPER)
+    save_mask(tmp_path / "heart" / "ward" / "a.png", ~UPPER)
+    files = find_masks(tmp_path).files["ward/a"]
+    assert set(files) == {LUNGS, HEART}
+    mask = read_mask_files(files)
+    assert np.array_equal(mask.lungs, UPPER)
+    assert np.array_equal(mask.heart, ~UPPER)
+
+
+def test_hearts_alone_say_how_they_can_be_scored(tmp_path):
+    save_mask(tmp_path / "heart" / "a.png", UPPER)
+    with pytest.raises(ImageError, match="no partner among the masks of the lungs") as caught:
+        read_mask_files(find_masks(tmp_path).files["a"])
+    assert "give the folders of hearts" in caught.value.hint
+    assert set(find_masks(tmp_path / "heart").files["a"]) == {LUNGS}

@@ -108,7 +108,7 @@ def test_an_unfinished_run_is_listed_as_such(tmp_path):
 
 def test_augmentations_are_drawn_separately_and_combined():
     phantom = draw_phantom(64, 64)
-    pairs = [(phantom.image, phantom.lungs.astype(np.float32))]
+    pairs = [(phantom.image, phantom.lungs.astype(np.float32)[..., None])]
     plain = np.asarray(draw_augmentations(pairs, AugmentationConfig(), 0))
     some = np.asarray(draw_augmentations(pairs, AugmentationConfig(flip_probability=0.01, gamma=0.5), 0))
     height = plain.shape[0]

@@ -19,7 +19,7 @@ from lungmask_cli.training.augmentation import augment
 from lungmask_cli.training.batches import RadiographBatches
 from lungmask_cli.training.plan import RunPlan
 from lungmask_cli.training.run import build_optimizer, train
-from tests.phantoms import draw_phantom, write_plain_set
+from tests.phantoms import draw_phantom, write_heart_set, write_plain_set
 
 STRONG = PRESETS["compact"].config.augmentation
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -163,6 +163,42 @@ def test_the_shards_of_a_batch_make_it_whole(tmp_path, shards):
         assert max(sizes) - min(sizes) <= 1
         for whole, pieces in zip(batches[index], zip(*parts, strict=True), strict=True):
             assert np.array_equal(np.concatenate(pieces), whole)
+
+
+def make_heart_set(folder, count, drawn):
+    pairing = find_pairs(write_heart_set(folder / "src", count, drawn=drawn))
+    split = {pair.id: "train" for pair in pairing.pairs}
+    return prepare(pairing, folder / "dst", split, "all", PrepareOptions(64))
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+@pytest.mark.parametrize("memory_gb", [1, 0])
+def test_batches_have_a_channel_for_each_structure_and_minus_one_where_no_heart_is_drawn(
+    tmp_path, is_training, memory_gb
+):
+    prepared = make_heart_set(tmp_path, 4, drawn=2)
+    config = TINY.merged({"structures": ["lungs", "heart"], "batch_size": 4, "augmentation": {"rotation_degrees": 5.0}})
+    _, masks = RadiographBatches(prepared, prepared.entries, config, is_training, memory_gb)[0]
+    assert masks.shape == (4, 32, 32, 2)
+    undrawn = [bool((one[..., 1] == -1).all()) for one in masks]
+    assert sum(undrawn) == 2
+    for one, is_missing in zip(masks, undrawn, strict=True):
+        assert one[..., 0].min() >= 0
+        assert is_missing or (one[..., 1].min() >= 0 and one[..., 1].max() == pytest.approx(1, abs=0.01))
+    _, lungs = RadiographBatches(prepared, prepared.entries, TINY, is_training, memory_gb)[0]
+    assert lungs.shape[-1] == 1
+
+
+def test_augmentation_moves_the_heart_with_the_lungs():
+    phantom = draw_phantom(64, 64, 1, heart=True)
+    masks = np.stack([phantom.lungs, phantom.heart], -1).astype(np.float32)
+    both, alone = (augment(phantom.image, mask, STRONG, np.random.default_rng(3)) for mask in (masks, masks[..., 0]))
+    assert np.array_equal(both[0], alone[0])
+    assert np.array_equal(both[1][..., 0], alone[1])
+    plain = AugmentationConfig(shift=0.2)
+    moved = augment(phantom.image, masks, plain, np.random.default_rng(5))[1]
+    shifts = [np.argwhere(moved[..., one] > 0.5).mean(0) - np.argwhere(masks[..., one] > 0.5).mean(0) for one in (0, 1)]
+    assert shifts[0] == pytest.approx(shifts[1], abs=1)
 
 
 def test_reduced_masks_keep_the_fraction_of_lung(tmp_path):

@@ -42,6 +42,9 @@ _FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _LATERAL_VIEWS = frozenset({"LL", "RL", "LLD", "RLD", "LAT", "LATERAL"})
 # View codes of CID 4010: right lateral, left lateral, lateral, in SNOMED CT and in the older SNOMED RT.
 _LATERAL_CODES = frozenset({"399198007", "399173006", "399067008", "R-10232", "R-10236", "R-102CD"})
+_ANTEROPOSTERIOR_VIEWS = frozenset({"AP", "AP SUPINE", "APSUPINE", "SUPINE", "PORTABLE AP", "AP PORTABLE"})
+_ANTEROPOSTERIOR_CODES = frozenset({"399348003", "R-10206"})  # of CID 4010
+_SUPINE_POSITIONS = frozenset({"HFS", "FFS"})  # head or feet first, supine (PS3.3 C.7.3.1.1.2)
 _CHEST = re.compile("CHEST|THORAX|LUNG|RIB", re.IGNORECASE)
 _ADULT_YEARS = 18
 _AGE = re.compile(r"(\d{1,3})([DWMY]?)", re.ASCII)
@@ -106,6 +109,16 @@ def _is_lateral(header: Header) -> bool:
         return True
     # Rows run towards the patient's left or right in a frontal view, towards the front or back in a lateral view.
     return header.text("PatientOrientation")[:1] in {"A", "P"}
+
+
+def is_anteroposterior(header: Header) -> bool:
+    """Whether the beam entered at the front, or the patient lies on the back, by any element that says so."""
+    views = {Header(view).text("CodeValue") for view in header.items("ViewCodeSequence")}
+    return (
+        header.text("ViewPosition") in _ANTEROPOSTERIOR_VIEWS
+        or bool(views & _ANTEROPOSTERIOR_CODES)
+        or header.text("PatientPosition") in _SUPINE_POSITIONS
+    )
 
 
 def _is_child(header: Header) -> bool:

@@ -24,7 +24,7 @@ from lungmask_cli.errors import ImageError
 from lungmask_cli.formats.checks import check_size
 from lungmask_cli.formats.dicom.elements import Header
 from lungmask_cli.formats.dicom.grey_values import find_valid, to_grey_values
-from lungmask_cli.formats.dicom.header import add_warnings, find_spacing, require_radiograph
+from lungmask_cli.formats.dicom.header import add_warnings, find_spacing, is_anteroposterior, require_radiograph
 from lungmask_cli.formats.dicom.pixel_format import DECODING, PixelFormat, complete_pixel_format, read_size
 from lungmask_cli.formats.dicom.stored_bits import extract_values
 from lungmask_cli.imaging.radiograph import Radiograph, Spacing
@@ -79,7 +79,8 @@ def read_dicom(path: Path, max_pixels: int = MAX_PIXELS) -> Radiograph:
         if pixels.dtype.kind not in "iu" or pixels.dtype.itemsize > 2:
             pixels = pixels.astype(np.float32)
         valid = find_valid(header, stored, stored.dtype.kind == "i")
-        return Radiograph(pixels, valid, find_spacing(header), header.warnings)
+        anteroposterior = is_anteroposterior(header)
+        return Radiograph(pixels, valid, find_spacing(header), header.warnings, anteroposterior=anteroposterior)
 
 
 def read_dicom_spacing(path: Path) -> tuple[tuple[int, int], Spacing | None]:

@@ -30,13 +30,14 @@ from lungmask_cli.formats.dicom.pixels import (
     read_dataset,
     transfer_syntax,
 )
-from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask, Mask, Spacing
+from lungmask_cli.imaging.radiograph import HEART, LEFT, LUNGS, RIGHT, LungMask, Mask, Spacing
 
 _SEGMENTATION, _LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
 # Codes of SNOMED CT and of the older SNOMED RT: the lung, right and left lung, and the side as a modifier.
 _LUNG = frozenset({"39607008", "T-28000"})
 _RIGHT_LUNG, _LEFT_LUNG = frozenset({"3341006", "T-28100"}), frozenset({"44029006", "T-28500"})
 _RIGHT_MODIFIER, _LEFT_MODIFIER = frozenset({"24028007", "G-A100"}), frozenset({"7771000", "G-A101"})
+_HEART = frozenset({"80891009", "T-32000"})
 # Body organ, anatomical structure, body structure: types that leave the organ to the anatomic region.
 _ORGANS = frozenset({"113343008", "91723000", "123037004", "T-D0060", "T-D0005", "T-D000A"})
 # All words that the label of a lung may contain; a lung nodule is not a lung.
@@ -44,12 +45,13 @@ _LUNG_WORDS = frozenset({
     "lung", "lungs", "right", "left", "both", "and", "the", "field", "fields", "mask", "masks", "segmentation",
     "upper", "middle", "lower", "lobe", "lobes",
 })  # fmt: skip
+_HEART_WORDS = frozenset({"heart", "the", "whole", "mask", "segmentation"})
 _HINT = "Export the segmentation again."
 _MAX_FULL_FRAMES = 4  # frames of the largest size
 
 
 def read_segmentation(path: Path, threshold: float | None = None, max_pixels: int = MAX_PIXELS) -> LungMask:
-    """The lungs in a DICOM segmentation of one radiograph: binary, fractional or a label map.
+    """The lungs, and the heart, in a DICOM segmentation of one radiograph: binary, fractional or a label map.
 
     Args:
         path: the file.
@@ -89,18 +91,22 @@ def _require_segmentation(header: Header, path: Path, max_pixels: int) -> None:
 
 def _merge_segments(header: Header, frames: NDArray[Any], path: Path, threshold: float) -> LungMask:
     sides = _find_sides(header, path)
-    masks = dict.fromkeys((LUNGS, RIGHT, LEFT), np.zeros(frames.shape[1:], np.bool_))
+    masks = dict.fromkeys((LUNGS, RIGHT, LEFT, HEART), np.zeros(frames.shape[1:], np.bool_))
     for number, mask in _read_segments(header, frames, path, threshold):
         if side := sides.get(number):
             masks[side] = masks[side] | mask
     lungs, spacing = masks[LUNGS] | masks[RIGHT] | masks[LEFT], _find_spacing(header)
+    heart = masks[HEART] if HEART in sides.values() else None
     if LUNGS in sides.values():
-        return LungMask(lungs, None, None, spacing)
-    return LungMask(lungs, masks[RIGHT], masks[LEFT], spacing)
+        return LungMask(lungs, None, None, spacing, heart=heart)
+    return LungMask(lungs, masks[RIGHT], masks[LEFT], spacing, heart=heart)
 
 
 def _find_sides(header: Header, path: Path) -> dict[int, str]:
-    """`RIGHT`, `LEFT` or `LUNGS` for each segment that is a lung; a single unknown segment is taken for both lungs."""
+    """`RIGHT`, `LEFT` or `LUNGS` for each segment that is a lung, `HEART` for the heart.
+
+    A single unknown segment is taken for both lungs.
+    """
     numbered = {require_integer(item, "SegmentNumber", path): item for item in header.items("SegmentSequence")}
     numbered.pop(0, None)  # background
     sides = {number: side for number, segment in numbered.items() if (side := _find_side(Header(segment)))}
@@ -108,7 +114,7 @@ def _find_sides(header: Header, path: Path) -> dict[int, str]:
         sides = {number: side for number, side in sides.items() if side != LUNGS}
     if not sides and len(numbered) == 1:
         return dict.fromkeys(numbered, LUNGS)
-    if not sides:
+    if not set(sides.values()) - {HEART}:
         raise ImageError(
             f"{path}: none of its {len(numbered)} segments is a lung by code or label",
             "Label the segments lung, right lung or left lung.",
@@ -117,16 +123,18 @@ def _find_sides(header: Header, path: Path) -> dict[int, str]:
 
 
 def _find_side(segment: Header) -> str:
-    """`RIGHT`, `LEFT` or `LUNGS` (both) if the segment is a lung, else an empty text."""
+    """`RIGHT`, `LEFT` or `LUNGS` (both) if the segment is a lung, `HEART` if it is the heart, else an empty text."""
     types = segment.items("SegmentedPropertyTypeCodeSequence")
     regions = segment.items("AnatomicRegionSequence")
     type_codes = _codes(types)
-    if type_codes and not type_codes & (_LUNG | _RIGHT_LUNG | _LEFT_LUNG | _ORGANS):
+    if type_codes and not type_codes & (_LUNG | _RIGHT_LUNG | _LEFT_LUNG | _HEART | _ORGANS):
         regions = []  # the segment is a finding, and the region its location
     codes = type_codes | _codes(regions)
     modifiers = ("SegmentedPropertyTypeModifierCodeSequence", "AnatomicRegionModifierSequence")
     sides = _codes(item for coded in (*types, *regions) for name in modifiers for item in Header(coded).items(name))
     words = _split_words(segment)
+    if codes & _HEART or ("heart" in words and words <= _HEART_WORDS):
+        return HEART
     named = words & {"lung", "lungs"} and words <= _LUNG_WORDS
     if not (codes & (_LUNG | _RIGHT_LUNG | _LEFT_LUNG) or named):
         return ""

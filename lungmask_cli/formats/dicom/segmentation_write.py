@@ -1,4 +1,4 @@
-"""Write DICOM segmentations (PS3.3 A.51, C.8.20) of both lungs for a PACS, with highdicom.
+"""Write DICOM segmentations (PS3.3 A.51, C.8.20) of both lungs, and the heart, for a PACS, with highdicom.
 
 This is the only output that copies text from a DICOM header: a segmentation belongs to the patient and the study of its
 radiograph, as every PACS expects.
@@ -46,11 +46,17 @@ _PATIENT_ELEMENTS = (
 
 
 def write_segmentation(
-    path: Path, right: Mask, left: Mask, source: Path | None, identity: str, spacing: Spacing | None
+    path: Path,
+    right: Mask,
+    left: Mask,
+    source: Path | None,
+    identity: str,
+    spacing: Spacing | None,
+    heart: Mask | None = None,
 ) -> None:
-    """Write the lungs as a binary DICOM segmentation: segment 1 is the right lung, segment 2 the left one.
+    """Write a binary DICOM segmentation: segment 1 is the right lung, segment 2 the left one, segment 3 the heart.
 
-    A segment without pixels has no frame, unless both are empty: a file needs at least one frame, so each has one then.
+    A segment without pixels has no frame, unless all are empty: a file needs at least one frame, so each has one then.
 
     Args:
         path: the file to write.
@@ -60,6 +66,7 @@ def write_segmentation(
             radiograph is not DICOM: the segmentation then has no source image, and a synthetic patient and study.
         identity: a text that is unique to the radiograph and the weights, for unique identifiers.
         spacing: of the pixels; None if unknown.
+        heart: the heart, (H, W) bool, which may overlap the lungs; None for a segmentation of the lungs alone.
 
     Raises:
         UsageError: highdicom is not installed.
@@ -72,21 +79,27 @@ def write_segmentation(
             f"{path}: DICOM segmentations need highdicom", 'Install it: pip install "lungmask-cli[dicom]"'
         ) from None
     logging.getLogger(highdicom.__name__).setLevel(logging.CRITICAL + 1)  # its log quotes identifiers
-    lungs = _Lungs(right, left, spacing, identity)
+    content = _Content(right, left, heart, spacing, identity)
     with pydicom_errors(source) if source else contextlib.nullcontext():
-        segmentation = _segment_source(source, lungs) if source else _segment_without_source(lungs)
+        segmentation = _segment_source(source, content) if source else _segment_without_source(content)
         with atomic_write(path) as partial:
             segmentation.save_as(partial)
 
 
 @dataclass(frozen=True)
-class _Lungs:
+class _Content:
     """The content of a segmentation, and its unique identifiers, which are the same for the same content."""
 
     right: Mask
     left: Mask
+    heart: Mask | None
     spacing: Spacing | None
     identity: str
+
+    @property
+    def masks(self) -> list[Mask]:
+        """The mask of each segment."""
+        return [self.right, self.left, *([] if self.heart is None else [self.heart])]
 
     def radiograph_uid(self, *sources: str) -> str:
         """A UID that all segmentations of the radiograph with the same weights have in common."""
@@ -100,31 +113,31 @@ class _Lungs:
 
     @cached_property
     def _content(self) -> str:
-        checksum = hashlib.sha256(np.packbits([self.right, self.left]).tobytes()).hexdigest()
+        checksum = hashlib.sha256(np.packbits(self.masks).tobytes()).hexdigest()
         return f"{__version__} {self.right.shape} {self.spacing.mm if self.spacing else None} {checksum}"
 
 
-def _segment_source(source: Path, lungs: _Lungs) -> Any:
-    radiograph = read_dataset(source, max_pixels=lungs.right.size)
+def _segment_source(source: Path, content: _Content) -> Any:
+    radiograph = read_dataset(source, max_pixels=content.right.size)
     uids = {keyword: _read_uid(radiograph, keyword, source) for keyword in _UIDS}
     _remove_unreadable(radiograph)
     height, width = read_size(radiograph, source)
-    if (height, width) != lungs.right.shape:
-        raise ImageError(f"{source}: has {width} x {height} pixels, but its mask has {format_size(lungs.right)}")
+    if (height, width) != content.right.shape:
+        raise ImageError(f"{source}: has {width} x {height} pixels, but its mask has {format_size(content.right)}")
     meta = getattr(radiograph, "file_meta", {})
     reference = _make_reference(
-        lungs.right,
+        content.right,
         SOPClassUID=uids["SOPClassUID"] or meta.get("MediaStorageSOPClassUID"),
         SOPInstanceUID=uids["SOPInstanceUID"] or meta.get("MediaStorageSOPInstanceUID"),
-        StudyInstanceUID=uids["StudyInstanceUID"] or lungs.radiograph_uid("study"),
-        SeriesInstanceUID=uids["SeriesInstanceUID"] or lungs.radiograph_uid("series"),
+        StudyInstanceUID=uids["StudyInstanceUID"] or content.radiograph_uid("study"),
+        SeriesInstanceUID=uids["SeriesInstanceUID"] or content.radiograph_uid("series"),
         **{name: radiograph[name].value for name in _IMAGE_ELEMENTS if _is_valid(radiograph, name)},
     )
     if not reference.SOPClassUID or not reference.SOPInstanceUID:
         raise ImageError(
             f"{source}: has no SOP class or instance UID, which a segmentation refers to", "Export the file again."
         )
-    segmentation = _make_segmentation(reference, lungs)
+    segmentation = _make_segmentation(reference, content)
     for keyword in _UIDS:
         set_element(radiograph, keyword, reference[keyword].value)
     segmentation.copy_patient_and_study_information(radiograph)
@@ -180,28 +193,28 @@ def _is_valid(dataset: Any, keyword: str) -> bool:
     return bool(dictionary_VR(element.tag) == element.VR)
 
 
-def _segment_without_source(lungs: _Lungs) -> Any:
+def _segment_without_source(content: _Content) -> Any:
     """A segmentation that refers to no image, but to a synthetic frame of reference (A.51.3).
 
     If the spacing is known, its position in that frame is that of a standing patient seen from the front.
     """
-    patient = hashlib.sha256(lungs.identity.encode()).hexdigest()[:16]
+    patient = hashlib.sha256(content.identity.encode()).hexdigest()[:16]
     reference = _make_reference(
-        lungs.right,
+        content.right,
         SOPClassUID=_COMPUTED_RADIOGRAPHY,
-        SOPInstanceUID=lungs.radiograph_uid("radiograph"),
-        StudyInstanceUID=lungs.radiograph_uid("study"),
-        SeriesInstanceUID=lungs.radiograph_uid("series"),
-        FrameOfReferenceUID=lungs.radiograph_uid("frame of reference"),
+        SOPInstanceUID=content.radiograph_uid("radiograph"),
+        StudyInstanceUID=content.radiograph_uid("study"),
+        SeriesInstanceUID=content.radiograph_uid("series"),
+        FrameOfReferenceUID=content.radiograph_uid("frame of reference"),
         PatientID=f"{_NAME}-{patient}",
         PatientName="Anonymous^",
     )
-    if lungs.spacing:
+    if content.spacing:
         reference.ImagePositionPatient = [0, 0, 0]
         reference.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]  # rows run to the patient's left, columns to the feet
-        reference.PixelSpacing = list(lungs.spacing.mm)
+        reference.PixelSpacing = list(content.spacing.mm)
         reference.SliceThickness = _THICKNESS_MM
-    segmentation = _make_segmentation(reference, lungs)
+    segmentation = _make_segmentation(reference, content)
     del segmentation.SourceImageSequence, segmentation.ReferencedSeriesSequence
     for frame in segmentation.PerFrameFunctionalGroupsSequence:
         del frame.DerivationImageSequence
@@ -220,59 +233,67 @@ def _make_reference(mask: Mask, **elements: Any) -> Any:
     return reference
 
 
-def _make_segmentation(reference: Any, lungs: _Lungs) -> Any:
+def _make_segmentation(reference: Any, content: _Content) -> Any:
     import highdicom
 
+    description = "Lung fields" if content.heart is None else "Lung fields and heart"
     segmentation = highdicom.seg.Segmentation(
         [reference],
-        lungs.right + 2 * lungs.left.astype(np.uint8),
+        np.stack(content.masks, -1).astype(np.uint8)[None],
         highdicom.seg.SegmentationTypeValues.BINARY,
-        [_describe_segment(1, "Right"), _describe_segment(2, "Left")],
-        series_instance_uid=lungs.segmentation_uid("series of segmentation"),
+        [*map(_describe_lung, (1, 2), ("Right", "Left")), _describe_segment(3, "Heart")][: len(content.masks)],
+        series_instance_uid=content.segmentation_uid("series of segmentation"),
         series_number=_SERIES_NUMBER,
-        sop_instance_uid=lungs.segmentation_uid("segmentation"),
+        sop_instance_uid=content.segmentation_uid("segmentation"),
         instance_number=1,
         manufacturer=_NAME,
         manufacturer_model_name=_NAME,
         software_versions=__version__,
         device_serial_number=__version__,  # a program has none, but there must be one (C.7.5.2)
-        content_label="LUNGS",
-        content_description="Lung fields",
-        pixel_measures=highdicom.PixelMeasuresSequence(lungs.spacing.mm, _THICKNESS_MM) if lungs.spacing else None,
+        content_label="LUNGS" if content.heart is None else "LUNGS_HEART",
+        content_description=description,
+        pixel_measures=highdicom.PixelMeasuresSequence(content.spacing.mm, _THICKNESS_MM) if content.spacing else None,
     )
-    segmentation.SeriesDescription = "Lung fields"
+    segmentation.SeriesDescription = description
     segmentation.ContentCreatorName = ""  # type 2
-    _make_reproducible(segmentation, lungs)
+    _make_reproducible(segmentation, content)
     return segmentation
 
 
-def _describe_segment(number: int, side: str) -> Any:
+def _describe_lung(number: int, side: str) -> Any:
     """The description of one lung in SNOMED CT: the code of the lung, modified by its side (PS3.16 CID 7151, 244)."""
-    from highdicom import AlgorithmIdentificationSequence
-    from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
     from highdicom.sr import CodedConcept
     from pydicom.sr.codedict import codes
 
-    segment = SegmentDescription(
-        number,
-        f"{side} lung",
-        codes.cid7150.AnatomicalStructure,
-        codes.SCT.Lung,
-        SegmentAlgorithmTypeValues.AUTOMATIC,
-        AlgorithmIdentificationSequence(_NAME, codes.cid7162.ArtificialIntelligence, __version__),
-    )
+    segment = _describe_segment(number, "Lung", f"{side} lung")
     modifier = CodedConcept.from_code(getattr(codes.cid244, side))
     segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]
     return segment
 
 
-def _make_reproducible(segmentation: Any, lungs: _Lungs) -> None:
+def _describe_segment(number: int, organ: str, label: str = "") -> Any:
+    """The description of an organ, by its name in SNOMED CT (PS3.16 CID 7151)."""
+    from highdicom import AlgorithmIdentificationSequence
+    from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
+    from pydicom.sr.codedict import codes
+
+    return SegmentDescription(
+        number,
+        label or organ,
+        codes.cid7150.AnatomicalStructure,
+        getattr(codes.SCT, organ),
+        SegmentAlgorithmTypeValues.AUTOMATIC,
+        AlgorithmIdentificationSequence(_NAME, codes.cid7162.ArtificialIntelligence, __version__),
+    )
+
+
+def _make_reproducible(segmentation: Any, content: _Content) -> None:
     """Remove or replace the current date and time and the random identifiers that highdicom adds."""
     segmentation.ContentDate, segmentation.ContentTime = _NO_DATE, _NO_TIME
     for name in ("InstanceCreationDate", "InstanceCreationTime"):
         segmentation.pop(name, None)
     for equipment in segmentation.get("ContributingEquipmentSequence") or []:
         equipment.pop("ContributionDateTime", None)
-    dimensions = lungs.segmentation_uid("dimensions")
+    dimensions = content.segmentation_uid("dimensions")
     for item in (*segmentation.DimensionOrganizationSequence, *segmentation.DimensionIndexSequence):
         item.DimensionOrganizationUID = dimensions

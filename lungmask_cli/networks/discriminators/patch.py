@@ -10,33 +10,33 @@ _HIDDEN = 4
 _SCALES = 4
 
 
-def patch(config: DiscriminatorConfig, shape: tuple[int, int]) -> keras.Model:
+def patch(config: DiscriminatorConfig, shape: tuple[int, int], structures: int = 1) -> keras.Model:
     """The six-layer patch discriminator of the paper: one logit for each of H/32 x W/32 patches.
 
     Input, four hidden layers of convolution - normalisation - ReLU, and one output, with 4 x 4 kernels and stride 2
     throughout (paper, section III.C). The number of filters, doubled from layer to layer, is not given there.
     """
-    pair = pair_inputs(shape)
+    pair = pair_inputs(shape, structures)
     x = _convolution(1, 104)(_hidden(layers.Concatenate()(pair), config))
     logits = layers.Activation("linear", dtype="float32", name="logits")(x)
     return keras.Model(pair, logits, name="patch")
 
 
-def image(config: DiscriminatorConfig, shape: tuple[int, int]) -> keras.Model:
+def image(config: DiscriminatorConfig, shape: tuple[int, int], structures: int = 1) -> keras.Model:
     """The image discriminator of the paper: like `patch`, but the last layer covers the whole image: one logit.
 
     Raises:
         ConfigError: the image cannot be halved four times.
     """
     require_multiple(shape, 2**_HIDDEN, "an image discriminator")
-    pair = pair_inputs(shape)
+    pair = pair_inputs(shape, structures)
     x = _hidden(layers.Concatenate()(pair), config)
     x = layers.Conv2D(1, tuple(x.shape[1:3]), kernel_initializer=normal_initializer(104))(x)
     logits = layers.Activation("linear", dtype="float32", name="logits")(x)
     return keras.Model(pair, logits, name="image")
 
 
-def four_scales(config: DiscriminatorConfig, shape: tuple[int, int]) -> keras.Model:
+def four_scales(config: DiscriminatorConfig, shape: tuple[int, int], structures: int = 1) -> keras.Model:
     """Four patch discriminators, on the image and on copies at a half, a quarter and an eighth of its size.
 
     The model returns the list of their logits, finest scale first.
@@ -47,7 +47,7 @@ def four_scales(config: DiscriminatorConfig, shape: tuple[int, int]) -> keras.Mo
         ConfigError: the image cannot be halved three times.
     """
     require_multiple(shape, 2 ** (_SCALES - 1), "a discriminator of four scales")
-    pair = pair_inputs(shape)
+    pair = pair_inputs(shape, structures)
     x = layers.Concatenate()(pair)
     logits = []
     for scale in range(_SCALES):

@@ -9,7 +9,7 @@ from lungmask_cli.networks.blocks import level_widths, pair_inputs, require_mult
 _LEVELS = 5
 
 
-def scan_critic(config: DiscriminatorConfig, shape: tuple[int, int]) -> keras.Model:
+def scan_critic(config: DiscriminatorConfig, shape: tuple[int, int], structures: int = 1) -> keras.Model:
     """The residual blocks of SCAN's segmentation network, global average pooling, and one logit: (B, 1, 1, 1).
 
     Source: Dai et al. 2018 (arXiv:1703.08770), section 3.
@@ -19,7 +19,7 @@ def scan_critic(config: DiscriminatorConfig, shape: tuple[int, int]) -> keras.Mo
     """
     require_multiple(shape, 2 ** (_LEVELS - 1), "SCAN's critic")
     widths = level_widths(config.filters, 8 * config.filters, _LEVELS)
-    pair = pair_inputs(shape)
+    pair = pair_inputs(shape, structures)
     x = residual_encoder(layers.Concatenate()(pair), widths, config.normalization)
     x = layers.GlobalAveragePooling2D(keepdims=True)(x)
     logits = layers.Conv2D(1, 1, dtype="float32", name="logits")(x)

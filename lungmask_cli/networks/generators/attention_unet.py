@@ -7,7 +7,7 @@ from lungmask_cli.config import GeneratorConfig
 from lungmask_cli.networks.generators.unet import unet_with
 
 
-def attention_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
+def attention_unet(config: GeneratorConfig, shape: tuple[int, int], structures: int = 1) -> keras.Model:
     """U-Net whose skips are weighted pixel by pixel, under the control of the coarser level.
 
     Source: Oktay et al. 2018 (arXiv:1804.03999), figures 1 and 2, in two dimensions and without deep supervision.
@@ -15,7 +15,7 @@ def attention_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Mod
     Raises:
         ConfigError: the image cannot be halved once for each level but the last.
     """
-    return unet_with(_attend, "attention_unet", config, shape)
+    return unet_with(_attend, "attention_unet", config, shape, structures)
 
 
 def _attend(skip: KerasTensor, gate: KerasTensor, width: int) -> KerasTensor:

@@ -11,7 +11,7 @@ _CONVOLUTIONS = (2, 2, 3, 3, 3)  # of VGG16, level by level
 _WIDENED = 8  # filters of the two widest layers, as a multiple of those of the last level: 4096 = 8 x 512
 
 
-def fcn(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
+def fcn(config: GeneratorConfig, shape: tuple[int, int], structures: int = 1) -> keras.Model:
     """FCN-8s: the convolutions of VGG16, two wide ones, and score maps at three strides, upsampled and added.
 
     With 64 filters, at most 512, it has the published 134 million parameters. It always has five levels; `levels` is
@@ -33,15 +33,15 @@ def fcn(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
         pooled.append(x)
     for size in (7, 1):
         x = layers.ReLU()(convolution(x, _WIDENED * widths[-1], size, config.normalization))
-    score = _score(x, "score_32")
+    score = _score(x, structures, "score_32")
     for features, stride in ((pooled[3], 16), (pooled[2], 8)):
         score = layers.UpSampling2D(2, interpolation="bilinear")(score)
-        score = layers.Add()([score, _score(features, f"score_{stride}")])
+        score = layers.Add()([score, _score(features, structures, f"score_{stride}")])
     score = layers.UpSampling2D(8, interpolation="bilinear")(score)
     outputs = layers.Activation("sigmoid", dtype="float32", name="lungs")(score)
     return keras.Model(inputs, outputs, name="fcn")
 
 
-def _score(features: KerasTensor, name: str) -> KerasTensor:
-    """One score map; its weights are initialised with zeros, as in the source."""
-    return layers.Conv2D(1, 1, kernel_initializer="zeros", name=name)(features)
+def _score(features: KerasTensor, structures: int, name: str) -> KerasTensor:
+    """One score map of each structure; its weights are initialised with zeros, as in the source."""
+    return layers.Conv2D(structures, 1, kernel_initializer="zeros", name=name)(features)

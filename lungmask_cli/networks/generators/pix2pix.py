@@ -7,7 +7,7 @@ from lungmask_cli.config import GeneratorConfig
 from lungmask_cli.networks.blocks import level_widths, normal_initializer, normalization, require_multiple
 
 
-def pix2pix(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
+def pix2pix(config: GeneratorConfig, shape: tuple[int, int], structures: int = 1) -> keras.Model:
     """The encoder-decoder with skips of pix2pix, without its dropout, which is its only source of noise.
 
     All kernels are 4 x 4 with stride 2. There are `levels` levels, or fewer if the image cannot be halved as often.
@@ -32,6 +32,6 @@ def pix2pix(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
         x = layers.Conv2DTranspose(widths[level], 4, 2, "same", kernel_initializer=start)(x)
         x = layers.ReLU()(normalization(config.normalization, widths[level])(x))
         x = layers.Concatenate()([x, skips[level]])
-    x = layers.Conv2DTranspose(1, 4, 2, "same", kernel_initializer=normal_initializer(2 * levels))(x)
+    x = layers.Conv2DTranspose(structures, 4, 2, "same", kernel_initializer=normal_initializer(2 * levels))(x)
     outputs = layers.Activation("sigmoid", dtype="float32", name="lungs")(x)
     return keras.Model(inputs, outputs, name="pix2pix")

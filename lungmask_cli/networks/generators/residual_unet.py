@@ -7,7 +7,7 @@ from lungmask_cli.config import GeneratorConfig
 from lungmask_cli.networks.blocks import convolution, level_widths, normalization, require_multiple
 
 
-def residual_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
+def residual_unet(config: GeneratorConfig, shape: tuple[int, int], structures: int = 1) -> keras.Model:
     """A U-Net that halves the image before its first level and doubles it after its last.
 
     Full resolution, where a U-Net spends most of its time, has only one strided and one transposed convolution, so the
@@ -34,7 +34,7 @@ def residual_unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Mode
         # Batch normalisation directly after a convolution is folded into it when the network is exported.
         x = normalize(enlarge(x)) if kind == "group" else enlarge(normalize(x))
         x = _block(layers.Add()([skip, x]), kind)
-    x = layers.Conv2DTranspose(1, 4, 2, "same", kernel_initializer="he_normal")(x)
+    x = layers.Conv2DTranspose(structures, 4, 2, "same", kernel_initializer="he_normal")(x)
     outputs = layers.Activation("sigmoid", dtype="float32", name="lungs")(x)
     return keras.Model(inputs, outputs, name="residual_unet")
 

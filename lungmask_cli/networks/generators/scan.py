@@ -10,11 +10,11 @@ _LEVELS = 5
 _MAPS = 4
 
 
-def scan(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
+def scan(config: GeneratorConfig, shape: tuple[int, int], structures: int = 1) -> keras.Model:
     """Residual blocks down to a sixteenth of the image size, and one transposed convolution back.
 
     It always has five levels; `levels` is ignored. With 8 filters, at most 64, it is the published network of about
-    271,000 parameters, except that its four maps are combined to one of the lungs instead of four classes.
+    271,000 parameters, except that its four maps are combined to one of each structure instead of four classes.
     Source: Dai et al. 2018 (arXiv:1703.08770), section 3; the layers are those on which two re-implementations agree.
 
     Raises:
@@ -26,6 +26,6 @@ def scan(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
     inputs = keras.Input((*shape, 1), name="radiograph")
     x = residual_encoder(inputs, widths, config.normalization)
     x = layers.Conv2D(_MAPS, 1, kernel_initializer="he_normal")(x)
-    x = layers.Conv2DTranspose(1, 2 * stride, stride, "same", kernel_initializer="he_normal")(x)
+    x = layers.Conv2DTranspose(structures, 2 * stride, stride, "same", kernel_initializer="he_normal")(x)
     outputs = layers.Activation("sigmoid", dtype="float32", name="lungs")(x)
     return keras.Model(inputs, outputs, name="scan")

@@ -9,7 +9,7 @@ from lungmask_cli.config import GeneratorConfig
 from lungmask_cli.networks.blocks import convolution_block, level_widths, require_multiple
 
 
-def unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
+def unet(config: GeneratorConfig, shape: tuple[int, int], structures: int = 1) -> keras.Model:
     """U-Net with "same" padding.
 
     With 64 filters, five levels and no normalisation it has the published 31 million parameters.
@@ -18,7 +18,7 @@ def unet(config: GeneratorConfig, shape: tuple[int, int]) -> keras.Model:
     Raises:
         ConfigError: the image cannot be halved once for each level but the last.
     """
-    return unet_with(lambda skip, gate, width: skip, "unet", config, shape)
+    return unet_with(lambda skip, gate, width: skip, "unet", config, shape, structures)
 
 
 def unet_with(
@@ -26,6 +26,7 @@ def unet_with(
     name: str,
     config: GeneratorConfig,
     shape: tuple[int, int],
+    structures: int,
 ) -> keras.Model:
     """A U-Net whose skips pass through `process_skip`.
 
@@ -47,5 +48,5 @@ def unet_with(
         processed = process_skip(skip, x, width)
         x = layers.Conv2DTranspose(width, 2, strides=2, kernel_initializer="he_normal")(x)
         x = convolution_block(layers.Concatenate()([processed, x]), width, config.normalization)
-    outputs = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="lungs")(x)
+    outputs = layers.Conv2D(structures, 1, activation="sigmoid", dtype="float32", name="lungs")(x)
     return keras.Model(inputs, outputs, name=name)
