@@ -14,14 +14,17 @@ from lungmask_cli.formats.mask_values import MaskOptions
 from lungmask_cli.formats.masks import read_lung_mask
 from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.gallery.page import Card, Column, open_gallery
-from lungmask_cli.gallery.picture import LEFT_LUNG, RIGHT_LUNG, Picture, draw_lungs, reduced_shape
+from lungmask_cli.gallery.picture import LEFT_LUNG, RIGHT_LUNG, THORAX_WIDTH, Picture, draw_lungs, reduced_shape
+from lungmask_cli.imaging.overlay import HEART_COLOUR
 from lungmask_cli.imaging.polarity import to_network_input
+from lungmask_cli.imaging.radiograph import DEFAULT_LABELS, HEART
 from lungmask_cli.imaging.sides import split_sides
 from lungmask_cli.inference.options import InferenceOptions
 from lungmask_cli.processes import available_cores, map_in_threads
 from lungmask_cli.text import pluralize
 
 LEGEND = ((RIGHT_LUNG, "right lung (the patient's)"), (LEFT_LUNG, "left lung"))
+_HEART_LEGEND = ((HEART_COLOUR, "heart, and its width"), (THORAX_WIDTH, "width of the thorax"))
 # The more radiographs, the smaller the pictures, so that a browser can load the page; the smallest fill a card.
 _SIDES = ((200, 768), (2000, 512))
 _SMALLEST_SIDE = 320
@@ -29,6 +32,7 @@ MOST_RADIOGRAPHS = 10_000  # a browser cannot load much more
 # The cards are sorted by the first column when the page opens, and show the next three as well.
 _COLUMNS = (
     Column("quality_score", "Quality (exp. Dice)", "higher", 3),
+    Column("cardiothoracic_ratio", "Cardiothoracic ratio", "", 3),
     Column("confidence", "Confidence", "higher", 3),
     Column("dice", "Dice", "higher", 4),
     Column("lung_area_cm2", "Lung area (cm²)", "", 1),
@@ -38,6 +42,8 @@ _COLUMNS = (
     Column("left_area_cm2", "Left lung (cm²)", "", 1),
     Column("right_area_px", "Right lung pixels", "", 0),
     Column("left_area_px", "Left lung pixels", "", 0),
+    Column("heart_area_cm2", "Heart (cm²)", "", 1),
+    Column("heart_area_px", "Heart pixels", "", 0),
     Column("opacity_area_cm2", "Opacities (cm²)", "", 1),
     Column("opacity_area_px", "Opacity pixels", "", 0),
 )
@@ -50,29 +56,35 @@ def thumbnail_side(count: int) -> int:
     return next((side for limit, side in _SIDES if count <= limit), _SMALLEST_SIDE)
 
 
-def draw_thumbnail(source: Path, mask: Path, options: InferenceOptions, side: int) -> Picture | None:
-    """Draw the contours of the lungs on the radiograph. Both are read from disk, so that any batch can be shown.
+def draw_thumbnail(
+    source: Path, mask: Path, options: InferenceOptions, side: int, heart: Path | None = None
+) -> Picture | None:
+    """Draw the contours of the lungs, and of the heart, on the radiograph.
+
+    All are read from disk, so that any batch can be shown.
 
     Args:
         source: the radiograph.
         mask: its mask, a PNG of 0 and 255 or of labels.
         options: whether bones are made bright, and the size above which images are refused.
         side: the most pixels on the longer side.
+        heart: the mask of the heart; None without one.
 
     Returns:
         The picture; None if a file can no longer be read, or if radiograph and mask differ in size.
     """
     try:
-        lung_mask = read_lung_mask(mask, MaskOptions(max_pixels=options.max_pixels))
+        lung_mask = read_lung_mask(mask, MaskOptions(labels=DEFAULT_LABELS, max_pixels=options.max_pixels))
+        heart_mask = read_lung_mask(heart, MaskOptions(max_pixels=options.max_pixels)).lungs if heart else None
         radiograph = read_radiograph(source, options.max_pixels)
     except ImageError:
         return None
-    if radiograph.shape != lung_mask.shape:
+    if any(mask.shape != radiograph.shape for mask in (lung_mask.lungs, heart_mask) if mask is not None):
         return None
     image, _ = to_network_input(radiograph, options.polarity, reduced_shape(lung_mask.shape, side))
     if lung_mask.right is None or lung_mask.left is None:
-        return draw_lungs(image, *split_sides(lung_mask.lungs), side)
-    return draw_lungs(image, lung_mask.right, lung_mask.left, side)
+        return draw_lungs(image, *split_sides(lung_mask.lungs), side, heart_mask)
+    return draw_lungs(image, lung_mask.right, lung_mask.left, side, heart_mask)
 
 
 def make_gallery(path: Path, options: SegmentOptions, rows: Mapping[Job, Row]) -> None:
@@ -87,9 +99,12 @@ def make_gallery(path: Path, options: SegmentOptions, rows: Mapping[Job, Row]) -
     side = thumbnail_side(len(rows))
 
     def draw(job: Job) -> Picture | None:
-        mask = rows[job].mask
-        return draw_thumbnail(job.source, options.outputs.folder / mask, options.inference, side) if mask else None
+        if not (mask := rows[job].mask):
+            return None
+        heart = outputs.extra_path(HEART, Path(mask)) if HEART in outputs.extras else None
+        return draw_thumbnail(job.source, outputs.folder / mask, options.inference, side, heart)
 
+    outputs = options.outputs
     title = f"Lungs by {', '.join(options.inference.weight_names)}"
     write_gallery(path, title, list(rows.values()), map_in_threads(draw, rows, available_cores()), left_out)
 
@@ -118,7 +133,8 @@ def write_gallery(
         for name, row, picture in zip(names, rows, thumbnails, strict=True):
             cards.append(_card(name, row, None if picture is None else page.add_picture(picture)))
         show_notes = any(card.note for card in cards)
-        page.finish(_columns(cards), cards, LEGEND, _summary(rows, left_out), show_notes=show_notes)
+        legend = LEGEND + (_HEART_LEGEND if any(row.heart_area_px is not None for row in rows) else ())
+        page.finish(_columns(cards), cards, legend, _summary(rows, left_out), show_notes=show_notes)
 
 
 def _short_names(files: Sequence[str]) -> list[str]:

@@ -9,14 +9,20 @@ from lungmask_cli.files import write_text
 from lungmask_cli.formats.coco import make_coco, merge_coco
 from lungmask_cli.formats.png import write_grey16, write_labels, write_mask, write_picture
 from lungmask_cli.imaging.normalization import normalize
-from lungmask_cli.imaging.overlay import draw_overlay
-from lungmask_cli.imaging.radiograph import Mask, Radiograph
+from lungmask_cli.imaging.overlay import draw_overlay, draw_ratio
+from lungmask_cli.imaging.radiograph import HEART, Mask, Radiograph
 from lungmask_cli.inference.segmenter import Segmentation
 from lungmask_cli.scoring.pairing import DICOM_SEG, OVERLAYS, PROBABILITIES
 
 CONTOURS = "contours"
 # The optional files: their folder below the output folder, and their suffix.
-EXTRAS: Mapping[str, str] = {PROBABILITIES: ".png", OVERLAYS: ".png", CONTOURS: ".json", DICOM_SEG: ".dcm"}
+EXTRAS: Mapping[str, str] = {
+    HEART: ".png",
+    PROBABILITIES: ".png",
+    OVERLAYS: ".png",
+    CONTOURS: ".json",
+    DICOM_SEG: ".dcm",
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Outputs:
 
     Args:
         folder: the output folder; masks have the same folder structure as the input.
-        labels: masks are 0, 1 for the right and 2 for the left lung; otherwise 0 and 255.
+        labels: masks are 0, 1 for the right and 2 for the left lung, and 3 for the heart; otherwise 0 and 255.
         extras: the `EXTRAS` that are written as well, each into a folder of its name.
     """
 
@@ -53,36 +59,48 @@ class Outputs:
     def paths(self, mask: Path) -> Iterator[Path]:
         """All files of one radiograph, the mask last; `mask` is relative to the output folder."""
         for extra in sorted(self.extras):
-            yield self._extra_path(extra, mask)
+            yield self.extra_path(extra, mask)
         yield self.folder / mask
 
     def write(self, mask: Path, segmentation: Segmentation, radiograph: Radiograph, source_info: SourceInfo) -> None:
         """Write all files; the mask last, so that where there is a mask, the other files are complete."""
         for extra in sorted(self.extras):
-            path = self._extra_path(extra, mask)
-            if extra == PROBABILITIES:
+            path = self.extra_path(extra, mask)
+            if extra == HEART:
+                write_mask(path, _heart(segmentation))
+            elif extra == PROBABILITIES:
                 write_grey16(path, segmentation.probability)
             elif extra == OVERLAYS:
                 shown = radiograph.inverted() if segmentation.inverted else radiograph
-                write_picture(path, draw_overlay(normalize(shown), segmentation.lungs, source_info.truth))
+                picture = draw_overlay(normalize(shown), segmentation.lungs, source_info.truth, segmentation.heart)
+                write_picture(path, draw_ratio(picture, segmentation.cardiothoracic_ratio))
             elif extra == CONTOURS:
-                write_text(path, json.dumps(make_coco(source_info.name, segmentation.right, segmentation.left)))
+                masks = (segmentation.right, segmentation.left, segmentation.heart)
+                write_text(path, json.dumps(make_coco(source_info.name, *masks)))
             else:
                 _write_dicom_seg(path, segmentation, source_info)
         if self.labels:
-            write_labels(self.folder / mask, segmentation.right, segmentation.left)
+            write_labels(self.folder / mask, segmentation.right, segmentation.left, segmentation.heart)
         else:
             write_mask(self.folder / mask, segmentation.lungs)
 
     def join_contours(self, masks: Iterable[Path]) -> None:
         """Join the contours of all these masks in one COCO file."""
-        merge_coco((self._extra_path(CONTOURS, mask) for mask in masks), self.folder / f"{CONTOURS}.json")
+        merge_coco((self.extra_path(CONTOURS, mask) for mask in masks), self.folder / f"{CONTOURS}.json")
 
-    def _extra_path(self, extra: str, mask: Path) -> Path:
+    def extra_path(self, extra: str, mask: Path) -> Path:
+        """The optional file of one radiograph; `mask` is relative to the output folder."""
         return self.folder / extra / mask.with_suffix(EXTRAS[extra])
 
 
 def _write_dicom_seg(path: Path, segmentation: Segmentation, info: SourceInfo) -> None:
     from lungmask_cli.formats.dicom.segmentation_write import write_segmentation
 
-    write_segmentation(path, segmentation.right, segmentation.left, info.source, info.identity, segmentation.spacing)
+    lungs = (segmentation.right, segmentation.left)
+    write_segmentation(path, *lungs, info.source, info.identity, segmentation.spacing, segmentation.heart)
+
+
+def _heart(segmentation: Segmentation) -> Mask:
+    if segmentation.heart is None:
+        raise ValueError("the heart was not segmented")
+    return segmentation.heart

@@ -15,9 +15,10 @@ class Row:
 
     Areas in cm2 are known if the file states its pixel spacing, and `dice` if there is a reference mask of the same
     size. `reason` says why a file failed, or why a requested Dice is missing. `warnings` lists problems of the
-    radiograph. `opacity_area_px` is the area of the opacities that the mask was drawn through. `quality` is `good` or
-    `doubtful`, `doubts` are the reasons, and `quality_score` is the expected Dice. `hint`, the advice after a failure,
-    is only shown on the terminal.
+    radiograph. `opacity_area_px` is the area of the opacities that the mask was drawn through. `--heart` fills the
+    columns of the heart and the thorax, and `cardiothoracic_ratio` with the limits of its interval. `quality` is `good`
+    or `doubtful`, `doubts` are the reasons, and `quality_score` is the expected Dice. `hint`, the advice after a
+    failure, is only shown on the terminal.
     """
 
     file: str
@@ -38,6 +39,15 @@ class Row:
     left_area_cm2: float | None = None
     opacity_area_px: int | None = None
     opacity_area_cm2: float | None = None
+    heart_area_px: int | None = None
+    heart_area_cm2: float | None = None
+    heart_width_px: int | None = None
+    heart_width_mm: float | None = None
+    thorax_width_px: int | None = None
+    thorax_width_mm: float | None = None
+    cardiothoracic_ratio: float | None = None
+    cardiothoracic_ratio_low: float | None = None
+    cardiothoracic_ratio_high: float | None = None
     quality: str = ""
     quality_score: float | None = None
     confidence: float | None = None
@@ -57,7 +67,14 @@ class Row:
 
 
 COLUMNS = tuple(name for name in Row.__dataclass_fields__ if name != "hint")
-_FORMATS = {"seconds": ".3f", "dice": ".10g", "quality_score": ".4f", "confidence": ".4f"}
+_RATIOS = ("cardiothoracic_ratio", "cardiothoracic_ratio_low", "cardiothoracic_ratio_high")
+_FORMATS = {
+    **dict.fromkeys(_RATIOS, ".4f"),
+    "seconds": ".3f",
+    "dice": ".10g",
+    "quality_score": ".4f",
+    "confidence": ".4f",
+}
 _TYPES = get_type_hints(Row)
 
 
@@ -71,5 +88,6 @@ def _parse_cell(cell: str, kind: Any) -> Any:
 
 def _format_cell(name: str, value: object) -> object:
     if isinstance(value, float):
-        return f"{value:{'.2f' if name.endswith('_cm2') else _FORMATS.get(name, '.6g')}}"
+        default = ".2f" if name.endswith("_cm2") else ".1f" if name.endswith("_width_mm") else ".6g"
+        return f"{value:{_FORMATS.get(name, default)}}"
     return value

@@ -117,12 +117,15 @@ def _make_row(row: Row, segmentation: Segmentation, truth: Mask | None, started:
     right, left = segmentation.right_runs.area, segmentation.left_runs.area
     spacing, quality = segmentation.spacing, segmentation.quality
     pixels = {"lung": right + left, "right": right, "left": left, "opacity": round(quality.opacity * (right + left))}
+    if segmentation.heart_runs is not None:
+        pixels["heart"] = segmentation.heart_runs.area
     height, width = segmentation.right_runs.shape
     measured: dict[str, Any] = {f"{side}_area_px": count for side, count in pixels.items()}
     if spacing:
         row_mm, column_mm = spacing.mm
         measured |= {f"{side}_area_cm2": count * row_mm * column_mm / 100 for side, count in pixels.items()}
         measured |= {"spacing_row_mm": row_mm, "spacing_column_mm": column_mm, "spacing_source": spacing.source}
+    measured |= _measure_widths(segmentation)
     return replace(
         row,
         width=width,
@@ -135,6 +138,19 @@ def _make_row(row: Row, segmentation: Segmentation, truth: Mask | None, started:
         seconds=time.perf_counter() - started,
         **measured,
     )
+
+
+def _measure_widths(segmentation: Segmentation) -> dict[str, Any]:
+    """The cells of the cardiothoracic ratio; none without one."""
+    if (ratio := segmentation.cardiothoracic_ratio) is None:
+        return {}
+    widths = {"heart": ratio.heart.width, "thorax": ratio.thorax.width}
+    cells: dict[str, Any] = {f"{name}_width_px": width for name, width in widths.items()}
+    if segmentation.spacing:
+        cells |= {f"{name}_width_mm": width * segmentation.spacing.column_mm for name, width in widths.items()}
+    low, high = segmentation.ratio_interval or (None, None)
+    names = ("cardiothoracic_ratio", "cardiothoracic_ratio_low", "cardiothoracic_ratio_high")
+    return cells | dict(zip(names, (ratio.value, low, high), strict=True))
 
 
 def _describe_defect(name: str, error: Exception) -> ImageError:

@@ -19,6 +19,7 @@ from lungmask_cli.models.manifest import DEFAULT_WEIGHTS
 if TYPE_CHECKING:
     from lungmask_cli.batch.jobs import Job
 
+_INFERENCE_OPTIONS = ("device", "runtime", "tta", "cleanup", "heart", "polarity", "max_pixels")
 _EXISTING, _METHOD = "Existing files", "Method"
 
 Inputs = Annotated[
@@ -47,7 +48,13 @@ Weights = Annotated[
         show_default=DEFAULT_WEIGHTS,
     ),
 ]
-Labels = Annotated[bool, option(OUTPUT, "Masks of 0, 1 (right lung) and 2 (left lung), not 0 and 255.", "--labels")]
+Labels = Annotated[
+    bool, option(OUTPUT, "Masks of 0, 1 (right lung), 2 (left lung) and 3 (heart), not 0 and 255.", "--labels")
+]
+Heart = Annotated[
+    bool,
+    option(OUTPUT, "Also the heart in OUT/heart, its width and the cardiothoracic ratio.", "--heart"),
+]
 Probabilities = Annotated[bool, option(OUTPUT, "Also 16-bit PNG in OUT/probabilities.", "--probabilities")]
 Overlay = Annotated[bool, option(OUTPUT, "Also pictures of the mask on the radiograph, in OUT/overlays.", "--overlay")]
 Contours = Annotated[bool, option(OUTPUT, "Also COCO polygons: OUT/contours.json.", "--contours")]
@@ -80,10 +87,12 @@ Parallel = Annotated[int | None, option(HARDWARE, "Radiographs processed in para
 
 
 def segment(
+    context: typer.Context,
     output: Output,
     inputs: Inputs = None,
     file_list: FileList = None,
     labels: Labels = False,
+    heart: Heart = False,
     probabilities: Probabilities = False,
     overlay: Overlay = False,
     contours: Contours = False,
@@ -117,28 +126,29 @@ def segment(
             "--dicom-seg writes the patient's identity, which --hash-names is to hide", "Leave one of them out."
         )
     run = RunOptions(existing_mode(skip_existing, overwrite), engine, address, jobs, gallery, report)
-    inference = InferenceOptions(
-        weights or DEFAULT_WEIGHTS,
-        device=device,
-        runtime=runtime,
-        tta=tta,
-        cleanup=cleanup,
-        polarity=polarity,
-        max_pixels=max_pixels,
-    )
+    settings = {name: context.params[name] for name in _INFERENCE_OPTIONS}
+    inference = InferenceOptions(weights or DEFAULT_WEIGHTS, **settings)
+    inference.weight_files()  # wrong weights are reported before files are listed
     planned = _plan(inputs or [], file_list or [], output)
 
     from lungmask_cli.batch.outputs import Outputs
     from lungmask_cli.scoring.pairing import find_masks
 
-    flags = {"probabilities": probabilities, "overlays": overlay, "contours": contours, "dicom_seg": dicom_seg}
-    outputs = Outputs(output, labels, frozenset(name for name, wanted in flags.items() if wanted))
+    extras = _names_of(
+        heart=heart, probabilities=probabilities, overlays=overlay, contours=contours, dicom_seg=dicom_seg
+    )
+    outputs = Outputs(output, labels, extras)
     truth_files = find_masks(truth).match(job.mask for job in planned) if truth else None
     options = SegmentOptions(inference, outputs, truth_files, hash_names, strict)
     if dry_run:
         show_plan(options, planned, run.existing)
     else:
         run_batch(options, run, planned)
+
+
+def _names_of(**wanted: bool) -> frozenset[str]:
+    """The names of the outputs that are wanted."""
+    return frozenset(name for name, is_wanted in wanted.items() if is_wanted)
 
 
 def _plan(inputs: list[Path], lists: list[Path], output: Path) -> list["Job"]:

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lungmask_cli.imaging.cardiothoracic import measure_ratio
+from lungmask_cli.imaging.components import encode_runs
 from lungmask_cli.imaging.morphology import erode
+from lungmask_cli.imaging.overlay import HEART_COLOUR
 from lungmask_cli.imaging.radiograph import FloatImage, Mask
 
 Colour = tuple[int, int, int]
@@ -21,17 +24,19 @@ UNDER = (60, 160, 255)
 # Brighter than the colours of errors, because these are lines, not areas, and have another meaning.
 RIGHT_LUNG = (255, 176, 0)
 LEFT_LUNG = (64, 200, 255)
+THORAX_WIDTH = (235, 235, 235)
 _OUTLINE = (235, 235, 235)
 _FILL = (128, 128, 128)
 
 # When a picture is reduced, each block of pixels takes its largest class, so that an error of one pixel is never lost.
 _BACKGROUND, _AGREEMENT, _UNDER_SEGMENTED, _OVER_SEGMENTED = range(4)
-_LEFT = 2  # the right lung is 1, the value of True
+_LEFT, _HEART, _THORAX = 2, 3, 4  # the right lung is 1, the value of True
 _ERROR_ALPHA = 165  # the anatomy shows through, and the colours remain clearly visible
 _OUTLINE_ALPHA = 200
 _LUNG_ALPHA = 235
 # Pixels of the longer side per pixel of contour width: contours are about one pixel wide on a card.
 _SIDE_PER_CONTOUR_PIXEL = 256
+_COLOURS_OF_4_BITS = 4  # and the background
 _JPEG_QUALITY = 72
 
 
@@ -78,8 +83,10 @@ def draw_errors(predicted: Mask, truth: Mask, image: FloatImage | None, side: in
     return Picture(width, height, overlay, _encode_jpeg(image, height, width))
 
 
-def draw_lungs(image: FloatImage | None, right: Mask, left: Mask, side: int) -> Picture:
-    """The contours of both lungs in `RIGHT_LUNG` and `LEFT_LUNG`.
+def draw_lungs(image: FloatImage | None, right: Mask, left: Mask, side: int, heart: Mask | None = None) -> Picture:
+    """The contours of both lungs in `RIGHT_LUNG` and `LEFT_LUNG`, and of the heart in `HEART_COLOUR`.
+
+    With the heart, its width and that of the thorax are drawn as lines, unless the heart or a lung is missing.
 
     Contours are computed at the size of the masks, and no part of them is lost when the picture is reduced. Without a
     radiograph, the lungs are filled.
@@ -89,18 +96,31 @@ def draw_lungs(image: FloatImage | None, right: Mask, left: Mask, side: int) -> 
         right: (H, W) bool, the patient's right lung.
         left: (H, W) bool.
         side: maximum length of the longer side in pixels; larger pictures are reduced, smaller ones are not enlarged.
+        heart: (H, W) bool; None if it was not segmented.
     """
     from scipy import ndimage
 
     height, width = reduced_shape(right.shape, side)
     classes = np.maximum(right.view(np.uint8), left.view(np.uint8) * np.uint8(_LEFT))
-    colours = (RIGHT_LUNG, LEFT_LUNG)
+    colours = [RIGHT_LUNG, LEFT_LUNG]
     if image is None:
         return Picture(width, height, _encode_png(_reduce(classes, height, width), colours, (255, 255)), None)
-    lines = _reduce(_contours(classes), height, width)
+    lines = _contours(classes)
+    if heart is not None:
+        lines = np.maximum(lines, _contours(heart.view(np.uint8)) * np.uint8(_HEART))
+        _draw_widths(lines, right, left, heart)
+        colours += [HEART_COLOUR, THORAX_WIDTH]
+    lines = _reduce(lines, height, width)
     thick = ndimage.maximum_filter(lines, max(1, round(max(height, width) / _SIDE_PER_CONTOUR_PIXEL)))
-    overlay = _encode_png(thick, colours, (_LUNG_ALPHA, _LUNG_ALPHA))
+    overlay = _encode_png(thick, colours, [_LUNG_ALPHA] * len(colours))
     return Picture(width, height, overlay, _encode_jpeg(image, height, width))
+
+
+def _draw_widths(lines: NDArray[np.uint8], right: Mask, left: Mask, heart: Mask) -> None:
+    """Draw the widths of the heart and of the thorax into the classes (H, W) of the contours."""
+    if ratio := measure_ratio(encode_runs(heart), encode_runs(right), encode_runs(left)):
+        for extent, kind in ((ratio.thorax, _THORAX), (ratio.heart, _HEART)):
+            lines[extent.row, extent.first : extent.end] = kind
 
 
 def reduced_shape(shape: tuple[int, ...], side: int) -> tuple[int, int]:
@@ -135,7 +155,8 @@ def _encode_png(classes: NDArray[np.uint8], colours: Sequence[Colour], alphas: S
     picture = Image.fromarray(classes).convert("P")
     picture.putpalette((0, 0, 0, *itertools.chain.from_iterable(colours)))
     file = io.BytesIO()
-    picture.save(file, "PNG", bits=2, transparency=bytes((0, *alphas)), compress_level=1, compress_type=zlib.Z_RLE)
+    bits = 2 if len(colours) < _COLOURS_OF_4_BITS else 4
+    picture.save(file, "PNG", bits=bits, transparency=bytes((0, *alphas)), compress_level=1, compress_type=zlib.Z_RLE)
     return file.getvalue()
 
 
