@@ -45,7 +45,9 @@ Gallery = Annotated[
 Plots = Annotated[
     Path | None,
     option(
-        OUTPUT, "Also plot the distribution of Dice, the areas (Bland-Altman), and Dice against area.", metavar="DIR"
+        OUTPUT,
+        "Also plot the distribution of Dice, Dice against area, and areas and cardiothoracic ratios (Bland-Altman).",
+        metavar="DIR",
     ),
 ]
 Missing = Annotated[
@@ -116,7 +118,8 @@ def score(
 
     PREDS and TRUTH contain PNG, TIFF, GIF and other pictures, DICOM SEG or NIfTI. Masks are paired by stem; endings
     such as _mask are ignored. Each lung may have its own folder: left_lung/ and right_lung/. Lung is every value of at
-    least half of the largest value in the file; 0, 1 and 2 are labels.
+    least half of the largest value in the file; 0, 1 and 2 are labels. Hearts in heart/ are scored as well, and the
+    cardiothoracic ratio.
 
     A missing partner, a different size or a broken file is a failure: it is counted and listed, all other pairs are
     scored, and the exit code is 1.

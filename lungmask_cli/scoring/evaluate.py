@@ -249,7 +249,8 @@ def _no_partner(name: str, folder: Path) -> ImageError:
 
 def _empty_like(mask: LungMask) -> LungMask:
     empty = np.zeros(mask.shape, bool)
-    return LungMask(empty) if mask.right is None else LungMask(empty, empty, empty)
+    heart = None if mask.heart is None else empty
+    return LungMask(empty, heart=heart) if mask.right is None else LungMask(empty, empty, empty, heart=heart)
 
 
 def _spacing(case: Case, predicted: LungMask, truth: LungMask, options: ScoreOptions) -> Spacing | None:

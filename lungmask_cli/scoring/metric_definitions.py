@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lungmask_cli.errors import UsageError
-from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT
+from lungmask_cli.imaging.radiograph import HEART, LEFT, LUNGS, RIGHT
 
 Better = Literal["higher", "lower", "zero", ""]  # zero: nearest to zero; empty: no direction
 _UNITS = {"length": ("mm", "px"), "area": ("cm2", "px")}
 _DECIMALS = {"ratio": 4, "length": 2, "area": 1, "count": 1}
 _LINE_LENGTH = 107
-_STRUCTURES = {LUNGS: ("", ""), RIGHT: ("right_", "Right lung "), LEFT: ("left_", "Left lung ")}
+_STRUCTURES = {
+    LUNGS: ("", ""),
+    RIGHT: ("right_", "Right lung "),
+    LEFT: ("left_", "Left lung "),
+    HEART: ("heart_", "Heart "),
+}
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,27 @@ _METRICS = (
         "0.03 to 0.06: compare it with the raggedness of Y. Undefined if the mask or the smoothed mask is empty.",
     ),
     Metric("raggedness_truth", "Reference raggedness", "ratio", "", "The same of Y."),
+    Metric(
+        "cardiothoracic_ratio_difference",
+        "Cardiothoracic ratio difference",
+        "ratio",
+        "zero",
+        "The predicted minus the reference ratio.",
+    ),
+    Metric(
+        "cardiothoracic_ratio_drawn",
+        "Predicted cardiothoracic ratio",
+        "ratio",
+        "",
+        "The columns that the heart covers, divided by those that both lungs cover together. Only if both masks have a "
+        "heart; undefined if a lung or the heart is empty.",
+    ),
+    Metric("cardiothoracic_ratio_truth", "Reference cardiothoracic ratio", "ratio", "", "The same of the reference."),
 )
 METRICS = {metric.name: metric for metric in _METRICS}
 # All but those that take longer than the others together.
 DEFAULT_METRICS = tuple(name for name in METRICS if not name.startswith("raggedness"))
+RATIOS = tuple(name for name in METRICS if name.startswith("cardiothoracic_ratio"))
 # The metrics of short tables and comparisons.
 HEADLINES = ("dice", "hd95", "assd", "nsd")
 SURFACE = frozenset({"hd95", "hd", "assd", "nsd"})
@@ -178,6 +200,8 @@ empty one.
 Right and left are the patient's. The two lungs are scored separately if the reference masks distinguish
 them: by labels (1 right, 2 left), by the segments of DICOM SEG, or by one folder for each lung. If the
 predicted mask does not distinguish them, each of its pixels is assigned to the nearest reference lung.
+The heart is scored if both have it: as a label, a segment, or in a folder heart/. For the cardiothoracic
+ratio, the bias is the mean difference, and the limits of agreement are the bias - and + 1.96 SD.
 
 Statistics: SD with n - 1; quartiles are interpolated linearly; worst is the value farthest from perfect.
 The 95 % interval of the mean is a bias-corrected and accelerated bootstrap (BCa) with small-sample levels:
@@ -189,7 +213,8 @@ testing several metrics.
 
 Sources: Reinke et al. 2024 (Nature Methods 21:182) and Maier-Hein et al. 2024 (Nature Methods 21:195),
 Metrics Reloaded; Nikolov et al. 2021 (JMIR 23:e26151) for NSD; Efron and Tibshirani 1993, section 14.3,
-and Hesterberg 2015 (American Statistician 69:371) for the interval."""
+and Hesterberg 2015 (American Statistician 69:371) for the interval; Bland and Altman 1986 (Lancet
+327:307) for the limits of agreement."""
 
 
 def explanation() -> str:

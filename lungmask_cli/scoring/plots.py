@@ -1,4 +1,4 @@
-"""Three plots of a comparison: the distribution of Dice, a Bland-Altman plot of areas, and Dice against area."""
+"""Plots of a comparison: the distribution of Dice, Dice against area, and Bland-Altman plots of areas and ratios."""
 
 import math
 from collections import Counter
@@ -15,8 +15,9 @@ from lungmask_cli.errors import UsageError
 from lungmask_cli.files import atomic_write
 from lungmask_cli.scoring.metric_definitions import MetricColumn
 from lungmask_cli.scoring.scores import Score
+from lungmask_cli.scoring.statistics import measure_agreement
 
-_LIMITS = 1.96  # standard deviations that contain 95 % of normal differences
+_RATIOS = (MetricColumn("cardiothoracic_ratio_drawn"), MetricColumn("cardiothoracic_ratio_truth"))
 _SUFFIXES = (".png", ".svg")
 
 
@@ -39,6 +40,8 @@ class _PlotData:
 def draw_plots(scores: Sequence[Score], folder: Path) -> list[Path]:
     """Draw `dice_distribution`, `bland_altman` and `dice_by_area`, each as PNG and SVG.
 
+    Where both masks have a heart, also `bland_altman_cardiothoracic_ratio`.
+
     Pairs without Dice are left out. If the pixel spacing of some images is unknown, only the images with the more
     frequent unit are shown.
 
@@ -51,9 +54,17 @@ def draw_plots(scores: Sequence[Score], folder: Path) -> list[Path]:
     data = _collect(scores)
     figures = {
         "dice_distribution": _distribution(data),
-        "bland_altman": _bland_altman(data),
+        "bland_altman": _bland_altman(
+            data.predicted, data.truth, f"Areas, {data.note}", f"mean of both areas ({data.unit})", data.unit
+        ),
         "dice_by_area": _by_area(data),
     }
+    ratios = [[score.values.get(column, math.nan) for column in _RATIOS] for score in scores]
+    known = np.array([row for row in ratios if not any(map(math.isnan, row))])
+    if known.size:
+        title = f"Cardiothoracic ratio, {len(known)} images"
+        predicted, truth = known.T
+        figures["bland_altman_cardiothoracic_ratio"] = _bland_altman(predicted, truth, title, "mean of both ratios")
     paths = [folder / f"{name}{suffix}" for name in figures for suffix in _SUFFIXES]
     for path in paths:
         with atomic_write(path) as partial:
@@ -90,16 +101,17 @@ def _distribution(data: _PlotData) -> Figure:
     return figure
 
 
-def _bland_altman(data: _PlotData) -> Figure:
+def _bland_altman(
+    predicted: NDArray[np.float64], truth: NDArray[np.float64], title: str, horizontal: str, unit: str = ""
+) -> Figure:
     """Source: Bland and Altman 1986 (Lancet 327:307)."""
-    means, differences = (data.predicted + data.truth) / 2, data.predicted - data.truth
-    figure, axes = _make_axes(
-        f"Areas, {data.note}", f"mean of both areas ({data.unit})", f"predicted minus reference ({data.unit})"
-    )
+    means, differences = (predicted + truth) / 2, predicted - truth
+    figure, axes = _make_axes(title, horizontal, "predicted minus reference" + (f" ({unit})" if unit else ""))
     axes.scatter(means, differences, s=12, alpha=0.7)
-    mean = float(np.mean(differences))
-    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
-    for value, label in ((mean, "mean"), (mean + _LIMITS * spread, "+1.96 SD"), (mean - _LIMITS * spread, "-1.96 SD")):
+    agreement = measure_agreement(differences)
+    assert agreement is not None
+    lines = ((agreement.bias, "mean"), *zip(agreement.limits, ("-1.96 SD", "+1.96 SD"), strict=True))
+    for value, label in lines if len(differences) > 1 else lines[:1]:
         axes.axhline(value, color="black", linestyle="-" if label == "mean" else "--")
         axes.annotate(f"{label} {value:.4g}", (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom")
     return figure

@@ -12,7 +12,7 @@ from lungmask_cli.imaging.radiograph import LUNGS
 from lungmask_cli.scoring.metric_definitions import HEADLINES, MetricColumn, sort_columns
 from lungmask_cli.scoring.results import Results
 from lungmask_cli.scoring.scores import FAILED, Score
-from lungmask_cli.scoring.statistics import Comparison, Statistic, Summary
+from lungmask_cli.scoring.statistics import Agreement, Comparison, Statistic, Summary
 from lungmask_cli.text import format_cell, printable
 
 _SIZE_COLUMNS = ("width", "height", "spacing_row_mm", "spacing_column_mm", "spacing_source")
@@ -72,6 +72,7 @@ def to_json(results: Results) -> str:
         "summaries": {
             name: {
                 "counts": dict(summary.counts),
+                **({"cardiothoracic_ratio": _to_json_value(ratio)} if (ratio := summary.ratio_agreement) else {}),
                 "statistics": {column.name: _to_json_value(value) for column, value in summary.statistics.items()},
             }
             for name, summary in summaries.items()
@@ -82,7 +83,7 @@ def to_json(results: Results) -> str:
 
 
 def _to_json_value(value: Any) -> Any:
-    if isinstance(value, Statistic | Comparison):
+    if isinstance(value, Statistic | Comparison | Agreement):
         return {name: _to_json_value(field) for name, field in vars(value).items()}
     if isinstance(value, tuple):
         return [_to_json_value(item) for item in value]
@@ -96,6 +97,8 @@ def make_tables(results: Results) -> Iterator[Table]:
     yield _statistics_table(results.summary)
     if results.groups:
         yield _groups_table(results.groups)
+    if results.summary.ratio_agreement:
+        yield _agreement_table([results.summary, *results.groups])
     if results.comparison:
         yield _comparison_table(results.comparison)
     worst = _worst_table(results.summary)
@@ -131,6 +134,16 @@ def _groups_table(groups: Sequence[Summary]) -> Table:
                 name = f"{summary.group}: {column.title}"
                 rows.append((name, str(value.count), str(summary.counts[FAILED]), *_cells(column, value)))
     return Table("By group", ("", "n", "failed", "mean", "SD", "median", "quartiles", "95 % CI"), tuple(rows))
+
+
+def _agreement_table(summaries: Sequence[Summary]) -> Table:
+    rows = []
+    for summary in summaries:
+        if ratio := summary.ratio_agreement:
+            error, limits = format_number(ratio.mean_absolute_error, 4), _format_range(ratio.limits, 4)
+            rows.append((summary.group or "all", str(ratio.count), format_number(ratio.bias, 4, "+"), error, limits))
+    header = ("", "n", "bias", "mean absolute error", "limits of agreement")
+    return Table("Cardiothoracic ratio, predicted minus reference", header, tuple(rows))
 
 
 def _comparison_table(comparison: Mapping[MetricColumn, Comparison]) -> Table:

@@ -1,13 +1,16 @@
 """The score of one pair of masks: the values of all metrics, or the reason why there are none."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from lungmask_cli.errors import ImageError
-from lungmask_cli.imaging.components import count_components
-from lungmask_cli.imaging.radiograph import LEFT, LUNGS, RIGHT, LungMask, Mask, Spacing
-from lungmask_cli.scoring.metric_definitions import DEFAULT_METRICS, METRICS, SURFACE, MetricColumn
+from lungmask_cli.imaging.cardiothoracic import measure_ratio
+from lungmask_cli.imaging.components import count_components, encode_runs
+from lungmask_cli.imaging.radiograph import HEART, LEFT, LUNGS, RIGHT, LungMask, Mask, Spacing
+from lungmask_cli.imaging.sides import split_sides
+from lungmask_cli.scoring.metric_definitions import DEFAULT_METRICS, METRICS, RATIOS, SURFACE, MetricColumn
 from lungmask_cli.scoring.overlap import Overlap, overlap
 from lungmask_cli.scoring.surface import SurfaceDistances, assign_to_lungs, raggedness, surface_distances
 
@@ -61,17 +64,38 @@ def score_masks(
         tolerance: of the normalised surface distance, in mm, or in pixels if the spacing is unknown.
     """
     values: dict[MetricColumn, float] = {}
+    own_metrics = [name for name in metrics if name not in RATIOS]
     for structure, one, other in _structures(predicted, truth, spacing.mm if spacing else (1.0, 1.0)):
         pair = _StructurePair(one, other, spacing, tolerance)
-        for name in metrics:
+        for name in own_metrics:
             unit = METRICS["hd" if name == "nsd" else name].unit(spacing is not None)
             values[MetricColumn(name, structure, unit, tolerance if name == "nsd" else None)] = pair.value(name)
+    ratios = _ratios(predicted, truth)
+    values |= {MetricColumn(name): ratios[name] for name in metrics if name in ratios}
     both_empty = not truth.lungs.any() and not predicted.lungs.any()
     return Score(key, EMPTY if both_empty else SCORED, values, shape=truth.shape, spacing=spacing)
 
 
+def _ratios(predicted: LungMask, truth: LungMask) -> dict[str, float]:
+    """The metrics of the cardiothoracic ratio; none unless both masks have a heart."""
+    ratios = [_cardiothoracic_ratio(mask) for mask in (predicted, truth)]
+    one, other = (math.nan if ratio is None else ratio for ratio in ratios)
+    return {} if None in ratios else dict(zip(RATIOS, (one - other, one, other), strict=True))
+
+
+def _cardiothoracic_ratio(mask: LungMask) -> float | None:
+    """The ratio; NaN if a lung or the heart is empty, None if the mask does not have the heart at all."""
+    if mask.heart is None:
+        return None
+    sides = split_sides(mask.lungs) if mask.right is None or mask.left is None else (mask.right, mask.left)
+    ratio = measure_ratio(*map(encode_runs, (mask.heart, *sides)))
+    return math.nan if ratio is None else ratio.value
+
+
 def _structures(predicted: LungMask, truth: LungMask, spacing: tuple[float, float]) -> Iterator[tuple[str, Mask, Mask]]:
     yield LUNGS, predicted.lungs, truth.lungs
+    if truth.heart is not None and predicted.heart is not None:
+        yield HEART, predicted.heart, truth.heart
     if truth.right is None or truth.left is None:
         return
     if predicted.right is None or predicted.left is None:

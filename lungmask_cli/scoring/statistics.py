@@ -16,6 +16,8 @@ _MIN_UNITS = 5
 _LEVEL = 0.95
 _CHUNK = 2_000_000  # random numbers in memory at a time
 _WORST = 5
+AGREEMENT_SDS = 1.96  # standard deviations that contain 95 % of normal differences
+_RATIO_DIFFERENCE = "cardiothoracic_ratio_difference"
 
 Floats = NDArray[np.float64]
 
@@ -48,12 +50,37 @@ class Statistic:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """How predicted and reference values agree. Source: Bland and Altman 1986 (10.1016/S0140-6736(86)90837-8).
+
+    Args:
+        count: the number of pairs with a difference.
+        bias: the mean of predicted minus reference value.
+        mean_absolute_error: the mean of the differences without their sign.
+        limits: the bias minus and plus 1.96 standard deviations; NaN for a single pair.
+    """
+
+    count: int
+    bias: float
+    mean_absolute_error: float
+    limits: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Summary:
-    """All scores of one group: the number of scores by status, and the statistics of each column."""
+    """All scores of one group.
+
+    Args:
+        group: its name.
+        counts: the number of scores by status.
+        statistics: of each column.
+        ratio_agreement: that of the cardiothoracic ratios; None if none was compared.
+    """
 
     group: str
     counts: Mapping[str, int]
     statistics: Mapping[MetricColumn, Statistic]
+    ratio_agreement: Agreement | None = None
 
     @property
     def counted(self) -> str:
@@ -105,7 +132,19 @@ def summarize(scores: Sequence[Score], patients: Mapping[str, str], seed: int, g
     for index, column in enumerate(columns):
         scored = np.array([column in score.values for score in scores])
         statistics[column] = _statistic(column, values[scored, index], keys[scored], intervals[index])
-    return Summary(group, {status: counts[status] for status in (SCORED, EMPTY, FAILED)}, statistics)
+    differences = np.array([score.values.get(MetricColumn(_RATIO_DIFFERENCE), math.nan) for score in scores])
+    by_status = {status: counts[status] for status in (SCORED, EMPTY, FAILED)}
+    return Summary(group, by_status, statistics, measure_agreement(differences))
+
+
+def measure_agreement(differences: Floats) -> Agreement | None:
+    """The agreement from the differences (N,), without those that are NaN; None if all are."""
+    known = differences[~np.isnan(differences)]
+    if not known.size:
+        return None
+    bias = float(known.mean())
+    spread = AGREEMENT_SDS * float(known.std(ddof=1)) if len(known) > 1 else math.nan
+    return Agreement(len(known), bias, float(np.abs(known).mean()), (bias - spread, bias + spread))
 
 
 def _statistic(column: MetricColumn, values: Floats, keys: Iterable[str], interval: tuple[float, float]) -> Statistic:

@@ -138,7 +138,7 @@ def test_explain_needs_no_folders(lungmask):
         (["--metrics", "dise"], "no metric is called dise"),
         (["--threshold", "1.5"], "--threshold 1.5"),
         (["--labels", "x"], "--labels x: is neither labels nor colours"),
-        (["--labels", "2,2"], "both labels are the same"),
+        (["--labels", "2,2"], "two labels are the same"),
         (["--spacing", "0.3,x"], "--spacing 0.3,x"),
         (["--spacing", "-1"], "is not above 0"),
         (["--missing", "skip"], "'skip' is not one of"),

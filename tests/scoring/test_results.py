@@ -149,3 +149,16 @@ def test_plots_are_drawn_in_both_formats(tmp_path):
     assert all(Image.open(path).size[0] > 500 for path in paths if path.suffix == ".png")
     with pytest.raises(UsageError, match="nothing to plot"):
         draw_plots([SCORES[3]], tmp_path)
+
+
+def test_the_agreement_of_ratios_has_a_table_for_each_group():
+    column = MetricColumn("cardiothoracic_ratio_difference")
+    scores = [Score(f"i{number}", SCORED, {DICE: 0.9, column: number / 100}) for number in range(4)]
+    rows = {f"i{number}": {"id": f"i{number}", "sex": "fm"[number % 2]} for number in range(4)}
+    metadata = Metadata("m.csv", ("id", "sex"), rows)
+    results = results_of(scores, grouping=group([score.key for score in scores], metadata, "sex", None))
+    (table,) = (table for table in make_tables(results) if table.title.startswith("Cardiothoracic ratio"))
+    assert [row[:3] for row in table.rows] == [("all", "4", "+0.0150"), ("f", "2", "+0.0100"), ("m", "2", "+0.0200")]
+    document = json.loads(to_json(results))
+    assert document["summaries"]["m"]["cardiothoracic_ratio"]["mean_absolute_error"] == pytest.approx(0.02)
+    assert "cardiothoracic_ratio" not in json.loads(to_json(results_of(SCORES)))["summaries"]["all"]

@@ -112,3 +112,58 @@ def test_columns_are_ordered_by_structure_then_metric():
     ]
     assert [column.name for column in sort_columns(columns)] == ["dice", "hd95_mm", "hd95_px", "right_hd95_mm"]
     assert MetricColumn("nsd", LEFT, "mm", 2.0).title == "Left lung NSD (2 mm)"
+
+
+def boxes(*columns):
+    """A mask (8, 40) of these ranges of columns."""
+    mask = np.zeros((8, 40), bool)
+    for first, end in columns:
+        mask[2:6, first:end] = True
+    return mask
+
+
+def with_heart(heart, right=(2, 14), left=(24, 36), separated=True):
+    sides = (boxes(right), boxes(left)) if separated else (None, None)
+    return LungMask(boxes(right, left), *sides, heart=boxes(heart))
+
+
+def test_hearts_and_their_ratio_are_compared_if_both_masks_have_them():
+    values = values_of(score_masks("a", with_heart((12, 29)), with_heart((10, 27)), Spacing(2.0, 1.0, "")))
+    assert values["heart_dice"] == pytest.approx(15 / 17)
+    assert values["heart_area_difference_cm2"] == 0
+    assert values["heart_hd_mm"] == 2
+    assert values["cardiothoracic_ratio_drawn"] == values["cardiothoracic_ratio_truth"] == 17 / 34
+    assert values["cardiothoracic_ratio_difference"] == 0
+    wider = values_of(score_masks("a", with_heart((10, 27), left=(24, 38)), with_heart((10, 27))))
+    assert wider["cardiothoracic_ratio_difference"] == pytest.approx(17 / 36 - 17 / 34)
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_lungs_need_not_be_separated_for_the_ratio(one):
+    values = values_of(score_masks("a", with_heart((10, 27), separated=one), with_heart((10, 27), separated=False)))
+    assert values["cardiothoracic_ratio_drawn"] == 0.5
+    assert values["cardiothoracic_ratio_difference"] == 0
+
+
+def test_a_heart_in_one_mask_alone_is_not_compared():
+    for predicted, truth in ((with_heart((10, 27)), SIDED), (SIDED, with_heart((10, 27)))):
+        both = (LungMask(mask.lungs[:4, :10], heart=mask.heart) for mask in (predicted, truth))
+        values = values_of(score_masks("a", *both))
+        assert not any("heart" in name or "cardiothoracic" in name for name in values)
+
+
+def test_the_ratio_of_an_empty_heart_or_a_single_lung_is_undefined():
+    for predicted in (with_heart((10, 10)), with_heart((10, 27), left=(24, 24))):
+        values = values_of(score_masks("a", predicted, with_heart((10, 27))))
+        assert math.isnan(values["cardiothoracic_ratio_difference"])
+        assert math.isnan(values["cardiothoracic_ratio_drawn"])
+        assert values["cardiothoracic_ratio_truth"] == 0.5
+
+
+def test_ratios_can_be_left_out_and_asked_for():
+    pair = (with_heart((10, 27)), with_heart((10, 27)))
+    assert set(values_of(score_masks("a", *pair, metrics=("dice",)))) == {
+        *("dice", "heart_dice", "right_dice", "left_dice")
+    }
+    values = values_of(score_masks("a", *pair, metrics=("cardiothoracic_ratio_difference",)))
+    assert values == {"cardiothoracic_ratio_difference": 0}

@@ -154,3 +154,15 @@ def test_equal_methods_have_no_p_value():
 
 def test_metrics_without_a_direction_are_not_compared():
     assert compare_methods(scored([1.0], AREA), scored([2.0], AREA), {}, seed=0) == {}
+
+
+def test_the_agreement_of_ratios_computed_by_hand():
+    column = MetricColumn("cardiothoracic_ratio_difference")
+    summary = summarize([*scored([0.01, 0.03, -0.01], column), *scored([0.9])], {}, seed=0)
+    agreement = summary.ratio_agreement
+    assert agreement.count == 3
+    assert agreement.bias == pytest.approx(0.01)
+    assert agreement.mean_absolute_error == pytest.approx(0.05 / 3)
+    assert agreement.limits == pytest.approx((0.01 - 1.96 * 0.02, 0.01 + 1.96 * 0.02))
+    assert summarize(scored([0.9]), {}, seed=0).ratio_agreement is None
+    assert math.isnan(summarize(scored([0.1], column), {}, seed=0).ratio_agreement.limits[0])
