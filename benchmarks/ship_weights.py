@@ -34,8 +34,9 @@ FLAGS = {
     "batch_size": "--batch-size",
     "optimizer.learning_rate": "--learning-rate",
     "seed": "--seed",
+    "structures": "--heart",
 }
-FIRST = "runs/first"
+FIRST, SECOND = "runs/first", "runs/second"
 # Written anew, or not wanted: the quality gate is fitted to what ships.
 DROPPED = ("sha256", SHA256, "file", "precision", "scores", BASELINE, OLD_BASELINE)
 
@@ -92,7 +93,7 @@ def command(run: Path, output: str = "") -> str:
     Both may differ from their preset in FLAGS.
     """
     manifest = read_weights_manifest(find_weights(str(run)))
-    init = json.loads((run / PLAN).read_text(encoding="utf-8"))["init"]
+    init: str = json.loads((run / PLAN).read_text(encoding="utf-8"))["init"]
     config = TrainConfig().merged(manifest["config"])
     preset = "" if init else config.preset
     values = {key: operator.attrgetter(key)(config) for key in FLAGS}
@@ -100,11 +101,16 @@ def command(run: Path, output: str = "") -> str:
     if config != resolve_config(preset, None, values, init):
         raise SystemExit(f"{run}: differs from {preset or init} in more than {', '.join(FLAGS.values())}")
     changed = {key: value for key, value in values.items() if value != operator.attrgetter(key)(usual)}
-    terms = [f"--preset {preset}" if preset else f"--init {FIRST}"]
-    terms += [f"{FLAGS[key]} {value:g}" for key, value in changed.items()]
+    before, source = "", FIRST
+    if init and (Path(init).parent / PLAN).exists():
+        before = f"{command(Path(init).parent, f' -o {FIRST}')} && "
+    elif init:  # of weights that shipped
+        source = SECOND
+        before = f"{read_weights_manifest(Path(init))['command']} -o {SECOND} && "
+    terms = [f"--preset {preset}" if preset else f"--init {source}"]
+    terms += [FLAGS[key] if key == "structures" else f"{FLAGS[key]} {value:g}" for key, value in changed.items()]
     terms += [f"--split benchmarks/splits/{split_file(manifest)}"]
-    last = f"lungmask train {find_training(manifest).folders} {' '.join(terms)}{output}"
-    return f"{command(Path(init).parent, f' -o {FIRST}')} && {last}" if init else last
+    return f"{before}lungmask train {find_training(manifest).folders} {' '.join(terms)}{output}"
 
 
 def main() -> None:
