@@ -67,7 +67,8 @@ class Outputs:
         for extra in sorted(self.extras):
             path = self.extra_path(extra, mask)
             if extra == HEART:
-                write_mask(path, _heart(segmentation))
+                assert segmentation.heart is not None  # it is segmented if it is to be written
+                write_mask(path, segmentation.heart)
             elif extra == PROBABILITIES:
                 write_grey16(path, segmentation.probability)
             elif extra == OVERLAYS:
@@ -98,9 +99,3 @@ def _write_dicom_seg(path: Path, segmentation: Segmentation, info: SourceInfo) -
 
     lungs = (segmentation.right, segmentation.left)
     write_segmentation(path, *lungs, info.source, info.identity, segmentation.spacing, segmentation.heart)
-
-
-def _heart(segmentation: Segmentation) -> Mask:
-    if segmentation.heart is None:
-        raise ValueError("the heart was not segmented")
-    return segmentation.heart

@@ -13,7 +13,7 @@ import typer
 import lungmask_cli
 from lungmask_cli.cli.options import Json
 from lungmask_cli.cli.terminal import print_table, say
-from lungmask_cli.config import TrainConfig
+from lungmask_cli.config import LUNGS, TrainConfig
 from lungmask_cli.errors import LungmaskError, UsageError
 from lungmask_cli.files import file_sha256, json_text, write_text
 from lungmask_cli.models.manifest import find_weights, read_weights_manifest, shipped_weights
@@ -197,6 +197,7 @@ def _shipped_facts() -> list[dict[str, Any]]:
             "sha256": manifest["sha256"],
             "intact": file_sha256(path) == manifest["sha256"],
             "preset": manifest["config"].get("preset"),
+            "structures": manifest["config"].get("structures", [LUNGS]),
             "image_size": manifest["config"].get("image_size"),
             "parameters": manifest.get("parameters"),
             "test_dice": manifest.get("training", {}).get("test_dice"),
@@ -218,6 +219,7 @@ def _show_weights(facts: Mapping[str, Any]) -> None:
         ("file", facts["file"]),
         ("size", f"{facts['bytes'] / 1e6:.1f} MB"),
         ("preset", f"{facts['preset']}, {facts['image_size']} px"),
+        ("structures", ", ".join(facts["structures"])),
         ("parameters", _number(facts["parameters"])),
         ("SHA-256", facts["sha256"] + ("" if facts["intact"] else "; the file is damaged: its SHA-256 differs")),
         ("licence", facts["licence"] or "unknown"),

@@ -36,10 +36,9 @@ _FOLDERS: dict[Kind, re.Pattern[str]] = {
 _SEPARATOR = "[ _.-]"
 _NAME_OF_MASK = f"(?:lungs?{_SEPARATOR}?)?{_MASK}"
 _NAME_OF_LUNG = f"(?:lung{_SEPARATOR}?)?(?:{_MASK}{_SEPARATOR}?)?{_SIDE}(?:{_SEPARATOR}?lung)?(?:{_SEPARATOR}?{_MASK})?"
-_ENDING = re.compile(
-    f"{_SEPARATOR}(?:{_NAME_OF_MASK}|lungs?|(?:{_MASK}{_SEPARATOR})?(?P<heart>heart)(?:{_SEPARATOR}{_MASK})?|(?=.*lung|.*mask){_NAME_OF_LUNG})$",
-    re.IGNORECASE,
-)
+_NAME_OF_HEART = f"(?:{_MASK}{_SEPARATOR})?(?P<heart>heart)(?:{_SEPARATOR}{_MASK})?"
+_ENDINGS = f"{_NAME_OF_MASK}|lungs?|{_NAME_OF_HEART}|(?=.*lung|.*mask){_NAME_OF_LUNG}"
+_ENDING = re.compile(f"{_SEPARATOR}(?:{_ENDINGS})$", re.IGNORECASE)
 _BEGINNING = re.compile(f"^{_NAME_OF_MASK}[ _-]", re.IGNORECASE)
 _JOINTS = ("_", "-", ".", " ")  # between a name and its affix
 _NAMES_FOR_AFFIX, _SHORTEST_WORD = 5, 3

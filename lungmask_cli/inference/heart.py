@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lungmask_cli.errors import UsageError
 from lungmask_cli.imaging.cardiothoracic import CardiothoracicRatio, Extent
 from lungmask_cli.imaging.components import PixelRuns
 from lungmask_cli.imaging.radiograph import Radiograph
@@ -49,8 +50,18 @@ def measure_ratio_error(differences: Iterable[float]) -> RatioError | None:
 
 
 def read_ratio_error(manifests: Sequence[Mapping[str, Any]]) -> RatioError | None:
-    """The largest error of the networks of these manifests; None if it was not measured for one of them."""
-    errors = [RatioError(**manifest[RATIO_ERROR]) for manifest in manifests if RATIO_ERROR in manifest]
+    """The largest error of the networks of these manifests; None if it was not measured for one of them.
+
+    Raises:
+        UsageError: an error does not have the numbers that it should have.
+    """
+    try:
+        errors = [RatioError(**manifest[RATIO_ERROR]) for manifest in manifests if RATIO_ERROR in manifest]
+    except TypeError as error:
+        raise UsageError(
+            f"the weights' manifest has other entries in {RATIO_ERROR} than this version knows: {error}",
+            "Copy it again from where the weights came from.",
+        ) from error
     return max(errors, key=lambda error: error.sd) if len(errors) == len(manifests) else None
 
 
@@ -66,11 +77,8 @@ def doubt_ratio(
         doubtful: whether the masks of the lungs are doubtful.
     """
     if ratio is None:
-        yield (
-            "no cardiothoracic ratio: no heart was found"
-            if not heart.area
-            else ("no cardiothoracic ratio: both lungs are needed for the width of the thorax")
-        )
+        missing = "both lungs are needed for the width of the thorax" if heart.area else "no heart was found"
+        yield f"no cardiothoracic ratio: {missing}"
         return
     height, width = heart.shape
     reasons = {

@@ -57,9 +57,8 @@ class Pass:
         probability = self.probability if structure == LUNGS else self.heart
         if probability is None:
             raise ValueError(f"the network does not predict: {structure}")
-        return self.window.paste(
-            blur(probability, _SMOOTHING * len(probability)) if self.refines else probability, size
-        )
+        smoothed = blur(probability, _SMOOTHING * len(probability)) if self.refines else probability
+        return self.window.paste(smoothed, size)
 
 
 @dataclass(frozen=True)
