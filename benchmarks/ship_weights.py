@@ -36,7 +36,7 @@ FLAGS = {
     "seed": "--seed",
     "structures": "--heart",
 }
-FIRST, SECOND = "runs/first", "runs/second"
+NAMES = ("first", "second", "third", "fourth")  # of the runs that a run goes on from
 # Written anew, or not wanted: the quality gate is fitted to what ships.
 DROPPED = ("sha256", SHA256, "file", "precision", "scores", BASELINE, OLD_BASELINE)
 
@@ -87,10 +87,10 @@ def find_training(manifest: dict[str, Any]) -> Training:
     return TRAININGS[split]
 
 
-def command(run: Path, output: str = "") -> str:
+def command(run: Path) -> str:
     """The commands that repeat the run: a preset on a split in benchmarks/splits/, or further training of such a run.
 
-    Both may differ from their preset in FLAGS.
+    Each may differ from its preset in FLAGS. A run may also go on from weights that shipped, by their command.
     """
     manifest = read_weights_manifest(find_weights(str(run)))
     init: str = json.loads((run / PLAN).read_text(encoding="utf-8"))["init"]
@@ -101,16 +101,16 @@ def command(run: Path, output: str = "") -> str:
     if config != resolve_config(preset, None, values, init):
         raise SystemExit(f"{run}: differs from {preset or init} in more than {', '.join(FLAGS.values())}")
     changed = {key: value for key, value in values.items() if value != operator.attrgetter(key)(usual)}
-    before, source = "", FIRST
-    if init and (Path(init).parent / PLAN).exists():
-        before = f"{command(Path(init).parent, f' -o {FIRST}')} && "
-    elif init:  # of weights that shipped
-        source = SECOND
-        before = f"{read_weights_manifest(Path(init))['command']} -o {SECOND} && "
+    before = source = ""
+    if init:
+        is_run = (Path(init).parent / PLAN).exists()
+        earlier = command(Path(init).parent) if is_run else str(read_weights_manifest(Path(init))["command"])
+        source = f"runs/{NAMES[earlier.count(' -o ')]}"
+        before = f"{earlier} -o {source} && "
     terms = [f"--preset {preset}" if preset else f"--init {source}"]
     terms += [FLAGS[key] if key == "structures" else f"{FLAGS[key]} {value:g}" for key, value in changed.items()]
     terms += [f"--split benchmarks/splits/{split_file(manifest)}"]
-    return f"{before}lungmask train {find_training(manifest).folders} {' '.join(terms)}{output}"
+    return f"{before}lungmask train {find_training(manifest).folders} {' '.join(terms)}"
 
 
 def main() -> None:
@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
     parser.add_argument("figures", type=Path, nargs="*")
+    parser.add_argument("--hearts", type=Path, help="the figures of hearts.py")
     options = parser.parse_args()
     model = load_model(find_weights(str(options.run)))
     summary = json.loads((options.run / "summary.json").read_text())
@@ -131,6 +132,9 @@ def main() -> None:
         "training": summary,
         "scores": [json.loads(path.read_text()) for path in options.figures],
     }
+    if options.hearts:
+        figures = json.loads(options.hearts.read_text())
+        manifest["heart_scores"] = {name: value for name, value in figures.items() if name != "corrupted"}
     target = Path(__file__).parent.parent / "weights" / f"{options.name}.weights.h5"
     save_weights(model.generator, target, manifest, half=True)
     write_onnx(target)
