@@ -15,7 +15,7 @@ from keras import KerasTensor, ops
 from lungmask_cli.config import LUNGS, LossConfig, TrainConfig
 from lungmask_cli.networks.discriminators import build_discriminator
 from lungmask_cli.networks.generators import build_generator
-from lungmask_cli.networks.losses import adversarial_loss, is_drawn, structures_loss
+from lungmask_cli.networks.losses import adversarial_loss, is_annotated, structures_loss
 from lungmask_cli.networks.metrics import MeanDice, dice_name
 
 
@@ -80,7 +80,7 @@ class AdversarialModel(keras.Model):
         weights, and with the masks stopped. Both calls use the same copies of the weights and the state, so TensorFlow
         recognises them as identical and computes them once.
         """
-        drawn, unlearnt = is_drawn(truth), ops.stop_gradient(predicted)
+        drawn, unlearnt = is_annotated(truth), ops.stop_gradient(predicted)
         truth, predicted = (ops.where(drawn, masks, unlearnt) for masks in (truth, predicted))
         real = adversarial_loss(discriminator([x, truth], training=True), self.loss_config.real_label)
         weights = [ops.copy(weight) for weight in discriminator.trainable_variables]

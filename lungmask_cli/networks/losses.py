@@ -26,13 +26,13 @@ def structures_loss(terms: Mapping[str, float], truth: KerasTensor, probability:
     Raises:
         ConfigError: no loss has this name.
     """
-    drawn = is_drawn(truth)
+    drawn = is_annotated(truth)
     truth, probability = (ops.where(drawn, values, 0.0) for values in (truth, probability))  # two empty masks
     own = [slice(index, index + 1) for index in range(truth.shape[-1])]
     return sum(segmentation_loss(terms, truth[..., one], probability[..., one]) for one in own)
 
 
-def is_drawn(truth: KerasTensor) -> KerasTensor:
+def is_annotated(truth: KerasTensor) -> KerasTensor:
     """Whether each structure is drawn in each image: (B, 1, 1, structures) bool."""
     return ops.min(truth, axis=(1, 2), keepdims=True) >= 0
 

@@ -6,7 +6,7 @@ from typing import Any
 from keras import KerasTensor, metrics, ops
 
 from lungmask_cli.config import LUNGS
-from lungmask_cli.networks.losses import is_drawn
+from lungmask_cli.networks.losses import is_annotated
 
 
 def dice_name(structure: str) -> str:
@@ -37,7 +37,7 @@ class MeanDice(metrics.Metric):
     def update_state(self, y_true: KerasTensor, y_pred: KerasTensor, sample_weight: Any = None) -> None:
         """Add one batch; `sample_weight` is ignored."""
         own = slice(self.structure, self.structure + 1)
-        drawn = ops.cast(is_drawn(ops.convert_to_tensor(y_true)[..., own]), "float32")
+        drawn = ops.cast(is_annotated(ops.convert_to_tensor(y_true)[..., own]), "float32")
         truth = ops.cast(y_true[..., own] > 0.5, "float32")
         predicted = ops.cast(y_pred[..., own] > 0.5, "float32") * drawn
         overlap = ops.sum(truth * predicted, axis=(1, 2, 3))
