@@ -169,6 +169,8 @@ def _pair(files: _Files, folder: Path) -> Pairing:
             masks, heart = tuple(Path(mask.path) for mask in chosen), _choose_heart(own)
             pairs.append(Pair(key, Path(image.path), masks, "", image.split, heart))
             titles.append(_title(image, chosen))
+            if (hearts := sum(mask.side == HEART for mask in own)) > 1:
+                unpaired.append(f"{image.path}: has {hearts} masks of the heart, of which none is used")
         else:
             count = pluralize(sum(mask.side != HEART for mask in own), "mask file")
             unpaired.append(f"{image.path}: has {count} of the same name, not {masks_each}")

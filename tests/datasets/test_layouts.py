@@ -40,6 +40,15 @@ def test_hearts_beside_masks_belong_to_their_radiographs(tmp_path):
     assert [path.name for path in pair.files] == ["a.png", "a_mask.png", "a_heart.png"]
 
 
+def test_several_hearts_of_one_radiograph_are_reported_and_not_used(tmp_path):
+    write_heart_set(tmp_path, 2)
+    save_mask(tmp_path / "heart" / "p000.png", draw_phantom(64, 64).heart)
+    pairing = find_pairs(tmp_path)
+    assert [pair.heart is None for pair in pairing.pairs] == [True, False]
+    (sentence,) = pairing.unpaired
+    assert "p000.png: has 2 masks of the heart, of which none is used" in sentence
+
+
 def test_a_heart_alone_is_no_mask_of_the_lungs(tmp_path):
     phantom = draw_phantom(32, 32)
     save_grey(tmp_path / "images" / "a.png", phantom.image)
