@@ -160,6 +160,30 @@ class AugmentationConfig:
 
 
 @dataclass(frozen=True)
+class UnlabelledConfig:
+    """How radiographs without masks are learnt from, if there are any.
+
+    `share` is the fraction of each batch that they make up. In the first epochs, a fraction `start` of them, nothing is
+    learnt from these radiographs. `adversarial` is the weight of the adversarial loss on them. `consistency` is the
+    weight of the segmentation losses between the mask that is predicted for an augmented radiograph, and that which is
+    predicted before its grey values are changed.
+    """
+
+    share: float = 0.5
+    start: float = 0.25
+    adversarial: float = 0.01
+    consistency: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(0 < self.share < 1, f"unlabelled.share must be between 0 and 1, not {self.share}")
+        _require(0 <= self.start < 1, f"unlabelled.start must be in [0, 1), not {self.start}")
+        for key in ("adversarial", "consistency"):
+            weight = getattr(self, key)
+            _require(weight >= 0, f"unlabelled.{key} must not be negative, but is {weight}")
+        _require(self.adversarial + self.consistency > 0, "unlabelled needs a weight above 0")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """All settings of a training run, apart from the data.
 
@@ -190,6 +214,7 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    unlabelled: UnlabelledConfig = field(default_factory=UnlabelledConfig)
 
     def __post_init__(self) -> None:
         _require(
@@ -214,6 +239,11 @@ class TrainConfig:
     def detail(self) -> int:
         """The side in pixels of the square image from which the input of every pass is taken."""
         return self.image_size * ZOOM_DETAIL if self.zoom else self.image_size
+
+    @property
+    def unlabelled_start(self) -> int:
+        """The number of epochs before radiographs without masks are learnt from: not before the adversary is."""
+        return round(max(self.unlabelled.start, self.loss.pretraining) * self.epochs)
 
     @property
     def localization_size(self) -> int:

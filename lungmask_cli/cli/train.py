@@ -12,6 +12,7 @@ from lungmask_cli.cli.train_run import (
     draw_batch,
     next_run_folder,
     open_data,
+    open_unlabelled,
     parse_losses,
     refuse_other_options,
     resolve_config,
@@ -31,6 +32,7 @@ _CONFIG_KEYS = {
     "generator": "generator.name",
     "discriminator": "discriminator.name",
     "adversarial_weight": "loss.adversarial",
+    "unlabelled_share": "unlabelled.share",
 }
 _DATA_OPTIONS = ("polarity", "max_pixels", "labels", "threshold", "split")  # as they are in the plan
 _RUN, _RECIPE, _PARTS, _DATA = "Run", "Recipe", "Networks and losses", "Data"
@@ -130,6 +132,17 @@ Split = Annotated[
     str | None,
     option(_DATA, "TRAIN/VAL/TEST ratios, or a CSV file with a column of train, val, test: FILE.csv:COLUMN."),
 ]
+Unlabelled = Annotated[
+    list[Path] | None,
+    option(
+        _DATA,
+        "Also learn from the radiographs in this folder, for which there are no masks. May be repeated.",
+        metavar="FOLDER",
+    ),
+]
+UnlabelledShare = Annotated[
+    float | None, option(_DATA, "The share of each batch that comes from --unlabelled. Default: 0.5.", metavar="SHARE")
+]
 Devices = Annotated[
     int, option(HARDWARE, "GPUs of this machine that share each batch. For several machines, see TF_CONFIG.")
 ]
@@ -152,6 +165,10 @@ def _config_changes(context: typer.Context) -> dict[str, Any]:
     return {**changes, "loss.terms": parse_losses(context.params["loss"]) if context.params["loss"] else None}
 
 
+def _absolute(folders: list[Path] | None) -> tuple[str, ...]:
+    return tuple(str(folder.absolute()) for folder in folders or [])
+
+
 def _new_plan(context: typer.Context, folders: tuple[str, ...]) -> RunPlan:
     """The plan of a new run on the data in these folders."""
     given = context.params
@@ -160,6 +177,7 @@ def _new_plan(context: typer.Context, folders: tuple[str, ...]) -> RunPlan:
         resolved,
         given["output"] or next_run_folder(resolved.preset),
         folders,
+        unlabelled=_absolute(given["unlabelled"]),
         size=max(RunPlan.size, resolved.detail),  # one prepared set in the cache serves all smaller networks
         **{name: given[name] for name in _DATA_OPTIONS},
         folds=given["folds"] or 0,
@@ -188,6 +206,8 @@ def train(
     loss: Loss = None,
     adversarial_weight: AdversarialWeight = None,
     heart: Heart = None,
+    unlabelled: Unlabelled = None,
+    unlabelled_share: UnlabelledShare = None,
     split: Split = None,
     folds: Folds = None,
     polarity: Polarity = True,
@@ -207,15 +227,16 @@ def train(
 
     To resume an interrupted run, with the same results, give --resume RUN alone, or with DATA if they have moved.
     """
-    folders = tuple(str(folder.absolute()) for folder in data or [])
+    folders = _absolute(data)
     if resume:
         refuse_other_options(context)
-        plan = read_plan(resume, folders)
+        plan = read_plan(resume, folders, _absolute(unlabelled))
     else:
         plan = _new_plan(context, folders)
         check_new_plan(plan)
     prepared = open_data(plan, jobs)
+    others = open_unlabelled(plan, prepared, jobs) if plan.unlabelled else None
     if show:
-        draw_batch(prepared, plan.config, show)
+        draw_batch(prepared, others, plan.config, show)
     else:
-        run_plan(replace(plan, tensorboard=tensorboard), prepared)
+        run_plan(replace(plan, tensorboard=tensorboard), prepared, others)

@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +14,18 @@ from lungmask_cli.config import NO_CONTRAST, TrainConfig, read_toml
 from lungmask_cli.errors import ConfigError, UsageError
 from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights, read_weights_manifest
 from lungmask_cli.networks.backend import Hardware
-from lungmask_cli.networks.parts import LOSSES, check_parts, find_part
+from lungmask_cli.networks.parts import LOSSES, NO_DISCRIMINATOR, check_parts, find_part
 from lungmask_cli.networks.presets import find_preset
 from lungmask_cli.text import format_dice, pluralize
 from lungmask_cli.training.cluster import read_cluster
 from lungmask_cli.training.plan import RunPlan, refuse_other_run
 
 if TYPE_CHECKING:
+    from lungmask_cli.datasets.preparation import PrepareOptions
     from lungmask_cli.datasets.prepared import PreparedSet
     from lungmask_cli.networks.backend import Device
 
-_WITH_RESUME = frozenset({"data", "resume", "jobs", "tensorboard", "show", "quiet", "verbose", "debug"})
+_WITH_RESUME = frozenset({"data", "unlabelled", "resume", "jobs", "tensorboard", "show", "quiet", "verbose", "debug"})
 _FEW_IMAGES = 100  # for training
 _FINE_TUNING_RATE = 0.1  # of the learning rate that the weights were trained with
 
@@ -58,8 +60,25 @@ def check_new_plan(plan: RunPlan) -> None:
         raise UsageError("--folds makes its own splits of all images", "Leave --split out.")
     if plan.folds and cluster.processes > 1:
         raise UsageError("--folds trains in one process, not several", "Unset TF_CONFIG.")
+    if plan.unlabelled:
+        check_unlabelled(plan.config)
     if cluster.is_chief:
         refuse_other_run(plan.folder)
+
+
+def check_unlabelled(config: TrainConfig) -> None:
+    """Check that radiographs without masks can be learnt from.
+
+    Raises:
+        UsageError: there is nothing to learn from them with, or no room for them in batches.
+    """
+    if config.discriminator.name == NO_DISCRIMINATOR and not config.unlabelled.consistency:
+        raise UsageError(
+            f"--unlabelled needs a discriminator, and preset {config.preset} has none",
+            "Give --discriminator patch, or a preset that has one: lungmask info presets.",
+        )
+    if config.batch_size == 1:
+        raise UsageError("--unlabelled needs batches of two images or more", "Give --batch-size 4.")
 
 
 def open_data(plan: RunPlan, jobs: int | None) -> "PreparedSet":
@@ -69,29 +88,20 @@ def open_data(plan: RunPlan, jobs: int | None) -> "PreparedSet":
         UsageError: they are not there, or cannot be prepared.
     """
     from lungmask_cli.datasets.cache import open_or_prepare
-    from lungmask_cli.datasets.preparation import PrepareOptions
     from lungmask_cli.datasets.prepared import is_prepared
-    from lungmask_cli.formats.mask_values import make_mask_options
-    from lungmask_cli.processes import available_cores
 
-    masks = make_mask_options(plan.labels, plan.threshold, plan.max_pixels)
-    options = PrepareOptions(plan.size, masks, plan.polarity, jobs=jobs or available_cores())
     folders = [Path(folder) for folder in plan.data]
     if (plan.labels or plan.threshold) and any(map(is_prepared, folders)):
         raise UsageError(
             f"{folders[0]}: is prepared, so that its masks are no labels or probabilities any more",
             "Give --labels or --threshold to lungmask preprocess.",
         )
-    if plan.resume and not all(folder.is_dir() for folder in folders):
-        missing = next(folder for folder in folders if not folder.is_dir())
-        raise UsageError(
-            f"{missing}: no such folder, but {plan.folder} was started with its data",
-            f"Say where they are now: lungmask train DATA --resume {plan.folder}",
-        )
-    prepared = open_or_prepare(folders, options, plan.split, plan.config.seed, progress("preparing"))
+    _check_moved(plan, folders, "DATA")
+    prepared = open_or_prepare(
+        folders, _prepare_options(plan, jobs), plan.split, plan.config.seed, progress("preparing")
+    )
     if not plan.resume:
-        warn_first(prepared.problems, f"see problems in {prepared.folder / 'dataset.json'}")
-        warn_grouped((entry.id, entry.warnings) for entry in prepared.entries)
+        _warn_of_problems(prepared)
         if prepared.size < plan.config.image_size:
             warn(f"{prepared.folder}: was prepared at {prepared.size} px and is enlarged to {plan.config.image_size}")
         split = f"{plan.folds} folds" if plan.folds else f"split {prepared.split_method}"
@@ -99,7 +109,48 @@ def open_data(plan: RunPlan, jobs: int | None) -> "PreparedSet":
     return prepared
 
 
-def run_plan(plan: RunPlan, prepared: "PreparedSet") -> None:
+def open_unlabelled(plan: RunPlan, labelled: "PreparedSet", jobs: int | None) -> "PreparedSet":
+    """Open the radiographs without masks of the run, and prepare them first if necessary.
+
+    Raises:
+        UsageError: they are not there, or cannot be prepared.
+    """
+    from lungmask_cli.datasets.cache import open_or_prepare_unlabelled
+
+    folders = [Path(folder) for folder in plan.unlabelled]
+    _check_moved(plan, folders, "--unlabelled FOLDER")
+    options = replace(_prepare_options(plan, jobs), size=labelled.size)
+    prepared = open_or_prepare_unlabelled(folders, options, labelled, progress("preparing"))
+    if not plan.resume:
+        _warn_of_problems(prepared)
+        say(f"without masks: {pluralize(len(prepared.entries), 'radiograph')}")
+    return prepared
+
+
+def _prepare_options(plan: RunPlan, jobs: int | None) -> "PrepareOptions":
+    from lungmask_cli.datasets.preparation import PrepareOptions
+    from lungmask_cli.formats.mask_values import make_mask_options
+    from lungmask_cli.processes import available_cores
+
+    masks = make_mask_options(plan.labels, plan.threshold, plan.max_pixels)
+    return PrepareOptions(plan.size, masks, plan.polarity, jobs=jobs or available_cores())
+
+
+def _check_moved(plan: RunPlan, folders: list[Path], argument: str) -> None:
+    missing = next((folder for folder in folders if not folder.is_dir()), None)
+    if plan.resume and missing:
+        raise UsageError(
+            f"{missing}: no such folder, but {plan.folder} was started with its data",
+            f"Say where they are now: lungmask train {argument} --resume {plan.folder}",
+        )
+
+
+def _warn_of_problems(prepared: "PreparedSet") -> None:
+    warn_first(prepared.problems, f"see problems in {prepared.folder / 'dataset.json'}")
+    warn_grouped((entry.id, entry.warnings) for entry in prepared.entries)
+
+
+def run_plan(plan: RunPlan, prepared: "PreparedSet", unlabelled: "PreparedSet | None" = None) -> None:
     """Train, and report the result.
 
     Raises:
@@ -119,7 +170,7 @@ def run_plan(plan: RunPlan, prepared: "PreparedSet") -> None:
         check_writable(plan.folder)
     else:
         say(f"process {cluster.process} of {cluster.processes}: process 0 writes the run")
-    result = (_cross_validate if plan.folds else _train_once)(plan, prepared, device)
+    result = (_cross_validate if plan.folds else _train_once)(plan, prepared, device, unlabelled)
     if cluster.is_chief:
         say(result)
         typer.echo(plan.folder)
@@ -127,7 +178,7 @@ def run_plan(plan: RunPlan, prepared: "PreparedSet") -> None:
             say(f"Next: lungmask segment RADIOGRAPHS -o masks --weights {plan.folder}")
 
 
-def _train_once(plan: RunPlan, prepared: "PreparedSet", device: "Device") -> str:
+def _train_once(plan: RunPlan, prepared: "PreparedSet", device: "Device", unlabelled: "PreparedSet | None") -> str:
     """Train, and describe the result."""
     from lungmask_cli.datasets.splits import TRAIN
     from lungmask_cli.training.run import train, with_validation
@@ -136,7 +187,7 @@ def _train_once(plan: RunPlan, prepared: "PreparedSet", device: "Device") -> str
     if images <= _FEW_IMAGES and not plan.init and not plan.resume:
         few = pluralize(images, "training image")
         say(f"Hint: {few} may be too few; --init {DEFAULT_WEIGHTS} starts from the shipped weights")
-    result = train(plan, prepared, say, device)
+    result = train(plan, prepared, say, device, unlabelled)
     _write_onnx(plan.folder)
     tested = _describe_dice(result.test_dice, result.test_count, result.test_undefined)
     test = f"test {tested}" if result.test_count else "no test images"
@@ -163,11 +214,11 @@ def _describe_dice(mean: float, images: int, undefined: int) -> str:
     return f"Dice {format_dice(mean)} on {pluralize(images - undefined, 'image')}{others}"
 
 
-def _cross_validate(plan: RunPlan, prepared: "PreparedSet", device: "Device") -> str:
+def _cross_validate(plan: RunPlan, prepared: "PreparedSet", device: "Device", unlabelled: "PreparedSet | None") -> str:
     """Train all folds, and describe the result."""
     from lungmask_cli.training.folds import train_folds
 
-    result = train_folds(plan, prepared, say, device)
+    result = train_folds(plan, prepared, say, device, unlabelled)
     return (
         f"{plan.folds} folds: {_describe_dice(result.test_dice, result.images, result.undefined)}, each tested by "
         "weights that were not trained on it; "
@@ -176,8 +227,10 @@ def _cross_validate(plan: RunPlan, prepared: "PreparedSet", device: "Device") ->
     )
 
 
-def draw_batch(prepared: "PreparedSet", config: TrainConfig, path: Path) -> None:
+def draw_batch(prepared: "PreparedSet", unlabelled: "PreparedSet | None", config: TrainConfig, path: Path) -> None:
     """Draw augmented training images, before contrast normalisation, into a picture.
+
+    Radiographs without masks take the share of the columns that they have of batches.
 
     Raises:
         UsageError: there are no training images.
@@ -188,14 +241,18 @@ def draw_batch(prepared: "PreparedSet", config: TrainConfig, path: Path) -> None
 
     choose_device(Hardware("cpu"))
 
-    from lungmask_cli.training.batches import RadiographBatches
+    from lungmask_cli.training.batches import RadiographBatches, count_in_batch
     from lungmask_cli.training.pictures import COLUMNS, draw_augmentations
 
-    entries = prepared.entries_in(TRAIN)[:COLUMNS]
-    if not entries:
-        raise UsageError(f"{prepared.folder}: has no images in split train", "Make a split: --split 160/40/40.")
-    batches = RadiographBatches(prepared, entries, config.merged({"contrast": NO_CONTRAST}))
-    write_picture(path, draw_augmentations(batches.first_pairs(COLUMNS), config.augmentation, config.seed))
+    config = config.merged({"contrast": NO_CONTRAST})
+    _, others = count_in_batch(config.merged({"batch_size": COLUMNS}), COLUMNS, unlabelled is not None)
+    pairs = []
+    for one, count in ((prepared, COLUMNS - others), (unlabelled, others)):
+        entries = one.entries_in(TRAIN)[:count] if one else []
+        if one and not entries:
+            raise UsageError(f"{one.folder}: has no images in split train", "Make a split: --split 160/40/40.")
+        pairs += RadiographBatches(one, entries, config).first_pairs(count) if one and count else []
+    write_picture(path, draw_augmentations(pairs, config.augmentation, config.seed))
     typer.echo(path)
 
 

@@ -37,6 +37,7 @@ _KNOWN = (
 class Pair:
     """A radiograph and its mask files: one of both lungs, or one of each, and, if there is one, that of the heart.
 
+    A radiograph that is used without masks has none.
     `origin` is the public data set, recognised by its file names, or else the name of a folder. `split` is that which a
     folder such as `train/` names; otherwise empty.
     """
@@ -106,6 +107,28 @@ def find_pairs(*folders: Path) -> Pairing:
         raise UsageError(f"{names}: no radiograph has a mask of the same name", f"For example: {unpaired[0]}")
     skipped = tuple(path for files in found for path in files.skipped)
     return Pairing(layout, pairs, [*unpaired, *duplicates], skipped)
+
+
+def find_radiographs(*folders: Path) -> Pairing:
+    """The radiographs in all `folders`, without their masks, if there are any.
+
+    Raises:
+        UsageError: a folder does not exist, or there are no radiographs.
+    """
+    found = [_list_files(folder) for folder in folders]
+    pairs, repeated = [], []
+    for files, folder in zip(found, folders, strict=True):
+        images = sorted(files.images.items())
+        origins = _find_origins([image for _, (image, *_) in images], folder)
+        pairs += [
+            Pair(key, Path(image.path), (), origin) for (key, (image, *_)), origin in zip(images, origins, strict=True)
+        ]
+        repeated += [_describe_duplicate(other, image) for _, (image, *others) in images for other in others]
+    if not pairs:
+        raise UsageError(f"{', '.join(map(str, folders))}: there are no radiographs", "Give a folder of radiographs.")
+    named, duplicates = _name_pairs(pairs)
+    skipped = tuple(path for files in found for path in files.skipped)
+    return Pairing("radiographs without masks", named, [*repeated, *duplicates], skipped)
 
 
 def remove_names(pairing: Pairing) -> Pairing:

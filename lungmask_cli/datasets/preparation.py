@@ -70,6 +70,8 @@ def prepare(
 ) -> PreparedSet:
     """Write a prepared data set; a pair that cannot be used is left out and listed in `problems`.
 
+    Radiographs without masks are prepared in the same way.
+
     Pairs that an earlier run has prepared with the same options, and whose files have not changed since, are kept.
 
     Args:
@@ -104,7 +106,8 @@ def prepare(
     entries = {pair_id: outcome for pair_id, outcome in in_order.items() if isinstance(outcome, Entry)}
     problems = [*pairing.unpaired, *(outcome for outcome in in_order.values() if isinstance(outcome, str))]
     if not entries:
-        raise UsageError("no pair could be prepared", problems[-1])
+        kind = "pair" if any(pair.masks for pair in pairing.pairs) else "radiograph"
+        raise UsageError(f"no {kind} could be prepared", problems[-1])
     lines = (_journal_line(keys[pair_id], entry) for pair_id, entry in entries.items())
     write_text(destination / _JOURNAL, "".join(lines))
     split_entries = tuple(replace(entry, split=split[pair_id]) for pair_id, entry in entries.items())
@@ -183,33 +186,32 @@ def _is_intact(entry: Entry, destination: Path) -> bool:
 
 def _write_pair(pair: Pair, name: str, destination: Path, options: PrepareOptions) -> Entry:
     radiograph = read_radiograph(pair.image, options.masks.max_pixels)
-    mask, heart, warnings = _read_masks(pair, radiograph, options.masks)
+    mask, heart, warnings = _read_masks(pair, radiograph, options.masks) if pair.masks else (None, None, [])
     height, width = radiograph.shape
     box = Letterbox(height, width, options.size)
     image, inverted = to_network_input(radiograph, options.polarity, box.content)
-    image_path, mask_path, heart_path = (destination / kind / f"{name}.png" for kind in ("images", "masks", "hearts"))
-    write_grey16(image_path, box.apply(image))
-    write_mask(mask_path, _resize_mask(mask, options.size))
-    if heart is not None:
-        write_mask(heart_path, _resize_mask(heart, options.size))
+    files = {kind: f"{kind}s/{name}.png" for kind in ("image", "mask", "heart")}
+    write_grey16(destination / files["image"], box.apply(image))
+    for kind, pixels in (("mask", mask), ("heart", heart)):
+        if pixels is None:
+            files[kind] = ""
+        else:
+            write_mask(destination / files[kind], _resize_mask(pixels, options.size))
+    checksums = {f"{kind}_sha256": file_sha256(destination / path) if path else "" for kind, path in files.items()}
     spacing = box.scale_spacing(radiograph.spacing) if radiograph.spacing else Spacing(0.0, 0.0, "")
     return Entry(
         id=name,
         origin=pair.origin,
         source="" if options.hash_names else str(pair.image),
-        image=str(image_path.relative_to(destination)),
-        mask=str(mask_path.relative_to(destination)),
         split="",
-        image_sha256=file_sha256(image_path),
-        mask_sha256=file_sha256(mask_path),
+        **files,
+        **checksums,
         spacing_row_mm=round(spacing.row_mm, 6),
         spacing_column_mm=round(spacing.column_mm, 6),
         spacing_source=spacing.source,
         height=height,
         width=width,
         warnings=(*radiograph.warnings, *([DARK_BONES] if inverted else []), *warnings),
-        heart="" if heart is None else str(heart_path.relative_to(destination)),
-        heart_sha256="" if heart is None else file_sha256(heart_path),
     )
 
 

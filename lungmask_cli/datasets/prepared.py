@@ -35,7 +35,8 @@ class Entry:
 
     `spacing_row_mm` and `spacing_column_mm` are those of the prepared pixels, 0 if unknown. `height` and `width` are
     those of the original in pixels. `origin` is the data set that the pair comes from. `warnings` are the warnings
-    about the pair, such as bones that were dark and were inverted. `heart` is empty where no heart is drawn.
+    about the pair, such as bones that were dark and were inverted. `heart` is empty where no heart is drawn, and `mask`
+    for a radiograph without masks.
     """
 
     id: str
@@ -105,8 +106,15 @@ class PreparedSet:
         Raises:
             ImageError: a file is missing or damaged.
         """
-        image = _read_png(self.folder / entry.image, _IMAGE_MODES).astype(np.float32) / np.float32(65535)
-        return image, self._read_mask(entry.mask)
+        return self.read_image(entry), self._read_mask(entry.mask)
+
+    def read_image(self, entry: Entry) -> FloatImage:
+        """The image of an entry, (size, size) float32 in [0, 1].
+
+        Raises:
+            ImageError: the file is missing or damaged.
+        """
+        return _read_png(self.folder / entry.image, _IMAGE_MODES).astype(np.float32) / np.float32(65535)
 
     def read_heart(self, entry: Entry) -> FloatImage:
         """The heart of an entry in which it is drawn, (size, size) float32, 0 or 1.

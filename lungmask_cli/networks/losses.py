@@ -18,6 +18,8 @@ _FOCUS = 4 / 3
 def structures_loss(terms: Mapping[str, float], truth: KerasTensor, probability: KerasTensor) -> KerasTensor:
     """The sum of the segmentation losses of all structures; 0 for a structure in an image in which it is not drawn.
 
+    It is a mean over the labelled images: those with a structure that is drawn.
+
     Args:
         terms: as in `segmentation_loss`.
         truth: the reference masks, (B, H, W, structures) in [0, 1]; -1 where a structure is not drawn.
@@ -29,7 +31,14 @@ def structures_loss(terms: Mapping[str, float], truth: KerasTensor, probability:
     drawn = is_annotated(truth)
     truth, probability = (ops.where(drawn, values, 0.0) for values in (truth, probability))  # two empty masks
     own = [slice(index, index + 1) for index in range(truth.shape[-1])]
-    return sum(segmentation_loss(terms, truth[..., one], probability[..., one]) for one in own)
+    loss = sum(segmentation_loss(terms, truth[..., one], probability[..., one]) for one in own)
+    labelled = ops.cast(ops.any(drawn, axis=-1), "float32")
+    return loss * (ops.cast(ops.size(labelled), "float32") / ops.maximum(ops.sum(labelled), 1.0))
+
+
+def is_labelled(truth: KerasTensor) -> KerasTensor:
+    """Whether any structure is drawn in each image: (B, 1, 1, 1) bool."""
+    return ops.any(is_annotated(truth), axis=-1, keepdims=True)
 
 
 def is_annotated(truth: KerasTensor) -> KerasTensor:
@@ -49,17 +58,29 @@ def segmentation_loss(terms: Mapping[str, float], truth: KerasTensor, probabilit
     return loss
 
 
-def adversarial_loss(logits: KerasTensor | list[KerasTensor], label: float) -> KerasTensor:
+def adversarial_loss(
+    logits: KerasTensor | list[KerasTensor], label: float, images: KerasTensor | None = None
+) -> KerasTensor:
     """Binary cross-entropy of logits against one label for all patches; the mean over several discriminators.
 
     With label 1 for predicted masks it is the generator's non-saturating loss (Goodfellow et al. 2014,
     arXiv:1406.2661, section 3).
+
+    Args:
+        logits: (B, h, w, 1), or a list of them.
+        label: the label.
+        images: (B,), 1 for the images to take the mean of, and 0 for the others; all by default.
     """
-    losses = [
-        ops.mean(keras.losses.binary_crossentropy(ops.full_like(output, label), output, from_logits=True))
-        for output in keras.tree.flatten(logits)
-    ]
+    losses = []
+    for output in keras.tree.flatten(logits):
+        entropy = keras.losses.binary_crossentropy(ops.full_like(output, label), output, from_logits=True)
+        losses.append(ops.mean(entropy) if images is None else mean_of(ops.mean(entropy, axis=(1, 2)), images))
     return sum(losses) / len(losses)
+
+
+def mean_of(values: KerasTensor, images: KerasTensor) -> KerasTensor:
+    """The mean of the values (B,) of those images that are 1 and not 0 in `images` (B,); 0 without any."""
+    return ops.sum(values * images) / ops.maximum(ops.sum(images), 1.0)
 
 
 def mean(values: KerasTensor) -> KerasTensor:

@@ -4,6 +4,7 @@ All random numbers come from the given generator, so that the result is the same
 """
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 from numpy.random import Generator
@@ -15,32 +16,55 @@ from lungmask_cli.imaging.radiograph import FloatImage
 
 _GRID = 5
 _LABEL_SHARE = 0.08
+_MARGIN = 7  # the part of an image without masks, at each edge, in which no opacities are centred
 
 
 def augment(
-    image: FloatImage, mask: FloatImage, config: AugmentationConfig, rng: Generator
+    image: FloatImage,
+    mask: FloatImage,
+    config: AugmentationConfig,
+    rng: Generator,
+    lungs: FloatImage | None = None,
 ) -> tuple[FloatImage, FloatImage]:
     """An augmented copy of an image (S, S) and its mask, both float32 in [0, 1].
 
-    The mask is (S, S), of the lungs, or (S, S, structures), of which the first is the lungs.
+    Args:
+        image: the image.
+        mask: (S, S), or (S, S, structures).
+        config: the augmentations.
+        rng: all random numbers come from it.
+        lungs: (S, S), where opacities and fluid are painted, and no label; by default the mask, or its first structure.
     """
     if rng.random() < config.flip_probability:
         image, mask = image[:, ::-1], mask[:, ::-1]
     if rng.random() < config.opacity_probability:
-        image = _paint_opacities(image, _lungs(mask), rng)
+        image = _paint_opacities(image, _lungs(mask, lungs), rng)
     if config.effusion_probability and rng.random() < config.effusion_probability:
-        image = _paint_effusion(image, _lungs(mask), rng)
+        image = _paint_effusion(image, _lungs(mask, lungs), rng)
     image, mask = _warp(image, mask, config, rng)
     image = _change_grey_values(image, config, rng)
     if rng.random() < config.border_probability:
-        image = _collimate(image, _lungs(mask), rng)
+        image = _collimate(image, _lungs(mask, lungs), rng)
     if rng.random() < config.label_probability:
-        image = _burn_in_label(image, _lungs(mask), rng)
+        image = _burn_in_label(image, _lungs(mask, lungs), rng)
     return np.ascontiguousarray(image, np.float32), np.ascontiguousarray(mask, np.float32)
 
 
-def _lungs(mask: FloatImage) -> FloatImage:
+def _lungs(mask: FloatImage, lungs: FloatImage | None) -> FloatImage:
+    if lungs is not None:
+        return lungs
     return mask if mask.ndim == 2 else mask[..., 0]
+
+
+def augment_unlabelled(image: FloatImage, config: AugmentationConfig, rng: Generator) -> tuple[FloatImage, FloatImage]:
+    """An augmented copy of an image (S, S) without masks, and one that is warped alike, but not changed otherwise.
+
+    Nobody knows where its lungs are, so opacities are painted anywhere but near the edges, and no fluid is.
+    """
+    lungs = np.zeros_like(image)
+    margin = image.shape[0] // _MARGIN
+    lungs[margin:-margin, margin:-margin] = 1
+    return augment(image, image, replace(config, effusion_probability=0.0), rng, lungs)
 
 
 def _warp(

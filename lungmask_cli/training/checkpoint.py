@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,13 @@ class TrainingState:
     Args:
         rows: the rows of `metrics.csv`, one per finished epoch.
         best_epoch: the epoch with the best validation Dice, from 1; 0 before the first.
+        before: the validation Dice of the weights that the run started from; empty for random weights.
         seconds: the time that the run has taken so far.
     """
 
     rows: tuple[dict[str, float], ...] = ()
     best_epoch: int = 0
+    before: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -51,7 +53,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def write(self, state: TrainingState) -> None:
         """Write the copy; if that fails, the previous checkpoint remains."""
-        facts = json_text({"rows": state.rows, "best_epoch": state.best_epoch, "seconds": state.seconds})
+        facts = json_text(asdict(state))
         arrays: dict[str, Any] = {**self._arrays, _FACTS: np.frombuffer(facts.encode(), np.uint8)}
         with atomic_write(self._path) as partial:
             np.savez(partial, allow_pickle=False, **arrays)
@@ -72,8 +74,10 @@ def restore(model: keras.Model, folder: Path) -> TrainingState:
             facts = json.loads(stored[_FACTS].tobytes())
             for name, variable in _variables(model).items():
                 variable.assign(stored[name])
-        rows = tuple({name: _to_float(value) for name, value in row.items()} for row in facts["rows"])
-        return TrainingState(rows, int(facts["best_epoch"]), float(facts["seconds"]))
+        before, *rows = (
+            {name: _to_float(value) for name, value in row.items()} for row in (facts.get("before", {}), *facts["rows"])
+        )
+        return TrainingState(tuple(rows), int(facts["best_epoch"]), before, float(facts["seconds"]))
     except Exception as error:  # damaged archives make NumPy and Keras raise anything
         raise UsageError(
             f"{path}: is damaged, or belongs to another network ({type(error).__name__})", "Start the run again."

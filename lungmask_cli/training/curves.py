@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from lungmask_cli.files import atomic_write
 
 LOSS_COLUMNS = ("segmentation_loss", "generator_adversarial_loss", "discriminator_loss")
+UNLABELLED_COLUMNS = ("unlabelled_adversarial_loss", "consistency_loss")
 
 
 def plot_curves(rows: list[dict[str, float]], path: Path) -> None:
@@ -21,7 +22,7 @@ def plot_curves(rows: list[dict[str, float]], path: Path) -> None:
     # With the first epochs in range, all later ones would lie at the top edge.
     lowest = min((row["val_dice"] for row in rows[len(rows) // 4 :] if row["val_dice"] > 0), default=0.0)
     upper.set_ylim(max(0.0, lowest - 0.05), 1.0)
-    _plot(lower, rows, {name: name.replace("_", " ") for name in LOSS_COLUMNS})
+    _plot(lower, rows, {name: name.replace("_", " ") for name in (*LOSS_COLUMNS, *UNLABELLED_COLUMNS)})
     lower.set_ylabel("loss")
     lower.set_yscale("log")
     lower.set_xlabel("epoch")

@@ -63,14 +63,15 @@ class DataParallel(SingleDevice):
         """The shard of each batch for each device, for one epoch after the other, without end."""
         import tensorflow as tf
 
-        structures = batches.structures
-
         def make_shard(epoch: Any, index: Any, shard: Any) -> Batch:
             return batches.shard(int(epoch), int(index), int(shard), self.replicas)
 
         def make_tensors(*index: Any) -> tuple[Any, Any]:
             images, masks = tf.numpy_function(make_shard, index, (tf.float32, tf.float32))
-            for tensor, channels in ((images, 1), (masks, structures)):  # TensorFlow cannot infer the shapes of arrays
+            for tensor, channels in (
+                (images, batches.channels),
+                (masks, batches.structures),
+            ):  # TensorFlow cannot infer the shapes of arrays
                 tensor.set_shape((None, batches.image_size, batches.image_size, channels))
             return images, masks
 
@@ -92,13 +93,13 @@ def _shard_indices(batches: RadiographBatches, shards: Sequence[int]) -> Iterato
         yield from ((epoch, index, shard) for index in range(len(batches)) for shard in shards)
 
 
-def choose_distribution(device: Device, config: TrainConfig, batch_size: int) -> SingleDevice:
+def choose_distribution(device: Device, config: TrainConfig, counts: Sequence[int]) -> SingleDevice:
     """One device, or the devices that share each batch. Must be called before anything else is computed.
 
     Args:
         device: the chosen device.
         config: the configuration of the run.
-        batch_size: the number of images in each step.
+        counts: the number of images with masks in each step, and that of the others.
 
     Raises:
         UsageError: the devices cannot share the batch, or cannot train with this configuration.
@@ -113,13 +114,23 @@ def choose_distribution(device: Device, config: TrainConfig, batch_size: int) ->
     if config.precision == "mixed_float16":
         raise UsageError("several devices cannot train in mixed_float16", "Use --precision mixed_bfloat16.")
     distribution = DataParallel(_create_strategy(device, cluster), cluster.is_chief)
-    if batch_size % distribution.replicas:
-        better = -(-batch_size // distribution.replicas) * distribution.replicas
-        raise UsageError(
-            f"{distribution.replicas} devices cannot share a batch of {batch_size} images equally",
-            f"Use --batch-size {better}.",
-        )
+    _refuse_unequal_shares(distribution.replicas, *counts)
     return distribution
+
+
+def _refuse_unequal_shares(devices: int, images: int, others: int) -> None:
+    """Check that each device gets as many images as the others, and as many radiographs without masks."""
+    if not (images % devices or others % devices):
+        return
+    if others:
+        raise UsageError(
+            f"{devices} devices cannot share {images} images with masks and {others} without masks equally",
+            f"Use --batch-size {2 * devices}, with --unlabelled-share 0.5, or multiples of it.",
+        )
+    raise UsageError(
+        f"{devices} devices cannot share a batch of {images} images equally",
+        f"Use --batch-size {-(-images // devices) * devices}.",
+    )
 
 
 def _create_strategy(device: Device, cluster: Cluster) -> Any:

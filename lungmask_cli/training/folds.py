@@ -54,7 +54,13 @@ class FoldsResult:
     seconds: float
 
 
-def train_folds(plan: RunPlan, prepared: PreparedSet, report: Report = print, device: Device = CPU) -> FoldsResult:
+def train_folds(
+    plan: RunPlan,
+    prepared: PreparedSet,
+    report: Report = print,
+    device: Device = CPU,
+    unlabelled: PreparedSet | None = None,
+) -> FoldsResult:
     """Train and test each fold that is not finished, and fill the folder.
 
     Args:
@@ -62,12 +68,13 @@ def train_folds(plan: RunPlan, prepared: PreparedSet, report: Report = print, de
         prepared: the data; their split does not matter.
         report: is called with each line for the user.
         device: the device that `choose_device` has chosen.
+        unlabelled: radiographs without masks, from which each fold learns.
 
     Raises:
         UsageError: fewer than two folds, or more folds than images; or as in `train`.
     """
     folds = _read_folds(prepared, plan) if plan.resume else _split_folds(prepared, plan.folds, plan.config.seed)
-    plan = plan.with_data(folds[0])
+    plan = plan.with_data(folds[0], unlabelled)
     if plan.resume:
         record_data(plan)
     else:
@@ -91,7 +98,7 @@ def train_folds(plan: RunPlan, prepared: PreparedSet, report: Report = print, de
             manifest_sha256=fold.manifest_sha256(),
             resume=(folder / PLAN).exists(),
         )
-        result = train(fold_plan, fold, report, device)
+        result = train(fold_plan, fold, report, device, unlabelled)
         report(f"{title}: val Dice {format_dice(result.val_dice)}, test Dice {format_dice(result.test_dice)}")
     return _summarize(plan.folder, len(folds))
 

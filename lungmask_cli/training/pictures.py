@@ -14,7 +14,7 @@ from lungmask_cli.config import AugmentationConfig
 from lungmask_cli.formats.png import write_picture
 from lungmask_cli.imaging.overlay import draw_overlay
 from lungmask_cli.imaging.radiograph import FloatImage
-from lungmask_cli.training.augmentation import augment
+from lungmask_cli.training.augmentation import augment, augment_unlabelled
 from lungmask_cli.training.batches import RadiographBatches
 
 PROGRESS = "progress"
@@ -33,8 +33,8 @@ def draw_augmentations(
     In its own row, an augmentation that has a probability is applied to every image.
 
     Args:
-        pairs: images (S, S) and masks (S, S, structures), float32 in [0, 1]; they are repeated if there are fewer than
-            `COLUMNS`.
+        pairs: images (S, S) and masks (S, S, structures), float32 in [0, 1], of 0 structures for a radiograph without
+            masks; they are repeated if there are fewer than `COLUMNS`.
         config: the augmentations.
         seed: seed of the augmentations.
     """
@@ -50,8 +50,14 @@ def draw_augmentations(
         ImageDraw.Draw(sheet).text((4, top + 2), title, fill="white")
         for column in range(COLUMNS):
             image, mask = pairs[column % len(pairs)]
-            image, mask = augment(image, mask, augmentations, np.random.default_rng((seed, line, column)))
-            cell = draw_overlay(image, mask[..., 0] > 0.5).resize((_CELL, _CELL), Image.Resampling.BILINEAR)
+            rng = np.random.default_rng((seed, line, column))
+            if mask.shape[-1]:
+                image, mask = augment(image, mask, augmentations, rng)
+                lungs = mask[..., 0] > 0.5
+            else:
+                image, _ = augment_unlabelled(image, augmentations, rng)
+                lungs = np.zeros(image.shape, bool)
+            cell = draw_overlay(image, lungs).resize((_CELL, _CELL), Image.Resampling.BILINEAR)
             sheet.paste(cell, (column * _CELL, top + _TEXT_HEIGHT))
     return sheet
 

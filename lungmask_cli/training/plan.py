@@ -35,6 +35,7 @@ class RunPlan:
         config: the resolved configuration.
         folder: the run folder.
         data: the data folders, absolute.
+        unlabelled: the folders of radiographs without masks, absolute.
         size: the side of the prepared squares in pixels, if the data have to be prepared.
         polarity: invert radiographs whose bones are dark, when the data are prepared.
         max_pixels: larger images are refused when the data are prepared.
@@ -49,11 +50,13 @@ class RunPlan:
         resume: continue the run in the folder after its last finished epoch.
         split_method: how the split was made, in words; empty before the data are prepared.
         manifest_sha256: the checksum of the prepared data; empty before the data are prepared.
+        unlabelled_sha256: likewise, of the radiographs without masks; empty if there are none.
     """
 
     config: TrainConfig
     folder: Path
     data: tuple[str, ...] = ()
+    unlabelled: tuple[str, ...] = ()
     size: int = 512
     polarity: bool = True
     max_pixels: int = MAX_PIXELS
@@ -68,20 +71,27 @@ class RunPlan:
     resume: bool = False
     split_method: str = ""
     manifest_sha256: str = ""
+    unlabelled_sha256: str = ""
 
-    def with_data(self, prepared: "PreparedSet") -> "RunPlan":
-        """The plan with the split and the checksum of its prepared data.
+    def with_data(self, prepared: "PreparedSet", unlabelled: "PreparedSet | None" = None) -> "RunPlan":
+        """The plan with the split and the checksums of its prepared data.
 
         Raises:
             UsageError: the run is resumed, and the data are not those that it was started with.
         """
-        checksum = prepared.manifest_sha256()
+        checksum, other = prepared.manifest_sha256(), unlabelled.manifest_sha256() if unlabelled else ""
         if not self.resume:
-            return replace(self, split_method=prepared.split_method, manifest_sha256=checksum)
+            method = prepared.split_method
+            return replace(self, split_method=method, manifest_sha256=checksum, unlabelled_sha256=other)
         if checksum != self.manifest_sha256:
             raise UsageError(
                 f"{self.folder}: its images have changed since it was started{_describe_change(self.folder, prepared)}",
                 "Restore them, give the prepared set that it was started with, or start a new run.",
+            )
+        if other != self.unlabelled_sha256:
+            raise UsageError(
+                f"{self.folder}: its radiographs without masks have changed since it was started",
+                "Restore them, say with --unlabelled where they are now, or start a new run.",
             )
         return self
 
@@ -134,6 +144,7 @@ def write_plan(plan: RunPlan, prepared: "PreparedSet", splits: Mapping[str, Mapp
     facts: dict[str, Any] = {
         "source": {
             "data": plan.data,
+            "unlabelled": plan.unlabelled,
             "size": plan.size,
             "polarity": plan.polarity,
             "max_pixels": plan.max_pixels,
@@ -142,6 +153,7 @@ def write_plan(plan: RunPlan, prepared: "PreparedSet", splits: Mapping[str, Mapp
         },
         "split_method": plan.split_method,
         "manifest_sha256": plan.manifest_sha256,
+        "unlabelled_sha256": plan.unlabelled_sha256,
         "hardware": {name: getattr(plan.hardware, name) for name in _HARDWARE},
         "init": plan.init,
         "memory_gb": plan.memory_gb,
@@ -162,11 +174,17 @@ def _checksums(entry: "Entry") -> Iterator[str]:
 def record_data(plan: RunPlan) -> None:
     """Write into `run.json` of a resumed run where its data are now."""
     facts = json.loads((plan.folder / PLAN).read_text(encoding="utf-8"))
-    write_json(plan.folder / PLAN, {**facts, "source": {**facts["source"], "data": plan.data}})
+    source = {**facts["source"], "data": plan.data, "unlabelled": plan.unlabelled}
+    write_json(plan.folder / PLAN, {**facts, "source": source})
 
 
-def read_plan(folder: Path, data: tuple[str, ...] = ()) -> RunPlan:
-    """The plan of a run that was started with `lungmask train`, to resume it; `data` is where its data are by now.
+def read_plan(folder: Path, data: tuple[str, ...] = (), unlabelled: tuple[str, ...] = ()) -> RunPlan:
+    """The plan of a run that was started with `lungmask train`, to resume it.
+
+    Args:
+        folder: the run folder.
+        data: where its data are by now; empty if they have not moved.
+        unlabelled: likewise, of its radiographs without masks.
 
     Raises:
         UsageError: there is none, or it is damaged.
@@ -179,6 +197,7 @@ def read_plan(folder: Path, data: tuple[str, ...] = ()) -> RunPlan:
             config=find_preset(str(settings.get("preset"))).config.merged(settings),
             folder=folder,
             data=data or tuple(source["data"]),
+            unlabelled=unlabelled or tuple(source.get("unlabelled", ())),
             size=source["size"],
             polarity=source["polarity"],
             max_pixels=source["max_pixels"],
@@ -188,6 +207,7 @@ def read_plan(folder: Path, data: tuple[str, ...] = ()) -> RunPlan:
             hardware=Hardware(**{name: hardware[name] for name in _HARDWARE}),
             resume=True,
             init=_find_init(facts["init"], facts["lungmask"]),
+            unlabelled_sha256=facts.get("unlabelled_sha256", ""),
             **{name: facts[name] for name in ("split_method", "manifest_sha256", "memory_gb", "folds")},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

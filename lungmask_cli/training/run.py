@@ -45,8 +45,8 @@ from lungmask_cli.networks.backend import Device
 from lungmask_cli.processes import available_cores
 from lungmask_cli.scoring.overlap import mean_dice, overlap
 from lungmask_cli.text import format_cell, format_dice
-from lungmask_cli.training.batches import RadiographBatches
-from lungmask_cli.training.callbacks import EpochClock, ProgressBar, RunRecorder
+from lungmask_cli.training.batches import RadiographBatches, count_in_batch
+from lungmask_cli.training.callbacks import TOLERANCE, EpochClock, ProgressBar, RunRecorder
 from lungmask_cli.training.checkpoint import Checkpoint, TrainingState, restore
 from lungmask_cli.training.distribution import SingleDevice, choose_distribution
 from lungmask_cli.training.pictures import ProgressStrips
@@ -99,16 +99,24 @@ class _Run:
     prepared: PreparedSet
     train_entries: list[Entry]
     val_entries: list[Entry]
+    unlabelled: PreparedSet | None
+    counts: tuple[int, int]  # of images with and without masks in each step, on all devices together
     distribution: SingleDevice
     report: Report
 
     @property
     def batch_size(self) -> int:
-        """The number of images in each step, on all devices together."""
-        return min(self.plan.config.batch_size, len(self.train_entries))
+        """The number of images in each step."""
+        return sum(self.counts)
 
 
-def train(plan: RunPlan, prepared: PreparedSet, report: Report = print, device: Device = CPU) -> RunResult:
+def train(
+    plan: RunPlan,
+    prepared: PreparedSet,
+    report: Report = print,
+    device: Device = CPU,
+    unlabelled: PreparedSet | None = None,
+) -> RunResult:
     """Train according to `plan` and fill the run folder.
 
     If several processes train together, as `TF_CONFIG` describes, the first one fills the folder.
@@ -119,20 +127,21 @@ def train(plan: RunPlan, prepared: PreparedSet, report: Report = print, device: 
             is held out; a single training image is also used for validation.
         report: is called with each line for the user.
         device: the device that `choose_device` has chosen.
+        unlabelled: radiographs without masks to learn from.
 
     Raises:
         UsageError: there are no training images, the data of a resumed run have changed, the folder contains a run, or
             one that cannot be resumed, or the devices cannot share the batch.
         ImageError: an image that is read from disk in each epoch has become unreadable.
     """
-    run = _start_run(plan, prepared, report, device)
+    run = _start_run(plan, prepared, report, device, unlabelled)
     plan = run.plan
     is_chief = run.distribution.is_chief
     if is_chief and not plan.resume:
         refuse_other_run(plan.folder)
     with _precision_policy(plan.config.precision):
         with run.distribution.scope():
-            model = build_adversarial_model(plan.config, run.distribution.model_class)
+            model = build_adversarial_model(plan.config, run.distribution.model_class, unlabelled is not None)
         if plan.init and not (plan.folder / CHECKPOINT).exists():
             _load_initial_weights(model, Path(plan.init))
         report(_describe(model, run))
@@ -141,7 +150,12 @@ def train(plan: RunPlan, prepared: PreparedSet, report: Report = print, device: 
         elif is_chief:
             write_plan(plan, run.prepared, {"split": run.prepared.split()})
         recorder = _fit(model, run)
-    val_dice = recorder.rows[recorder.best_epoch - 1]["val_dice"]
+    val_dice = recorder.best["val_dice"]
+    if recorder.has_fallen:
+        report(
+            f"validation Dice fell by more than {TOLERANCE} when radiographs without masks were learnt from: the best "
+            "weights from before are kept"
+        )
     if math.isnan(val_dice):
         report("the Dice of all validation images is undefined: the best epoch is that of the lowest validation loss")
     dices, heart_dices = _evaluate_best_weights(run) if is_chief else ([], [])
@@ -158,9 +172,11 @@ def with_validation(prepared: PreparedSet, seed: int) -> PreparedSet:
     return prepared.with_split(hold_out_validation(prepared.split(), seed))
 
 
-def _start_run(plan: RunPlan, prepared: PreparedSet, report: Report, device: Device) -> _Run:
+def _start_run(
+    plan: RunPlan, prepared: PreparedSet, report: Report, device: Device, unlabelled: PreparedSet | None
+) -> _Run:
     prepared = with_validation(prepared, plan.config.seed)
-    plan = plan.with_data(prepared)
+    plan = plan.with_data(prepared, unlabelled)
     prepared = replace(prepared, split_method=plan.split_method)
     train_entries, val_entries = prepared.entries_in(TRAIN), prepared.entries_in(VAL)
     if not train_entries:
@@ -169,8 +185,9 @@ def _start_run(plan: RunPlan, prepared: PreparedSet, report: Report, device: Dev
         report("the only training image is also used for validation: its Dice does not hold for other images")
         val_entries = train_entries
     _check_hearts(plan, train_entries, report)
-    distribution = choose_distribution(device, plan.config, min(plan.config.batch_size, len(train_entries)))
-    return _Run(plan, prepared, train_entries, val_entries, distribution, report)
+    counts = count_in_batch(plan.config, len(train_entries), unlabelled is not None)
+    distribution = choose_distribution(device, plan.config, counts)
+    return _Run(plan, prepared, train_entries, val_entries, unlabelled, counts, distribution, report)
 
 
 def _check_hearts(plan: RunPlan, entries: list[Entry], report: Report) -> None:
@@ -236,7 +253,7 @@ def _take_structures(weights: NDArray[Any], others: NDArray[Any], counts: tuple[
 def _fit(model: AdversarialModel, run: _Run) -> RunRecorder:
     """Train all epochs that are not in the checkpoint of the folder. Pretrained weights are validated first."""
     plan, config, distribution = run.plan, run.plan.config, run.distribution
-    steps = len(run.train_entries) // run.batch_size
+    steps = len(run.train_entries) // run.counts[0]
     with distribution.scope():
         optimizer = build_optimizer(config.optimizer, config.epochs, steps, distribution.optimizer_class)
         # XLA was slower than plain graphs on the CPU.
@@ -246,7 +263,8 @@ def _fit(model: AdversarialModel, run: _Run) -> RunRecorder:
     if state.rows:
         run.report(f"resuming after epoch {len(state.rows)} of {config.epochs}")
     checkpoint = Checkpoint(plan.folder) if distribution.is_chief else None
-    recorder = RunRecorder(plan.folder, _weights_manifest(run), config.patience, checkpoint, state)
+    start = config.unlabelled_start if run.unlabelled else None
+    recorder = RunRecorder(plan.folder, _weights_manifest(run), config.patience, checkpoint, state, start)
     if recorder.has_stopped:
         return recorder
     batches, validation = _open_batches(run, state)
@@ -257,6 +275,8 @@ def _fit(model: AdversarialModel, run: _Run) -> RunRecorder:
             shared = distribution.distribute(validation)
             before = model.evaluate(shared, steps=validation_steps, return_dict=True, verbose=0)
             run.report(f"before training: val Dice {format_dice(float(before['dice']))}")
+            if run.unlabelled:
+                recorder.keep_initial(model, before)
         model.fit(
             distribution.distribute(batches),
             epochs=config.epochs,
@@ -299,8 +319,11 @@ def _open_batches(run: _Run, state: TrainingState) -> tuple[RadiographBatches, R
     memory = run.plan.memory_gb
     workers = max(_MIN_WORKERS, min(_MAX_WORKERS, available_cores() // 2))
     batches, validation = (
-        RadiographBatches(run.prepared, entries, run.plan.config, is_training, memory, workers)
-        for entries, is_training in ((run.train_entries, True), (run.val_entries, False))
+        RadiographBatches(run.prepared, entries, run.plan.config, is_training, memory, workers, unlabelled)
+        for entries, is_training, unlabelled in (
+            (run.train_entries, True, run.unlabelled),
+            (run.val_entries, False, None),
+        )
     )
     batches.epoch = len(state.rows) + 1
     if not batches.is_in_memory:
@@ -424,17 +447,19 @@ def _describe(model: AdversarialModel, run: _Run) -> str:
     config, replicas, prepared = run.plan.config, run.distribution.replicas, run.prepared
     discriminator = f"{model.discriminator.count_params():,}" if model.discriminator else "no"
     shared = f" ({run.batch_size // replicas} on each of {replicas} devices)" if replicas > 1 else ""
+    others = f" and {len(run.unlabelled.entries)} without masks" if run.unlabelled else ""
     return (
         f"preset {config.preset}: generator {config.generator.name} of {model.generator.count_params():,} parameters, "
         f"discriminator of {discriminator} parameters; {config.image_size} px, {config.epochs} epochs, "
         f"batch {run.batch_size}{shared}, learning rate {config.optimizer.learning_rate:g}, seed {config.seed}; "
-        f"{len(run.train_entries)} train, {len(prepared.entries_in(VAL))} val, "
+        f"{len(run.train_entries)} train{others}, {len(prepared.entries_in(VAL))} val, "
         f"{len(prepared.entries_in(TEST))} test images"
     )
 
 
 def _weights_manifest(run: _Run) -> dict[str, Any]:
-    config, prepared = run.plan.config, run.prepared
+    config, prepared, others = run.plan.config, run.prepared, run.unlabelled
+    unlabelled = {"images": len(others.entries), "manifest_sha256": others.manifest_sha256()} if others else None
     return {
         "format": FORMAT,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -445,6 +470,7 @@ def _weights_manifest(run: _Run) -> dict[str, Any]:
             "split": prepared.split_method,
             "counts": prepared.counts(),
             "manifest_sha256": prepared.manifest_sha256(),
+            **({"unlabelled": unlabelled} if unlabelled else {}),
         },
         "seed": config.seed,
         "config": config.as_dict(),

@@ -327,8 +327,9 @@ def test_a_run_of_an_earlier_version_is_resumed(lungmask, tmp_path):
         "machine": "Linux x86_64",
         "packages": {"keras": "3.15.1"},
     }
-    assert written.keys() == earlier.keys()
-    assert written["source"] == {**earlier["source"], "labels": None, "threshold": None}  # later options
+    assert written.keys() == {*earlier, "unlabelled_sha256"}
+    later = {"labels": None, "threshold": None, "unlabelled": []}
+    assert written["source"] == {**earlier["source"], **later}
     assert all(written[name] == earlier[name] for name in ("split_method", "init", "memory_gb", "folds"))
     (run / "run.json").write_text(json.dumps(earlier))
     (run / "summary.json").unlink()

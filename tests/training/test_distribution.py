@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from lungmask_cli.config import TrainConfig
-from lungmask_cli.datasets.layouts import find_pairs
+from lungmask_cli.datasets.layouts import find_pairs, find_radiographs
 from lungmask_cli.datasets.preparation import PrepareOptions, prepare
 from lungmask_cli.errors import UsageError
 from lungmask_cli.models.weights import load_model
@@ -19,9 +19,9 @@ from lungmask_cli.training import distribution
 from lungmask_cli.training.cluster import Cluster, read_cluster
 from lungmask_cli.training.distribution import choose_distribution
 from tests.conftest import ENVIRONMENT, PATIENCE
-from tests.phantoms import write_plain_set
+from tests.phantoms import draw_phantom, save_grey, write_plain_set
 
-EPOCHS = 5  # of four steps each
+EPOCHS = 5  # of eight steps each
 SMALL = """preset = "compact"
 image_size = 32
 batch_size = 4
@@ -32,6 +32,9 @@ filters = 4
 filters = 4
 [loss]
 adversarial = 0.1
+[unlabelled]
+adversarial = 0.1
+consistency = 0.5
 """
 
 
@@ -44,7 +47,17 @@ def two_free_ports():
 
 def start(folder, name, *options, **environment):
     command = [sys.executable, "-m", "lungmask_cli", "train", folder / "set", "--config", folder / "small.toml"]
-    options = ("-o", folder / name, "--device", "cpu", "--split", f"{folder / 'split.csv'}:split", *options)
+    options = (
+        "-o",
+        folder / name,
+        "--device",
+        "cpu",
+        "--split",
+        f"{folder / 'split.csv'}:split",
+        "--unlabelled",
+        folder / "others",
+        *options,
+    )
     return subprocess.Popen(
         list(map(str, (*command, *options))),
         stderr=subprocess.PIPE,
@@ -62,6 +75,12 @@ def runs(tmp_path_factory):
     # With five validation images, the second batch has no image for one of two devices.
     split = dict(zip([pair.id for pair in pairing.pairs], ["train"] * 16 + ["val"] * 5 + ["test"], strict=True))
     prepare(pairing, folder / "set", split, "by hand", PrepareOptions(64))
+    for seed in range(30, 35):
+        save_grey(folder / "radiographs" / f"o{seed}.png", draw_phantom(64, 64, seed).image)
+    others = find_radiographs(folder / "radiographs")
+    prepare(
+        others, folder / "others", dict.fromkeys((pair.id for pair in others.pairs), "train"), "all", PrepareOptions(64)
+    )
     (folder / "small.toml").write_text(SMALL)
     (folder / "split.csv").write_text("id,split\n" + "".join(f"{key},{part}\n" for key, part in split.items()))
     workers = [f"127.0.0.1:{port}" for port in two_free_ports()]
@@ -99,7 +118,7 @@ def test_devices_that_share_a_batch_train_like_one_device(runs, name):
         # One pixel of the thresholded masks, which rounding may turn, changes the validation Dice by 1.2e-4.
         assert other.pop("val_dice") == pytest.approx(one.pop("val_dice"), abs=2e-4)
         assert other == pytest.approx(one, abs=1e-4)
-    assert alone[-1]["loss"] < 0.9 * alone[0]["loss"]  # the network has learnt something
+    assert alone[-1]["segmentation_loss"] < 0.95 * alone[0]["segmentation_loss"]  # the network has learnt something
     assert "batch 4 (2 on each of 2 devices), learning rate 0.001" in stderr[name]
 
 
@@ -139,12 +158,17 @@ def test_devices_must_share_a_batch_equally(monkeypatch):
     monkeypatch.setattr(
         distribution, "_create_strategy", lambda device, cluster: SimpleNamespace(num_replicas_in_sync=3)
     )
-    with pytest.raises(UsageError, match="cannot share a batch of 8 images equally") as caught:
-        choose_distribution(Device("gpu", "", 3), TrainConfig(), 8)
-    assert "--batch-size 9" in caught.value.hint
-    assert choose_distribution(Device("gpu", "", 3), TrainConfig(), 9).replicas == 3
+    for counts, problem, hint in (
+        ((8, 0), "a batch of 8 images", "--batch-size 9"),
+        ((6, 2), "6 images with masks and 2 without", "--batch-size 6"),
+    ):
+        with pytest.raises(UsageError, match=f"cannot share {problem}") as caught:
+            choose_distribution(Device("gpu", "", 3), TrainConfig(), counts)
+        assert hint in caught.value.hint
+    for counts in ((9, 0), (6, 3)):
+        assert choose_distribution(Device("gpu", "", 3), TrainConfig(), counts).replicas == 3
     with pytest.raises(UsageError, match="cannot train in mixed_float16"):
-        choose_distribution(Device("gpu", "", 3), TrainConfig().merged({"precision": "mixed_float16"}), 9)
+        choose_distribution(Device("gpu", "", 3), TrainConfig().merged({"precision": "mixed_float16"}), (9, 0))
 
 
 @pytest.mark.parametrize("hardware", [Hardware("gpu:x"), Hardware("cpu:1"), Hardware("gpu:0", 2), Hardware("auto", 0)])

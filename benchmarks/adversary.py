@@ -1,0 +1,195 @@
+"""What an adversary is worth with radiographs that have no masks, compared with other ways to use them.
+
+    python benchmarks/adversary.py JSRT COVID_QU_EX [--test SHENZHEN MONTGOMERY ...] [-o runs/adversary]
+        [--trials alone adversary ...] [--seeds 0 1 2] [--no-train] [--small]
+
+Each file of benchmarks/adversary/ is a trial: a configuration for `lungmask train`. Its first line says what the trial
+is. All trials have the masks of JSRT's training images. Trials whose second line is `# unlabelled` also have the
+training images of COVID-QU-Ex, without masks; those with `# masks` have them with their masks. All take about 1,430
+steps of 8 images, and see 40 validation images of JSRT alone. If the command is killed, the same command resumes it.
+
+Weights are measured on the validation images of COVID-QU-Ex, by which settings were chosen, and on all images of the
+--test sets, at their own size. The output is a Markdown table: the mean Dice over images and seeds, the number of masks
+below 0.90 per seed, and the paired difference from the first trial with its 95 % bootstrap interval over images, in
+which an image has the mean Dice of all seeds. OUT/adversary.json contains the same numbers for each group of
+radiographs, and those of each seed. --small trains for a single epoch, to try the command.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import shutil
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accuracy import lay_out, lungmask, members
+from table1 import difference, finish_run, interval, span
+
+from lungmask_cli.datasets.layouts import Pairing, find_pairs
+from lungmask_cli.datasets.splits import TRAIN, UNUSED, VAL, resolve_split
+from lungmask_cli.files import csv_text, write_text
+
+TRIALS = Path(__file__).parent / "adversary"
+SPLIT = Path(__file__).parent / "splits" / "jsrt_shenzhen_covid_qu_ex.csv"
+BASE = "alone"  # all trials are compared with this one
+Dices = dict[str, float]  # of each image
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A configuration, what the trial is, and how it uses the images of COVID-QU-Ex: unlabelled, masks, or not."""
+
+    configuration: Path
+    title: str
+    others: str
+
+    @property
+    def name(self) -> str:
+        return self.configuration.stem
+
+
+def read_trial(path: Path) -> Trial:
+    title, others = (line.removeprefix("# ") for line in path.read_text(encoding="utf-8").splitlines()[:2])
+    return Trial(path, title, others if others in ("unlabelled", "masks") else "")
+
+
+def write_splits(home: Pairing, others: Pairing, parts: dict[str, str], folder: Path) -> None:
+    """A split for trials with the masks of JSRT alone, and one with all masks. Test images are not used."""
+    homely = {pair.id for pair in home.pairs}
+    names = [pair.id for pairing in (home, others) for pair in pairing.pairs]
+    for kind in ("home", "masks"):
+        known = {name for name in names if name in homely or (kind == "masks" and parts[name] == TRAIN)}
+        rows = ((name, parts[name] if name in known and parts[name] in (TRAIN, VAL) else UNUSED) for name in names)
+        write_text(folder / f"{kind}.csv", csv_text(("id", "split"), rows))
+
+
+def prepare_once(pairing: Pairing, chosen: Iterable[str], folder: Path) -> Path:
+    """A folder with images/ and truth/ of the chosen images."""
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        lay_out(pairing, set(chosen), folder)
+        (folder / "complete").touch()
+    return folder
+
+
+def train(trial: Trial, seed: int, options: argparse.Namespace) -> Path:
+    home, others = options.data
+    data = (home, others) if trial.others == "masks" else (home,)
+    split = options.output / f"{'masks' if trial.others == 'masks' else 'home'}.csv"
+    more = ("--unlabelled", options.output / "sets" / "unlabelled" / "images") if trial.others == "unlabelled" else ()
+    small = ("--epochs", 1) if options.small else ()
+    folder: Path = options.output / "runs" / f"{trial.name}-{seed}"
+    terms = ("--config", trial.configuration, "--split", split, "--seed", seed, "--device", "cpu")
+    finish_run(folder, *data, *more, *terms, *small)
+    return folder
+
+
+def measure(run: Path, data: Path, options: argparse.Namespace) -> Dices:
+    """The Dice of each image of a set."""
+    scores = options.output / "scores" / run.name / f"{data.name}.csv"
+    if not scores.exists():
+        masks = options.output / "masks"
+        shutil.rmtree(masks, ignore_errors=True)
+        lungmask("segment", data / "images", "-o", masks, "--weights", run, "--device", "cpu")
+        lungmask("score", masks, data / "truth", "--metrics", "dice", "-o", scores)
+        shutil.rmtree(masks)
+    rows = csv.DictReader(scores.open(encoding="utf-8"))
+    return {row["file"]: float(row["dice"]) for row in rows if row["dice"]}
+
+
+def figures(seeds: list[Dices], base: list[Dices] | None) -> dict[str, Any]:
+    """The figures of one set, or of one group of it."""
+    means = average(seeds)
+    row: dict[str, Any] = {
+        "images": len(means),
+        "dice": statistics.mean(means.values()),
+        "dice_of_seeds": [statistics.mean(one.values()) for one in seeds],
+        "interval": interval(list(means.values())),
+        "below_0.9_of_seeds": [sum(dice < 0.9 for dice in one.values()) for one in seeds],
+    }
+    if base is not None:
+        row["gain"], row["gain_interval"] = difference(means, average(base))
+        row["gain_of_seeds"] = [difference(one, other)[0] for one, other in zip(seeds, base, strict=True)]
+    return row
+
+
+def average(seeds: list[Dices]) -> Dices:
+    return {name: statistics.mean(one[name] for one in seeds) for name in seeds[0]}
+
+
+def all_figures(found: dict[str, dict[str, list[Dices]]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """The figures of each trial, by set, and by set and group."""
+    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    for trial, sets in found.items():
+        rows[trial] = {}
+        for data, seeds in sets.items():
+            base = found[BASE][data] if BASE in found and trial != BASE else None
+            groups = {data: list(seeds[0])} | {f"{data}: {g}": own for g, own in members(seeds[0]).items()}
+            for group, names in groups.items():
+                own, other = ([{n: one[n] for n in names} for one in some] for some in (seeds, base or []))
+                rows[trial][group] = figures(own, other or None)
+    return rows
+
+
+def table(rows: dict[str, dict[str, dict[str, Any]]], trials: dict[str, Trial], columns: list[str]) -> str:
+    heads = ["trial", "", *columns]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for name, sets in rows.items():
+        cells = [f"`{name}`", trials[name].title]
+        for column in columns:
+            row = sets[column]
+            below = "/".join(map(str, row["below_0.9_of_seeds"]))
+            gain = f"; {row['gain']:+.4f} {span(row['gain_interval'])}" if "gain" in row else ""
+            cells.append(f"{row['dice']:.4f}, {below}{gain}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs=2, help="JSRT, and COVID-QU-Ex")
+    parser.add_argument("--test", type=Path, nargs="*", default=[], help="sets to measure on, too")
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/adversary"))
+    parser.add_argument("--trials", nargs="*", help="names of files in benchmarks/adversary/; default: all")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--small", action="store_true", help="train for a single epoch")
+    parser.add_argument("--no-train", dest="train", action="store_false", help="only trials that are finished")
+    return parser
+
+
+def main() -> None:
+    options = make_parser().parse_args()
+    trials = {path.stem: read_trial(path) for path in sorted(TRIALS.glob("*.toml"))}
+    chosen = [trials[name] for name in options.trials or trials]
+    home, others = (find_pairs(folder) for folder in options.data)
+    parts, _ = resolve_split([pair.id for pairing in (home, others) for pair in pairing.pairs], str(SPLIT), seed=0)
+    write_splits(home, others, parts, options.output)
+    by_part = {part: {pair.id for pair in others.pairs if parts[pair.id] == part} for part in (TRAIN, VAL)}
+    prepare_once(others, by_part[TRAIN], options.output / "sets" / "unlabelled")
+    sets = [prepare_once(others, by_part[VAL], options.output / "sets" / f"{options.data[1].name}-val")]
+    for folder in options.test:
+        pairing = find_pairs(folder)
+        sets.append(prepare_once(pairing, {pair.id for pair in pairing.pairs}, options.output / "sets" / folder.name))
+    for seed in options.seeds if options.train else ():
+        for trial in chosen:
+            train(trial, seed, options)
+    found: dict[str, dict[str, list[Dices]]] = {}
+    for trial in chosen:
+        runs = [options.output / "runs" / f"{trial.name}-{seed}" for seed in options.seeds]
+        if all((run / "summary.json").exists() for run in runs):
+            found[trial.name] = {data.name: [measure(run, data, options) for run in runs] for data in sets}
+    rows = all_figures(found)
+    facts = {"split": SPLIT.name, "seeds": options.seeds}
+    facts["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    write_text(options.output / "adversary.json", json.dumps({**facts, "trials": rows}, indent=2) + "\n")
+    print(table(rows, trials, [data.name for data in sets]))
+
+
+if __name__ == "__main__":
+    main()
