@@ -131,7 +131,7 @@ class RunRecorder(keras.callbacks.Callback):
         self.rows: list[dict[str, float]] = list(state.rows)
         self.best_epoch = state.best_epoch
         self._before = state.before
-        self._start = math.inf if unlabelled_start is None else unlabelled_start
+        self._start = sys.maxsize if unlabelled_start is None else unlabelled_start
 
     @property
     def best(self) -> dict[str, float]:
@@ -189,9 +189,7 @@ class RunRecorder(keras.callbacks.Callback):
             return True
         if row["epoch"] <= self._start:
             return _quality(row) > _quality(self.best)
-        before = [
-            _quality(other)[0] for other in (self._before, *self.rows) if other and other.get("epoch", 0) <= self._start
-        ]
+        before = [_quality(other)[0] for other in (self._before, *self.rows[: self._start]) if other]
         return not before or _quality(row)[0] >= max(before) - TOLERANCE
 
     def _plot(self) -> None:

@@ -63,7 +63,7 @@ def sets(tmp_path, cache):
 
 def open_batches(sets, **changes):
     labelled, unlabelled = sets
-    config = TINY.merged({"batch_size": 4, **changes})
+    config = TINY.merged({"batch_size": 4, "unlabelled": {"consistency": 0.0}}).merged(changes)
     return RadiographBatches(labelled, labelled.entries_in("train"), config, is_training=True, unlabelled=unlabelled)
 
 
@@ -233,7 +233,7 @@ def test_weights_that_learnt_from_another_scanner_are_better_there(tmp_path, cac
             "discriminator": {"filters": 8},
             "optimizer": {"learning_rate": 0.003},
             "augmentation": {"shift": 0.08, "scale": 0.1},
-            "unlabelled": {"adversarial": 1.0},
+            "unlabelled": {"adversarial": 1.0, "consistency": 0.0},
         }
     )
     train(RunPlan(config, tmp_path / "alone"), labelled)
@@ -285,7 +285,7 @@ def test_they_are_drawn_beside_the_others(sets, tmp_path, monkeypatch):
     [
         (
             ("--preset", "compact-robust"),
-            "needs a discriminator, and preset compact-robust has none",
+            "without consistency needs a discriminator, and preset compact-robust has none",
             "--discriminator",
         ),
         (("--batch-size", 1), "needs batches of two images or more", "--batch-size 4"),
@@ -295,7 +295,9 @@ def test_they_are_drawn_beside_the_others(sets, tmp_path, monkeypatch):
 )
 def test_what_cannot_be_trained_is_refused(inside, plain_set, tmp_path, options, problem, hint):
     others = write_radiographs(tmp_path / "others", 1)
-    done = inside("train", plain_set, "--unlabelled", others, *options, "-o", tmp_path / "run")
+    (tmp_path / "adversary.toml").write_text("[unlabelled]\nconsistency = 0.0\n")
+    adversary = ("--unlabelled", others, "--config", tmp_path / "adversary.toml")
+    done = inside("train", plain_set, *adversary, *options, "-o", tmp_path / "run")
     assert done.returncode == 2
     assert problem in done.stderr
     assert hint in done.stderr
