@@ -4,15 +4,15 @@
         [--trials alone adversary ...] [--seeds 0 1 2] [--no-train] [--small]
 
 Each file of benchmarks/adversary/ is a trial: a configuration for `lungmask train`. Its first line says what the trial
-is. All trials have the masks of JSRT's training images. Trials whose second line is `# unlabelled` also have the
-training images of COVID-QU-Ex, without masks; those with `# masks` have them with their masks. All take about 1,430
-steps of 8 images, and see 40 validation images of JSRT alone. Settings were chosen by the trials `tried-...`, with seed
-0, on the validation images of COVID-QU-Ex alone; they run only if they are named. If the command is killed, the same
-command resumes it.
+is, and which other trial it is compared with. All trials have the masks of JSRT's training images. Trials whose second
+line is `# unlabelled` also have the training images of COVID-QU-Ex, without masks; those with `# masks` have them with
+their masks. All take about 1,430 steps of 8 images, and see 40 validation images of JSRT alone. Settings were chosen by
+the trials `tried-...`, with seed 0, on the validation images of COVID-QU-Ex alone; they run only if they are named. If
+the command is killed, the same command resumes it.
 
 Weights are measured on the validation images of COVID-QU-Ex, by which settings were chosen, and on all images of the
 --test sets, at their own size. The output is a Markdown table: the mean Dice over images and seeds, the number of masks
-below 0.90 per seed, and the paired difference from the first trial with its 95 % bootstrap interval over images, in
+below 0.90 per seed, and the paired difference from the trial `alone` with its 95 % bootstrap interval over images, in
 which an image has the mean Dice of all seeds. OUT/adversary.json contains the same numbers for each group of
 radiographs, and those of each seed. --small trains for a single epoch, to try the command.
 """
@@ -25,11 +25,11 @@ import platform
 import shutil
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accuracy import lay_out, lungmask, members
+from recipe import Trial, read_trial
 from table1 import difference, finish_run, interval, span
 
 from lungmask_cli.datasets.layouts import Pairing, find_pairs
@@ -39,34 +39,21 @@ from lungmask_cli.files import csv_text, write_text
 TRIALS = Path(__file__).parent / "adversary"
 SPLIT = Path(__file__).parent / "splits" / "jsrt_shenzhen_covid_qu_ex.csv"
 TRIED = "tried-"
-BASE = "alone"  # all trials are compared with this one
 Dices = dict[str, float]  # of each image
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A configuration, what the trial is, and how it uses the images of COVID-QU-Ex: unlabelled, masks, or not."""
-
-    configuration: Path
-    title: str
-    others: str
-
-    @property
-    def name(self) -> str:
-        return self.configuration.stem
-
-
-def read_trial(path: Path) -> Trial:
-    title, others = (line.removeprefix("# ") for line in path.read_text(encoding="utf-8").splitlines()[:2])
-    return Trial(path, title, others if others in ("unlabelled", "masks") else "")
+def how_used(trial: Trial) -> str:
+    """How the trial uses the images of COVID-QU-Ex: `unlabelled`, `masks`, or not at all."""
+    line = trial.configuration.read_text(encoding="utf-8").splitlines()[1].removeprefix("# ")
+    return line if line in ("unlabelled", "masks") else ""
 
 
 def write_splits(home: Pairing, others: Pairing, parts: dict[str, str], folder: Path) -> None:
     """A split for trials with the masks of JSRT alone, and one with all masks. Test images are not used."""
-    homely = {pair.id for pair in home.pairs}
+    with_masks = {pair.id for pair in home.pairs}
     names = [pair.id for pairing in (home, others) for pair in pairing.pairs]
     for kind in ("home", "masks"):
-        known = {name for name in names if name in homely or (kind == "masks" and parts[name] == TRAIN)}
+        known = {name for name in names if name in with_masks or (kind == "masks" and parts[name] == TRAIN)}
         rows = ((name, parts[name] if name in known and parts[name] in (TRAIN, VAL) else UNUSED) for name in names)
         write_text(folder / f"{kind}.csv", csv_text(("id", "split"), rows))
 
@@ -82,10 +69,10 @@ def prepare_once(pairing: Pairing, chosen: Iterable[str], folder: Path) -> Path:
 
 
 def train(trial: Trial, seed: int, options: argparse.Namespace) -> Path:
-    home, others = options.data
-    data = (home, others) if trial.others == "masks" else (home,)
-    split = options.output / f"{'masks' if trial.others == 'masks' else 'home'}.csv"
-    more = ("--unlabelled", options.output / "sets" / "unlabelled" / "images") if trial.others == "unlabelled" else ()
+    used = how_used(trial)
+    data = options.data if used == "masks" else options.data[:1]
+    split = options.output / ("masks.csv" if used == "masks" else "home.csv")
+    more = ("--unlabelled", options.output / "sets" / "unlabelled" / "images") if used == "unlabelled" else ()
     small = ("--epochs", 1) if options.small else ()
     folder: Path = options.output / "runs" / f"{trial.name}-{seed}"
     terms = ("--config", trial.configuration, "--split", split, "--seed", seed, "--device", "cpu")
@@ -126,13 +113,15 @@ def average(seeds: list[Dices]) -> Dices:
     return {name: statistics.mean(one[name] for one in seeds) for name in seeds[0]}
 
 
-def all_figures(found: dict[str, dict[str, list[Dices]]]) -> dict[str, dict[str, dict[str, Any]]]:
+def all_figures(
+    found: dict[str, dict[str, list[Dices]]], trials: dict[str, Trial]
+) -> dict[str, dict[str, dict[str, Any]]]:
     """The figures of each trial, by set, and by set and group."""
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     for trial, sets in found.items():
         rows[trial] = {}
         for data, seeds in sets.items():
-            base = found[BASE][data] if BASE in found and trial != BASE else None
+            base = found.get(trials[trial].against, {}).get(data)
             groups = {data: list(seeds[0])} | {f"{data}: {g}": own for g, own in members(seeds[0]).items()}
             for group, names in groups.items():
                 own, other = ([{n: one[n] for n in names} for one in some] for some in (seeds, base or []))
@@ -144,7 +133,7 @@ def table(rows: dict[str, dict[str, dict[str, Any]]], trials: dict[str, Trial], 
     heads = ["trial", "", *columns]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for name, sets in rows.items():
-        cells = [f"`{name}`", trials[name].title]
+        cells = [f"`{name}`", trials[name].tried]
         for column in columns:
             row = sets[column]
             below = "/".join(map(str, row["below_0.9_of_seeds"]))
@@ -187,7 +176,7 @@ def main() -> None:
         runs = [options.output / "runs" / f"{trial.name}-{seed}" for seed in options.seeds]
         if all((run / "summary.json").exists() for run in runs):
             found[trial.name] = {data.name: [measure(run, data, options) for run in runs] for data in sets}
-    rows = all_figures(found)
+    rows = all_figures(found, trials)
     facts = {"split": SPLIT.name, "seeds": options.seeds}
     facts["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     write_text(options.output / "adversary.json", json.dumps({**facts, "trials": rows}, indent=2) + "\n")

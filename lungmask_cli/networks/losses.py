@@ -28,11 +28,10 @@ def structures_loss(terms: Mapping[str, float], truth: KerasTensor, probability:
     Raises:
         ConfigError: no loss has this name.
     """
-    drawn = is_annotated(truth)
+    drawn, labelled = is_annotated(truth), ops.cast(is_labelled(truth), "float32")
     truth, probability = (ops.where(drawn, values, 0.0) for values in (truth, probability))  # two empty masks
     own = [slice(index, index + 1) for index in range(truth.shape[-1])]
     loss = sum(segmentation_loss(terms, truth[..., one], probability[..., one]) for one in own)
-    labelled = ops.cast(ops.any(drawn, axis=-1), "float32")
     return loss * (ops.cast(ops.size(labelled), "float32") / ops.maximum(ops.sum(labelled), 1.0))
 
 

@@ -68,10 +68,8 @@ class DataParallel(SingleDevice):
 
         def make_tensors(*index: Any) -> tuple[Any, Any]:
             images, masks = tf.numpy_function(make_shard, index, (tf.float32, tf.float32))
-            for tensor, channels in (
-                (images, batches.channels),
-                (masks, batches.structures),
-            ):  # TensorFlow cannot infer the shapes of arrays
+            # TensorFlow cannot infer the shapes of arrays.
+            for tensor, channels in ((images, batches.channels), (masks, batches.structures)):
                 tensor.set_shape((None, batches.image_size, batches.image_size, channels))
             return images, masks
 
