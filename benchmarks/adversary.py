@@ -68,6 +68,11 @@ def prepare_once(pairing: Pairing, chosen: Iterable[str], folder: Path) -> Path:
     return folder
 
 
+def prepare_all(data: Path, output: Path) -> Path:
+    pairing = find_pairs(data)
+    return prepare_once(pairing, {pair.id for pair in pairing.pairs}, output / "sets" / data.name)
+
+
 def train(trial: Trial, seed: int, options: argparse.Namespace) -> Path:
     used = how_used(trial)
     data = options.data if used == "masks" else options.data[:1]
@@ -80,13 +85,13 @@ def train(trial: Trial, seed: int, options: argparse.Namespace) -> Path:
     return folder
 
 
-def measure(run: Path, data: Path, options: argparse.Namespace) -> Dices:
-    """The Dice of each image of a set."""
-    scores = options.output / "scores" / run.name / f"{data.name}.csv"
+def measure(weights: Path | str, data: Path, output: Path) -> Dices:
+    """The Dice of each image of a set, with the weights of a run, or with shipped weights."""
+    scores = output / "scores" / Path(weights).name / f"{data.name}.csv"
     if not scores.exists():
-        masks = options.output / "masks"
+        masks = output / "masks"
         shutil.rmtree(masks, ignore_errors=True)
-        lungmask("segment", data / "images", "-o", masks, "--weights", run, "--device", "cpu")
+        lungmask("segment", data / "images", "-o", masks, "--weights", weights, "--device", "cpu")
         lungmask("score", masks, data / "truth", "--metrics", "dice", "-o", scores)
         shutil.rmtree(masks)
     rows = csv.DictReader(scores.open(encoding="utf-8"))
@@ -165,9 +170,7 @@ def main() -> None:
     by_part = {part: {pair.id for pair in others.pairs if parts[pair.id] == part} for part in (TRAIN, VAL)}
     prepare_once(others, by_part[TRAIN], options.output / "sets" / "unlabelled")
     sets = [prepare_once(others, by_part[VAL], options.output / "sets" / f"{options.data[1].name}-val")]
-    for folder in options.test:
-        pairing = find_pairs(folder)
-        sets.append(prepare_once(pairing, {pair.id for pair in pairing.pairs}, options.output / "sets" / folder.name))
+    sets += [prepare_all(folder, options.output) for folder in options.test]
     for seed in options.seeds if options.train else ():
         for trial in chosen:
             train(trial, seed, options)
@@ -175,7 +178,7 @@ def main() -> None:
     for trial in chosen:
         runs = [options.output / "runs" / f"{trial.name}-{seed}" for seed in options.seeds]
         if all((run / "summary.json").exists() for run in runs):
-            found[trial.name] = {data.name: [measure(run, data, options) for run in runs] for data in sets}
+            found[trial.name] = {data.name: [measure(run, data, options.output) for run in runs] for data in sets}
     rows = all_figures(found, trials)
     facts = {"split": SPLIT.name, "seeds": options.seeds}
     facts["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from filelock import FileLock
 
 from lungmask_cli.cli.app import main
+from lungmask_cli.networks.backend import Device
 from tests.phantoms import write_plain_set
 
 # As it was given: TensorFlow and JAX, which tests import, put settings into it that commands would inherit.
@@ -69,6 +71,14 @@ def inside(monkeypatch, capsys) -> Run:
         return subprocess.CompletedProcess(sys.argv, int(ended.value.code or 0), *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def train_inside(inside, monkeypatch) -> Run:
+    """Runs `lungmask train ARGS` in this process, in which TensorFlow has started, without an ONNX file at its end."""
+    monkeypatch.setattr("lungmask_cli.networks.backend.choose_device", lambda hardware: Device("cpu", "requested"))
+    monkeypatch.setattr("lungmask_cli.cli.train_run._write_onnx", lambda run: None)
+    return partial(inside, "train")
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,8 @@ def heart_run(lungmask, tmp_path_factory):
     options = (
         "--preset",
         "compact-mild",
+        "--discriminator",
+        "none",
         "--image-size",
         64,
         "--epochs",
@@ -102,9 +104,10 @@ def test_the_onnx_file_predicts_the_heart_like_keras(heart_run):
     assert one.heart.any()
 
 
-def test_training_goes_on_from_lungs_alone_with_a_new_output(heart_run, tiny_run, lungmask, tmp_path):
+@pytest.mark.usefixtures("eagerly")
+def test_training_goes_on_from_lungs_alone_with_a_new_output(heart_run, tiny_run, train_inside, tmp_path):
     options = ("--init", tiny_run[0], "--epochs", 1, "--device", "cpu")
-    done = lungmask("train", heart_run / "set", "--heart", "-o", tmp_path / "more", *options)
+    done = train_inside(heart_run / "set", "--heart", "-o", tmp_path / "more", *options)
     assert done.returncode == 0, done.stderr
     before = next(line for line in done.stderr.splitlines() if line.startswith("before training"))
     assert float(before.split()[-1]) > 0.5

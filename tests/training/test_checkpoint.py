@@ -306,11 +306,11 @@ def test_resume_ignores_the_settings_file(lungmask, tiny_run, tmp_path):
     assert (run / "metrics.csv").read_text() == (tiny_run[0] / "metrics.csv").read_text()
 
 
-def test_a_run_of_an_earlier_version_is_resumed(lungmask, tmp_path):
+def test_a_run_of_an_earlier_version_is_resumed(train_inside, tmp_path):
     data = write_plain_set(tmp_path / "set", 6)
     (tmp_path / "tiny.toml").write_text(TINY.to_toml())
     run = tmp_path / "run"
-    done = lungmask("train", data, "-o", run, "--config", tmp_path / "tiny.toml", "--no-polarity", "--device", "cpu")
+    done = train_inside(data, "-o", run, "--config", tmp_path / "tiny.toml", "--no-polarity", "--device", "cpu")
     assert done.returncode == 0, done.stderr
     written = json.loads((run / "run.json").read_text())
     earlier = {
@@ -333,7 +333,7 @@ def test_a_run_of_an_earlier_version_is_resumed(lungmask, tmp_path):
     assert all(written[name] == earlier[name] for name in ("split_method", "init", "memory_gb", "folds"))
     (run / "run.json").write_text(json.dumps(earlier))
     (run / "summary.json").unlink()
-    resumed = lungmask("train", "--resume", run)
+    resumed = train_inside("--resume", run)
     assert resumed.returncode == 0, resumed.stderr
     assert "resuming after epoch 2 of 2" in resumed.stderr
     assert (run / "summary.json").exists()

@@ -70,8 +70,8 @@ def test_fine_tuning_starts_from_the_weights(tmp_path):
         train(RunPlan(other, tmp_path / "third", init=str(best)), prepared)
 
 
-def test_init_brings_its_recipe_and_a_tenth_of_its_learning_rate(lungmask, tiny_run, plain_set, tmp_path):
-    done = lungmask("train", plain_set, "-o", tmp_path / "run", "--init", tiny_run[0], "--epochs", 1, "--device", "cpu")
+def test_init_brings_its_recipe_and_a_tenth_of_its_learning_rate(train_inside, tiny_run, plain_set, tmp_path):
+    done = train_inside(plain_set, "-o", tmp_path / "run", "--init", tiny_run[0], "--epochs", 1, "--device", "cpu")
     assert done.returncode == 0, done.stderr
     (state,) = find_runs(tmp_path)
     assert (state.done, state.epochs, state.state) == (1, 1, "finished")
