@@ -44,7 +44,7 @@ def heart_run(lungmask, tmp_path_factory):
         "--image-size",
         64,
         "--epochs",
-        15,
+        12,
         "--batch-size",
         4,
         "--device",
