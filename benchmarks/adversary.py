@@ -14,7 +14,8 @@ Weights are measured on the validation images of COVID-QU-Ex, by which settings 
 --test sets, at their own size. The output is a Markdown table: the mean Dice over images and seeds, the number of masks
 below 0.90 per seed, and the paired difference from the trial `alone` with its 95 % bootstrap interval over images, in
 which an image has the mean Dice of all seeds. OUT/adversary.json contains the same numbers for each group of
-radiographs, and those of each seed. --small trains for a single epoch, to try the command.
+radiographs, and those of each seed, and OUT/curves.png shows the losses. --small trains for a single epoch, to try the
+command.
 """
 
 import argparse
@@ -28,7 +29,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from accuracy import lay_out, lungmask, members
+from matplotlib.figure import Figure
 from recipe import Trial, read_trial
 from table1 import difference, finish_run, interval, span
 
@@ -148,6 +151,33 @@ def table(rows: dict[str, dict[str, dict[str, Any]]], trials: dict[str, Trial], 
     return "\n".join(lines) + "\n"
 
 
+def draw_curves(found: Iterable[str], options: argparse.Namespace) -> None:
+    """Validation Dice and losses of each trial over the course of training, as means over seeds."""
+    panels = {
+        "val_dice": "validation Dice, JSRT",
+        "discriminator_loss": "discriminator loss (dashed: ln 2)",
+        "unlabelled_adversarial_loss": "adversarial loss without masks",
+        "consistency_loss": "consistency loss",
+    }
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    for axes, (column, title) in zip(figure.subplots(2, 2, sharex=True).flat, panels.items(), strict=True):
+        for number, trial in enumerate(found):
+            runs = [options.output / "runs" / f"{trial}-{seed}" / "metrics.csv" for seed in options.seeds]
+            rows = [[float(row.get(column, 0)) for row in csv.DictReader(run.open(encoding="utf-8"))] for run in runs]
+            values = np.mean(rows, axis=0)
+            if values.any():
+                share = np.linspace(1 / len(values), 1, len(values))
+                axes.plot(share, values, f"C{number}" + ("" if len(values) > 9 else ".-"), label=trial)
+        axes.set_title(title)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    figure.axes[0].set_ylim(0.96, 0.982)
+    figure.axes[1].axhline(np.log(2), color="grey", linestyle="--")
+    for axes in figure.axes[2:]:
+        axes.set_xlabel("share of the steps")
+    figure.savefig(options.output / "curves.png", dpi=100)
+
+
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs=2, help="JSRT, and COVID-QU-Ex")
@@ -163,7 +193,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main() -> None:
     options = make_parser().parse_args()
     trials = {path.stem: read_trial(path) for path in sorted(TRIALS.glob("*.toml"))}
-    chosen = [trials[name] for name in options.trials or trials if options.trials or not name.startswith(TRIED)]
+    named = sorted((name for name in trials if not name.startswith(TRIED)), key=lambda name: trials[name].tried)
+    chosen = [trials[name] for name in options.trials or named]
     home, others = (find_pairs(folder) for folder in options.data)
     parts, _ = resolve_split([pair.id for pairing in (home, others) for pair in pairing.pairs], str(SPLIT), seed=0)
     write_splits(home, others, parts, options.output)
@@ -183,6 +214,7 @@ def main() -> None:
     facts = {"split": SPLIT.name, "seeds": options.seeds}
     facts["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     write_text(options.output / "adversary.json", json.dumps({**facts, "trials": rows}, indent=2) + "\n")
+    draw_curves(found, options)
     print(table(rows, trials, [data.name for data in sets]))
 
 
