@@ -1,6 +1,6 @@
 """The gain of `lungmask train --init --unlabelled` on data sets whose masks it never sees.
 
-    python benchmarks/adapting.py JSRT DATA... [--weights general jsrt] [--seeds 0 1 2] [-o runs/adapting]
+    python benchmarks/adapting.py JSRT DATA... [--weights general tiny] [--seeds 0 1 2] [-o runs/adapting]
 
 For each of the weights and each seed, `lungmask train JSRT --init WEIGHTS --unlabelled DATA` is run for each DATA, with
 the defaults of that command and JSRT's split of 160, 40 and 40 images. All images of DATA are segmented with the
@@ -66,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("labelled", type=Path, help="JSRT")
     parser.add_argument("data", type=Path, nargs="+", help="sets whose masks are used for scores alone")
-    parser.add_argument("--weights", nargs="+", default=["general", "jsrt"])
+    parser.add_argument("--weights", nargs="+", default=["general", "tiny"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/adapting"))
     options = parser.parse_args()

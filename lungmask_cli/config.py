@@ -164,14 +164,14 @@ class UnlabelledConfig:
     """How radiographs without masks are learnt from, if there are any.
 
     `share` is the fraction of each batch that they make up. In the first epochs, a fraction `start` of them, nothing is
-    learnt from these radiographs. `adversarial` is the weight of the adversarial loss on them, if there is a
-    discriminator. `consistency` is the weight of the segmentation losses between the mask that is predicted for an
-    augmented radiograph, and that which is predicted before its grey values are changed and opacities are painted.
+    learnt from these radiographs. `consistency` is the weight of the segmentation losses between the mask that is
+    predicted for an augmented radiograph, and that which is predicted before its grey values are changed and opacities
+    are painted. `adversarial` is the weight of the adversarial loss on them, which needs a discriminator.
     """
 
     share: float = 0.5
     start: float = 0.25
-    adversarial: float = 0.01
+    adversarial: float = 0.0
     consistency: float = 1.0
 
     def __post_init__(self) -> None:

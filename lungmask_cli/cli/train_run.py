@@ -70,15 +70,13 @@ def check_unlabelled(config: TrainConfig) -> None:
     """Check that radiographs without masks can be learnt from.
 
     Raises:
-        UsageError: there is nothing to learn from them with, or no room for them in batches.
+        UsageError: there is no discriminator to learn from them with, or no room for them in batches.
     """
-    if config.discriminator.name == NO_DISCRIMINATOR:
-        if not config.unlabelled.consistency:
-            raise UsageError(
-                f"--unlabelled without consistency needs a discriminator, and preset {config.preset} has none",
-                "Give --discriminator patch, or a preset that has one: lungmask info presets.",
-            )
-        say("no discriminator: radiographs without masks are learnt from by consistency alone")
+    if config.unlabelled.adversarial and config.discriminator.name == NO_DISCRIMINATOR:
+        raise UsageError(
+            f"unlabelled.adversarial needs a discriminator, and preset {config.preset} has none",
+            "Give --discriminator patch, or a preset that has one: lungmask info presets.",
+        )
     if config.batch_size == 1:
         raise UsageError("--unlabelled needs batches of two images or more", "Give --batch-size 4.")
 

@@ -26,7 +26,7 @@ def build(discriminator="patch", structures=(LUNGS,), **unlabelled):
                 "structures": list(structures),
                 "generator": {"filters": 2, "levels": 2},
                 "discriminator": {"name": discriminator, "filters": 2, "normalization": "none"},
-                "unlabelled": {"consistency": 0.0, **unlabelled},
+                "unlabelled": {"adversarial": 0.01, "consistency": 0.0, **unlabelled},
             }
         ),
         unlabelled=True,

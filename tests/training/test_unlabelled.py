@@ -29,7 +29,7 @@ from tests.training.test_checkpoint import assert_same_run, interrupt, read_weig
 from tests.training.test_training import TINY, make_set
 
 pytestmark = pytest.mark.usefixtures("eagerly")
-BOTH = {"unlabelled": {"consistency": 0.5, "start": 0.0}}
+BOTH = {"unlabelled": {"adversarial": 0.01, "consistency": 0.5, "start": 0.0}}
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def sets(tmp_path, cache):
 
 def open_batches(sets, **changes):
     labelled, unlabelled = sets
-    config = TINY.merged({"batch_size": 4, "unlabelled": {"consistency": 0.0}}).merged(changes)
+    config = TINY.merged({"batch_size": 4, "unlabelled": {"adversarial": 0.01, "consistency": 0.0}}).merged(changes)
     return RadiographBatches(labelled, labelled.entries_in("train"), config, is_training=True, unlabelled=unlabelled)
 
 
@@ -285,7 +285,7 @@ def test_they_are_drawn_beside_the_others(sets, tmp_path, monkeypatch):
     [
         (
             ("--preset", "compact-robust"),
-            "without consistency needs a discriminator, and preset compact-robust has none",
+            "unlabelled.adversarial needs a discriminator, and preset compact-robust has none",
             "--discriminator",
         ),
         (("--batch-size", 1), "needs batches of two images or more", "--batch-size 4"),
@@ -295,7 +295,7 @@ def test_they_are_drawn_beside_the_others(sets, tmp_path, monkeypatch):
 )
 def test_what_cannot_be_trained_is_refused(inside, plain_set, tmp_path, options, problem, hint):
     others = write_radiographs(tmp_path / "others", 1)
-    (tmp_path / "adversary.toml").write_text("[unlabelled]\nconsistency = 0.0\n")
+    (tmp_path / "adversary.toml").write_text("[unlabelled]\nadversarial = 0.01\n")
     adversary = ("--unlabelled", others, "--config", tmp_path / "adversary.toml")
     done = inside("train", plain_set, *adversary, *options, "-o", tmp_path / "run")
     assert done.returncode == 2
