@@ -32,7 +32,7 @@ contracts: .venv/.dev  ## Which package may import which
 	$(BIN)/lint-imports
 
 unit: .venv/.dev  ## Tests
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(COVERAGE)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(COVERAGE)
 
 wheel: .venv/.dev  ## The built wheel, alone in an empty environment
 	PYTHON=$(abspath $(BIN)/python) tests/check_wheel.sh

@@ -26,6 +26,11 @@ hypothesis.settings.register_profile("lungmask", deadline=None)
 hypothesis.settings.load_profile("lungmask")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that take longest come first, so that at the end no process waits long for another."""
+    items.sort(key=lambda item: not {"training", "test_heart.py", "test_readme.py"} & {*item.path.parts})
+
+
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
     """Wait while the process runs; fail if it ends before the condition holds."""
     deadline = time.monotonic() + PATIENCE

@@ -255,7 +255,7 @@ def test_a_damaged_checkpoint_and_one_of_another_network_are_refused(prepared, w
 
 def test_a_killed_command_is_resumed_without_other_options(lungmask, tmp_path):
     data = write_plain_set(tmp_path / "set", 8)
-    (tmp_path / "tiny.toml").write_text(TINY.to_toml())
+    (tmp_path / "tiny.toml").write_text(TINY.merged({"discriminator": {"name": "none"}}).to_toml())
     options = ("--config", tmp_path / "tiny.toml", "--epochs", 5, "--device", "cpu", "--seed", 3)
     done = lungmask("train", data, "-o", tmp_path / "whole", *options)
     assert done.returncode == 0, done.stderr
