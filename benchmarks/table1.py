@@ -1,20 +1,26 @@
 """Table 1 of the paper for real: every published system and ours, trained and measured on equal terms.
 
     python benchmarks/table1.py JSRT [--unseen ./montgomery ./shenzhen] [-o runs/table1] [--size 256] [--epochs 40]
-        [--seeds 0] [--systems unet fcn ...] [--also-at 512] [--ablation 128 256 512] [--split FILE.csv] [--no-train]
+        [--seeds 0] [--once unet] [--systems unet fcn ...] [--also-at 512] [--ablation 128 256 512] [--split FILE.csv]
+        [--no-train]
 
 JSRT and the unseen sets are folders that `lungmask preprocess` accepts, whose masks have the size of their images. All
 systems see the training images of the split equally often, at the same size, from the same seeds; the validation images
 choose the epoch; batch size, optimiser and losses are each preset's own. `paper` and `compact-mild` are also trained
-at `--also-at`, and the paper's generator with and without its adversary at the sizes of `--ablation`.
+at `--also-at`, and the paper's generator with and without its adversary at the sizes of `--ablation`. At `--size`, all
+but the systems of `--once` are trained with each seed; the others, and all at other sizes, with the first seed.
+
+The interval of a mean is that over images, each with the mean of its seeds; the range is that of the seeds' means. Of
+two systems one is better, and the difference is bold, if its interval excludes zero and all seeds of one system are
+above all seeds of the other.
 
 Run after run is trained by `lungmask train`; killed, the same command goes on where it was. Then every run segments
 the JSRT test images and all unseen sets with `lungmask segment`, and `lungmask score` compares them. The seconds of
-training are those of a step (`step_time.py`) times the images shown. They and those of an image should be measured
-with nothing else running: delete OUT/masks, and measure anew with --no-train. OUT/table1.md holds the tables,
-OUT/table1.json the same as numbers, OUT/scores/ a CSV per run with the scores of each image, OUT/overlays.png each
-system's best, median and worst test image, and OUT/errors.png the same without the radiographs, for where these may not
-be shown.
+training are those of a step (`step_time.py`) times the images shown. They and those of an image are of the first seed,
+and should be measured with nothing else running: delete OUT/masks, and measure anew with --no-train. OUT/table1.md
+holds the tables, OUT/table1.json the same as numbers, OUT/scores/ a CSV per system with the scores of each image,
+OUT/overlays.png each system's best, median and worst test image with the first seed, and OUT/errors.png the same
+without the radiographs, for where these may not be shown.
 """
 
 import argparse
@@ -60,6 +66,11 @@ class System:
     name: str
     preset: str
     discriminator: str = ""
+
+    @property
+    def reported_dice(self) -> float | None:
+        """In the paper's table."""
+        return PRESETS[self.preset].reported_dice if self.preset in PRESETS else None
 
 
 SYSTEMS = [System(name, name) for name in ("fcn", "unet", "scan", "slgan", "adv-attn", "paper")]
@@ -112,7 +123,12 @@ def plan(options: argparse.Namespace) -> list[Run]:
         wanted += [(BY_NAME[name], size) for name in (REFERENCE, BEST_OF_OURS)]
     for size in options.ablation:
         wanted += [(BY_NAME[REFERENCE], size), (ALONE, size)]
-    return [Run(system, size, seed) for seed in options.seeds for system, size in dict.fromkeys(wanted)]
+    return [
+        Run(system, size, seed)
+        for seed in options.seeds
+        for system, size in dict.fromkeys(wanted)
+        if seed == options.seeds[0] or (size == options.size and system.name not in options.once)
+    ]
 
 
 def finish_run(folder: Path, *arguments: object) -> None:
@@ -190,8 +206,8 @@ def read_scores(path: Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def gather(system: System, size: int, folders: dict[str, Path], options: argparse.Namespace) -> Measured:
-    runs = [Run(system, size, seed) for seed in options.seeds]
+def gather(runs: list[Run], folders: dict[str, Path], options: argparse.Namespace) -> Measured:
+    """What the runs of one system at one size reached, one for each seed."""
     each = [
         {name: read_scores(options.output / "masks" / run.name / f"{name}.csv") for name in folders} for run in runs
     ]
@@ -208,8 +224,8 @@ def gather(system: System, size: int, folders: dict[str, Path], options: argpars
         runs,
         scores,
         means,
-        statistics.mean(step_seconds(run, options) for run in runs),
-        statistics.median(seconds(options, run, next(iter(folders))) for run in runs) * 1000,
+        step_seconds(runs[0], options),
+        seconds(options, runs[0], next(iter(folders))) * 1000,
         parameters(options.output / "runs" / runs[0].name),
         [summary["best_epoch"] for summary in summaries],
     )
@@ -247,6 +263,14 @@ def difference(one: dict[str, float], other: dict[str, float]) -> tuple[float, t
     return statistics.mean(gains), interval(gains)
 
 
+def compare(one: Measured, other: Measured, data: str) -> dict[str, Any]:
+    """The difference on one set, and whether it is beyond chance and seeds."""
+    gain, limits = difference(one.scores[data]["dice"], other.scores[data]["dice"])
+    seeds, others = one.means[data], other.means[data]
+    apart = min(seeds) > max(others) or max(seeds) < min(others)
+    return {"difference": gain, "interval": limits, "is_beyond": apart and not limits[0] <= 0 <= limits[1]}
+
+
 def figures(found: Measured, reference: Measured | None, home: str, presentations: int) -> dict[str, Any]:
     """One row of the table as numbers."""
     scores = found.scores[home]
@@ -254,7 +278,8 @@ def figures(found: Measured, reference: Measured | None, home: str, presentation
     row: dict[str, Any] = {
         "system": found.runs[0].system.name,
         "size": found.runs[0].size,
-        "reported_dice": PRESETS[found.runs[0].system.preset].reported_dice,
+        "seeds": [run.seed for run in found.runs],
+        "reported_dice": found.runs[0].system.reported_dice,
         "dice": statistics.mean(scores["dice"].values()),
         "dice_interval": interval(list(scores["dice"].values())),
         "dice_of_seeds": found.means[home],
@@ -271,7 +296,7 @@ def figures(found: Measured, reference: Measured | None, home: str, presentation
     }
     del row["unseen_dice"][home], row["unseen_interval"][home]
     if reference and reference is not found:
-        row["to_paper"], row["to_paper_interval"] = difference(scores["dice"], reference.scores[home]["dice"])
+        row["to_paper"] = compare(found, reference, home)
     return row
 
 
@@ -279,17 +304,48 @@ def span(limits: Sequence[float], digits: int = 4) -> str:
     return f"[{limits[0]:.{digits}f}, {limits[1]:.{digits}f}]"
 
 
+def compared(found: dict[str, Any]) -> str:
+    text = f"{found['difference']:+.4f} {span(found['interval'])}"
+    return f"**{text}**" if found["is_beyond"] else text
+
+
+def ranged(means: Sequence[float]) -> str:
+    """The range of the seeds' means; nothing for one seed."""
+    return f"{min(means):.4f} to {max(means):.4f}" if len(means) > 1 else ""
+
+
+def mean_and_range(means: Sequence[float]) -> str:
+    return f"{statistics.mean(means):.4f}" + (f" ({ranged(means)})" if len(means) > 1 else "")
+
+
 def table(rows: list[dict[str, Any]], unseen: Sequence[str]) -> str:
     """Markdown."""
-    heads = ["system", "px", "reported", "Dice [95 %]", "IoU", "HD95 mm", "worst image", "minus `paper` [95 %]"]
+    heads = [
+        "system",
+        "px",
+        "reported",
+        "Dice [95 %]",
+        "seeds",
+        "IoU",
+        "HD95 mm",
+        "worst image",
+        "minus `paper` [95 %]",
+    ]
     heads += [f"{name}, unseen" for name in unseen] + ["parameters", "training s", "ms per image"]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in rows:
         reported = f"{row['reported_dice']:g}" if row["reported_dice"] else ""
-        compared = f"{row['to_paper']:+.4f} {span(row['to_paper_interval'])}" if "to_paper" in row else ""
         cells = [row["system"], str(row["size"]), reported, f"{row['dice']:.4f} {span(row['dice_interval'])}"]
-        cells += [f"{row['iou']:.4f}", f"{row['hd95_mm']:.2f}", f"{row['worst_dice']:.4f} ({row['worst_image']})"]
-        cells += [compared, *(f"{row['unseen_dice'][name]:.4f}" for name in unseen)]
+        cells += [
+            ranged(row["dice_of_seeds"]),
+            f"{row['iou']:.4f}",
+            f"{row['hd95_mm']:.2f}",
+            f"{row['worst_dice']:.4f} ({row['worst_image']})",
+        ]
+        cells += [
+            compared(row["to_paper"]) if "to_paper" in row else "",
+            *(f"{row['unseen_dice'][name]:.4f}" for name in unseen),
+        ]
         cells += [f"{row['parameters']:,}", f"{row['training_seconds']:.0f}", f"{row['milliseconds']:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -300,29 +356,25 @@ def ablation_rows(found: dict[tuple[str, int], Measured], sizes: Sequence[int]) 
     for size in sizes:
         with_it, without = found[REFERENCE, size], found[ALONE.name, size]
         for name in with_it.scores:
-            one, other = with_it.scores[name]["dice"], without.scores[name]["dice"]
-            gain, limits = difference(one, other)
             rows.append(
                 {
                     "size": size,
                     "data": name,
-                    "images": len(one),
-                    "with": statistics.mean(one.values()),
-                    "without": statistics.mean(other.values()),
-                    "difference": gain,
-                    "interval": limits,
+                    "images": len(with_it.scores[name]["dice"]),
+                    "with": with_it.means[name],
+                    "without": without.means[name],
+                    **compare(with_it, without, name),
                 }
             )
     return rows
 
 
 def ablation_table(rows: list[dict[str, Any]]) -> str:
-    lines = ["| px | data | images | with adversary | without | difference [95 %] |", "|" + "---|" * 6]
+    lines = ["| px | seeds | data | images | with adversary | without | difference [95 %] |", "|" + "---|" * 7]
     for row in rows:
-        gain = f"{row['difference']:+.4f} {span(row['interval'])}"
-        lines.append(
-            f"| {row['size']} | {row['data']} | {row['images']} | {row['with']:.4f} | {row['without']:.4f} | {gain} |"
-        )
+        cells = [str(row["size"]), str(len(row["with"])), row["data"], str(row["images"])]
+        cells += [mean_and_range(row[kind]) for kind in ("with", "without")]
+        lines.append("| " + " | ".join([*cells, compared(row)]) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -330,8 +382,8 @@ def contest_rows(found: dict[tuple[str, int], Measured], others: Sequence[tuple[
     """Our best preset against each other system of the same size, on every set."""
     rows = []
     for name, size in others:
-        ours, other = found[BEST_OF_OURS, size].scores, found[name, size].scores
-        gains = {data: difference(ours[data]["dice"], other[data]["dice"]) for data in ours}
+        ours, other = found[BEST_OF_OURS, size], found[name, size]
+        gains = {data: compare(ours, other, data) for data in ours.scores}
         rows.append({"system": name, "size": size, "differences": gains})
     return rows
 
@@ -339,7 +391,7 @@ def contest_rows(found: dict[tuple[str, int], Measured], others: Sequence[tuple[
 def contest_table(rows: list[dict[str, Any]], data: Sequence[str]) -> str:
     lines = [f"| `{BEST_OF_OURS}` minus | px | " + " | ".join(data) + " |", "|" + "---|" * (2 + len(data))]
     for row in rows:
-        gains = [f"{gain:+.4f} {span(limits)}" for gain, limits in (row["differences"][name] for name in data)]
+        gains = [compared(row["differences"][name]) for name in data]
         lines.append("| " + " | ".join([row["system"], str(row["size"]), *gains]) + " |")
     return "\n".join(lines) + "\n"
 
@@ -410,8 +462,10 @@ def main() -> None:
 
 
 def write_all(runs: list[Run], folders: dict[str, Path], options: argparse.Namespace) -> None:
-    done = {(run.system.name, run.size) for run in runs if run.seed == options.seeds[-1]}
-    found = {(name, size): gather(BY_NAME[name], size, folders, options) for name, size in sorted(done)}
+    by_system: dict[tuple[str, int], list[Run]] = {}
+    for run in runs:
+        by_system.setdefault((run.system.name, run.size), []).append(run)
+    found = {key: gather(own, folders, options) for key, own in by_system.items()}
     home, unseen = next(iter(folders)), list(folders)[1:]
     shown = [(name, options.size) for name in options.systems]
     shown += [(name, size) for size in options.also_at for name in (REFERENCE, BEST_OF_OURS)]
@@ -451,6 +505,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     names = [system.name for system in SYSTEMS]
+    parser.add_argument("--once", nargs="*", default=[], choices=names, metavar="NAME", help="with one seed")
     parser.add_argument("--systems", nargs="*", default=names, choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument(
         "--also-at", type=int, nargs="*", default=[512], help="sizes for `paper` and `compact-mild`, too"
