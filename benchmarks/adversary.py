@@ -6,9 +6,10 @@
 Each file of benchmarks/adversary/ is a trial: a configuration for `lungmask train`. Its first line says what the trial
 is, and which other trial it is compared with. All trials have the masks of JSRT's training images. Trials whose second
 line is `# unlabelled` also have the training images of COVID-QU-Ex, without masks; those with `# masks` have them with
-their masks. All take about 1,430 steps of 8 images, and see 40 validation images of JSRT alone. Settings were chosen by
-the trials `tried-...`, with seed 0, on the validation images of COVID-QU-Ex alone; they run only if they are named. If
-the command is killed, the same command resumes it.
+their masks. All take about 1,430 steps of 8 images, and see 40 validation images of JSRT alone. The trials `ill-...`
+train the paper's networks on COVID-QU-Ex alone, which chooses their epoch, too. Settings were chosen by the trials
+`tried-...`, with seed 0, on the validation images of COVID-QU-Ex alone; they run only if they are named. If the command
+is killed, the same command resumes it.
 
 Weights are measured on the validation images of COVID-QU-Ex, by which settings were chosen, and on all images of the
 --test sets, at their own size. The output is a Markdown table: the mean Dice over images and seeds, the number of masks
@@ -46,9 +47,9 @@ Dices = dict[str, float]  # of each image
 
 
 def how_used(trial: Trial) -> str:
-    """How the trial uses the images of COVID-QU-Ex: `unlabelled`, `masks`, or not at all."""
+    """How the trial uses the images of COVID-QU-Ex: `unlabelled`, `masks`, `ill` for these alone, or not at all."""
     line = trial.configuration.read_text(encoding="utf-8").splitlines()[1].removeprefix("# ")
-    return line if line in ("unlabelled", "masks") else ""
+    return line if line in ("unlabelled", "masks", "ill") else ""
 
 
 def write_splits(home: Pairing, others: Pairing, parts: dict[str, str], folder: Path) -> None:
@@ -78,8 +79,8 @@ def prepare_all(data: Path, output: Path) -> Path:
 
 def train(trial: Trial, seed: int, options: argparse.Namespace) -> Path:
     used = how_used(trial)
-    data = options.data if used == "masks" else options.data[:1]
-    split = options.output / ("masks.csv" if used == "masks" else "home.csv")
+    data = {"masks": options.data, "ill": options.data[1:]}.get(used, options.data[:1])
+    split = {"masks": options.output / "masks.csv", "ill": SPLIT}.get(used, options.output / "home.csv")
     more = ("--unlabelled", options.output / "sets" / "unlabelled" / "images") if used == "unlabelled" else ()
     small = ("--epochs", 1) if options.small else ()
     folder: Path = options.output / "runs" / f"{trial.name}-{seed}"
@@ -214,7 +215,7 @@ def main() -> None:
     facts = {"split": SPLIT.name, "seeds": options.seeds}
     facts["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     write_text(options.output / "adversary.json", json.dumps({**facts, "trials": rows}, indent=2) + "\n")
-    draw_curves(found, options)
+    draw_curves([name for name in found if how_used(trials[name]) != "ill"], options)
     print(table(rows, trials, [data.name for data in sets]))
 
 
