@@ -50,6 +50,7 @@ AS_PIX2PIX = {
     "base-statistics": ("base", "statistics of the test image", True, False),
     "dropout-test": ("dropout", "dropout at test time, too", False, True),
     "dropout-both": ("dropout", "dropout at test time and statistics of the test image", True, True),
+    "together-statistics": ("together-cosine", "statistics of the test image", True, False),
 }
 Dices = dict[str, float]  # of each image
 
