@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = "docs/"
 TAKEN_IN = ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "weights/*.md", "weights/*.json")
 # Folders of data that pages link to; each becomes a page that lists its files.
-LISTED = ("benchmarks/adversary", "benchmarks/outward", "benchmarks/recipe", "benchmarks/table1")
+LISTED = tuple(f"benchmarks/{name}" for name in ("adversary", "outward", "paper_best", "recipe", "table1"))
 LINK = re.compile(r"\]\((?!\w+:|#|/)([^)#\s]+)")
 
 
