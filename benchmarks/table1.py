@@ -74,7 +74,8 @@ class System:
 
 
 SYSTEMS = [System(name, name) for name in ("fcn", "unet", "scan", "slgan", "adv-attn", "paper")]
-SYSTEMS += [System("paper, image discriminator", "paper", "image"), System("paper-stable", "paper-stable")]
+SYSTEMS += [System("paper, image discriminator", "paper", "image")]
+SYSTEMS += [System(name, name) for name in ("paper-stable", "paper-best")]
 SYSTEMS += [System("compact", "compact"), System(BEST_OF_OURS, BEST_OF_OURS)]
 ALONE = System("paper, no adversary", "paper", NO_DISCRIMINATOR)
 BY_NAME = {system.name: system for system in [*SYSTEMS, ALONE]}
