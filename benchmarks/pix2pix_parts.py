@@ -2,8 +2,8 @@
 
     python benchmarks/pix2pix_parts.py dropout,jitter train JSRT --preset paper ...
 
-The first argument names the parts, the others are those of `lungmask`. They are not part of the package, because they
-improved nothing there (docs/explanation/method.md). Source: Isola et al. 2017 (arXiv:1611.07004), section 6.
+The first argument names the parts, the others are those of `lungmask`, whose package does not have the parts; the
+trials of `paper_best.py` measure them. Source: Isola et al. 2017 (arXiv:1611.07004), section 6.
 """
 
 import sys
