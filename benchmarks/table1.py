@@ -12,7 +12,7 @@ but the systems of `--once` are trained with each seed; the others, and all at o
 
 The interval of a mean is that over images, each with the mean of its seeds; the range is that of the seeds' means. Of
 two systems one is better, and the difference is bold, if its interval excludes zero and all seeds of one system are
-above all seeds of the other.
+above all seeds of the other; if both have one seed only, none is.
 
 Run after run is trained by `lungmask train`; killed, the same command goes on where it was. Then every run segments
 the JSRT test images and all unseen sets with `lungmask segment`, and `lungmask score` compares them. The seconds of
@@ -268,7 +268,7 @@ def compare(one: Measured, other: Measured, data: str) -> dict[str, Any]:
     """The difference on one set, and whether it is beyond chance and seeds."""
     gain, limits = difference(one.scores[data]["dice"], other.scores[data]["dice"])
     seeds, others = one.means[data], other.means[data]
-    apart = min(seeds) > max(others) or max(seeds) < min(others)
+    apart = len(seeds + others) > 2 and (min(seeds) > max(others) or max(seeds) < min(others))
     return {"difference": gain, "interval": limits, "is_beyond": apart and not limits[0] <= 0 <= limits[1]}
 
 
