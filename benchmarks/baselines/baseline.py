@@ -2,7 +2,8 @@
 
 A baseline is a function `fit(train, val, seed)`, which returns a function that predicts a mask. Settings are chosen on
 `val`. All baselines see images of 256 x 256 pixels, prepared as for `lungmask train`. Of what they predict the two
-largest components are kept and filled, as in `lungmask segment`.
+largest components are kept and filled, as in `lungmask segment`. The scores of `paper`, with which they are compared,
+are those in benchmarks/table1.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from lungmask_cli.datasets.cache import open_or_prepare
 from lungmask_cli.datasets.preparation import PrepareOptions
 from lungmask_cli.datasets.prepared import PreparedSet
 from lungmask_cli.datasets.splits import TRAIN, VAL
-from lungmask_cli.files import write_text
+from lungmask_cli.files import csv_rows, write_text
 from lungmask_cli.formats.png import write_mask
 from lungmask_cli.formats.radiographs import read_radiograph
 from lungmask_cli.imaging.components import clean
@@ -37,6 +38,7 @@ from lungmask_cli.imaging.radiograph import FloatImage, Mask
 from lungmask_cli.scoring.overlap import overlap
 
 SIZE, PREPARED_SIZE = 256, 512
+PAPER = Path(table1.__file__).parent / "table1" / "paper-256.csv"
 NAMES = ("rules", "pixels", "shape", "mask_rcnn")
 
 
@@ -146,16 +148,21 @@ def figures(found: table1.Measured, home: str) -> dict[str, Any]:
     row = table1.figures(found, None, home, 0)
     kept = ("system", "dice", "dice_interval", "iou", "hd95_mm", "worst_dice", "worst_image", "unseen_dice")
     shown = {key: row[key] for key in kept}
+    paper = {row["image"]: float(row["dice"]) for row in csv_rows(PAPER.open()) if row["data"] == home}
+    if paper.keys() == found.scores[home]["dice"].keys():
+        shown["to_paper"] = table1.difference(found.scores[home]["dice"], paper)
     return shown if math.isfinite(shown["hd95_mm"]) else shown | {"hd95_mm": None}  # with an empty mask
 
 
 def table(rows: list[dict[str, Any]], unseen: Sequence[str]) -> str:
-    heads = ["baseline", "val Dice", "Dice [95 %]", "IoU", "HD95 mm", "worst image"]
+    heads = ["baseline", "val Dice", "Dice [95 %]", "minus `paper` [95 %]", "IoU", "HD95 mm", "worst image"]
     heads += [f"{name}, unseen" for name in unseen] + ["fitting s", "ms per image"]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in rows:
         cells = [f"`{row['system']}`", f"{row['val_dice']:.4f}"]
-        cells += [f"{row['dice']:.4f} {table1.span(row['dice_interval'])}", f"{row['iou']:.4f}"]
+        cells += [f"{row['dice']:.4f} {table1.span(row['dice_interval'])}"]
+        cells += [f"{row['to_paper'][0]:+.4f} {table1.span(row['to_paper'][1])}" if "to_paper" in row else ""]
+        cells += [f"{row['iou']:.4f}"]
         cells += ["" if row["hd95_mm"] is None else f"{row['hd95_mm']:.2f}"]
         cells += [f"{row['worst_dice']:.4f} ({row['worst_image']})"]
         cells += [f"{row['unseen_dice'][name]:.4f}" for name in unseen]
