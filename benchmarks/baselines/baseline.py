@@ -148,7 +148,8 @@ def figures(found: table1.Measured, home: str) -> dict[str, Any]:
     row = table1.figures(found, None, home, 0)
     kept = ("system", "dice", "dice_interval", "iou", "hd95_mm", "worst_dice", "worst_image", "unseen_dice")
     shown = {key: row[key] for key in kept}
-    paper = {row["image"]: float(row["dice"]) for row in csv_rows(PAPER.open()) if row["data"] == home}
+    rows = csv_rows(PAPER.read_text(encoding="utf-8").splitlines())
+    paper = {row["image"]: float(row["dice"]) for row in rows if row["data"] == home}
     if paper.keys() == found.scores[home]["dice"].keys():
         shown["to_paper"] = table1.difference(found.scores[home]["dice"], paper)
     return shown if math.isfinite(shown["hd95_mm"]) else shown | {"hd95_mm": None}  # with an empty mask
