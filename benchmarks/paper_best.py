@@ -174,6 +174,7 @@ def main() -> None:
     part_of, _ = resolve_split([pair.id for pair in pairs], str(split), seed=0)
     pairs = [pair for pair in pairs if part_of[pair.id] == VAL]
     rows = measure_all(runs, trials, pairs, options.output / "scores")
+    rows.sort(key=lambda row: (row["against"], -row.get("gain", 0)))
     facts = {"split": options.split.name, "part": VAL, "seeds": options.seeds, "images": len(pairs)}
     facts["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     write_text(options.output / "paper_best.json", json.dumps({**facts, "trials": rows}, indent=2) + "\n")
