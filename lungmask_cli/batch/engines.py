@@ -33,7 +33,9 @@ class LocalEngine:
 
     def __init__(self, options: SegmentOptions, jobs: int | None) -> None:
         # The number of callers must be set before the backend starts, and only then is it known if there is a GPU.
-        _, device = start_runtime(options.inference.runtime, options.inference.device, jobs or available_cores())
+        _, device = start_runtime(
+            options.inference.choose_runtime(), options.inference.device, jobs or available_cores()
+        )
         self._threads = jobs or (GPU_THREADS if device.kind == "gpu" else available_cores())
         self._worker = SegmentWorker(options, self._threads)
         device = self._worker.segmenter.hardware

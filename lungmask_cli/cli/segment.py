@@ -76,7 +76,7 @@ Tta = Annotated[
     bool, option(_METHOD, "Test-time augmentation: average predictions from slightly different crops. Slower.", "--tta")
 ]
 Strict = Annotated[bool, option(_METHOD, "A doubtful mask is a failure, and is not written.", "--strict")]
-Runtime = Annotated[RuntimeName, option(HARDWARE, "keras on GPUs, onnx on the CPU, or auto, which chooses.")]
+Runtime = Annotated[RuntimeName, option(HARDWARE, "keras on GPUs and for large networks, else onnx; auto chooses.")]
 Engine = Annotated[
     EngineName, option(HARDWARE, "local: this machine; or ray: a cluster, which needs the extra \\[ray].")
 ]

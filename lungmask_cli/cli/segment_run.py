@@ -76,7 +76,8 @@ def _convert_networks(options: SegmentOptions) -> None:
     from lungmask_cli.models.onnx_file import is_converted, load_onnx
 
     inference = options.inference
-    if inference.runtime == KERAS or start_runtime(inference.runtime, inference.device)[0] != ONNX:
+    runtime = inference.choose_runtime()
+    if runtime == KERAS or start_runtime(runtime, inference.device)[0] != ONNX:
         return
     for name, path in zip(inference.weight_names, inference.weight_files(), strict=True):
         if not is_converted(path):

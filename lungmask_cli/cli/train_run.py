@@ -12,7 +12,7 @@ import typer
 from lungmask_cli.cli.terminal import progress, say, say_details, warn, warn_first, warn_grouped
 from lungmask_cli.config import NO_CONTRAST, TrainConfig, read_toml
 from lungmask_cli.errors import ConfigError, UsageError
-from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights, read_weights_manifest
+from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights, is_large, read_weights_manifest
 from lungmask_cli.networks.backend import Hardware
 from lungmask_cli.networks.parts import LOSSES, NO_DISCRIMINATOR, check_parts, find_part
 from lungmask_cli.networks.presets import find_preset
@@ -197,13 +197,14 @@ def _train_once(plan: RunPlan, prepared: "PreparedSet", device: "Device", unlabe
 
 
 def _write_onnx(run: Path) -> None:
-    """Write the best weights as an ONNX file as well, which `lungmask segment` uses on CPUs."""
+    """Write the best weights as an ONNX file as well, which `lungmask segment` uses on CPUs, unless they are large."""
     import keras
 
     from lungmask_cli.models.onnx_file import write_onnx
 
-    if read_cluster().is_chief and keras.backend.backend() == "tensorflow":
-        write_onnx(find_weights(str(run)))
+    weights = find_weights(str(run))
+    if read_cluster().is_chief and keras.backend.backend() == "tensorflow" and not is_large(weights):
+        write_onnx(weights)
 
 
 def _describe_dice(mean: float, images: int, undefined: int) -> str:

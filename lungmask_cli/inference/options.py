@@ -7,7 +7,7 @@ from typing import Literal
 
 from lungmask_cli.config import HEART, MAX_PIXELS
 from lungmask_cli.errors import UsageError
-from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights, read_weights_manifest
+from lungmask_cli.models.manifest import DEFAULT_WEIGHTS, find_weights, is_large, read_weights_manifest
 
 Runtime = Literal["auto", "keras", "onnx"]
 
@@ -20,7 +20,7 @@ class InferenceOptions:
         weights: the name of shipped weights, a `.weights.h5` file, or a run folder. The predictions of several networks
             are averaged.
         device: `auto`, `cpu`, `gpu`, or `gpu:N`.
-        runtime: the library that runs the network: `keras` on GPUs, `onnx` on the CPU; `auto` chooses.
+        runtime: the library that runs the network: `keras` on GPUs and for large networks, else `onnx`; `auto` chooses.
         tta: test-time augmentation: average the predictions from several slightly different crops.
         cleanup: fill holes and keep the two largest components, and of the heart the largest.
         heart: segment the heart, too, which the weights must know.
@@ -42,6 +42,14 @@ class InferenceOptions:
     def weight_names(self) -> tuple[str, ...]:
         """The weights of each network, as they were given."""
         return (str(self.weights),) if isinstance(self.weights, (str, Path)) else tuple(map(str, self.weights))
+
+    def choose_runtime(self) -> Runtime:
+        """`keras` instead of `auto` if any of the networks is large; else the runtime that was given.
+
+        Raises:
+            UsageError: as in `weight_files`.
+        """
+        return "keras" if self.runtime == "auto" and any(map(is_large, self.weight_files())) else self.runtime
 
     def weight_files(self) -> list[Path]:
         """The weight file of each network.

@@ -102,7 +102,7 @@ class Segmenter(InferenceOptions):
 
     def __post_init__(self) -> None:
         paths = self.weight_files()
-        runtime, hardware = start_runtime(self.runtime, self.device, self.threads)
+        runtime, hardware = start_runtime(self.choose_runtime(), self.device, self.threads)
         batch_size = self.threads if self.threads and hardware.kind == "gpu" else 1
         networks = tuple(load_network(path, runtime, self.threads, batch_size) for path in paths)
         manifests = [network.manifest for network in networks]

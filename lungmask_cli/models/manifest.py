@@ -12,6 +12,7 @@ DEFAULT_WEIGHTS = "general"
 FORMAT = 1
 KERAS_MAJOR = 3
 _SUFFIX = ".weights.h5"
+_LARGE = 100_000_000  # bytes; to convert `fcn`, of 540 MB, takes more than 20 GB of memory
 
 
 def shipped_folder() -> Path:
@@ -90,6 +91,11 @@ def verify_weights(path: Path) -> dict[str, Any]:
 def manifest_path(path: Path) -> Path:
     """The path of the manifest of the weight file `path`."""
     return path.with_name(path.name.removesuffix(_SUFFIX) + ".json")
+
+
+def is_large(path: Path) -> bool:
+    """Whether the weight file is so large that its network is converted for ONNX Runtime only if the user names it."""
+    return path.stat().st_size > _LARGE
 
 
 def onnx_path(path: Path) -> Path:

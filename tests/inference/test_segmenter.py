@@ -142,6 +142,23 @@ def test_keras_runs_on_gpus_and_onnx_on_the_cpu(runtime, device, driver, backend
     assert used.kind == (backend if expected == "keras" else "cpu")
 
 
+@pytest.mark.parametrize(
+    ("runtime", "sizes", "expected"),
+    [
+        ("auto", [54_000_000, 124_000_000], "keras"),
+        ("auto", [54_000_000, 54_000_000], "auto"),
+        ("onnx", [124_000_000], "onnx"),
+        ("keras", [54_000_000], "keras"),
+    ],
+)
+def test_large_networks_run_with_keras_unless_onnx_is_named(runtime, sizes, expected, tmp_path):
+    files = [tmp_path / f"{number}.weights.h5" for number in range(len(sizes))]
+    for file, size in zip(files, sizes, strict=True):
+        with file.open("wb") as stream:
+            stream.truncate(size)
+    assert InferenceOptions(files, runtime=runtime).choose_runtime() == expected
+
+
 def test_a_hidden_gpu_is_not_found(monkeypatch):
     for visible in ("", "-1"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

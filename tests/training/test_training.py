@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lungmask_cli.cli.train_run import _write_onnx
 from lungmask_cli.config import AugmentationConfig, OptimizerConfig, TrainConfig, read_toml
 from lungmask_cli.datasets.layouts import find_pairs
 from lungmask_cli.datasets.preparation import PrepareOptions, prepare
@@ -263,6 +264,13 @@ def test_a_run_folder_is_not_overwritten_and_a_set_needs_training_images(tmp_pat
         train(RunPlan(TINY, tmp_path / "run"), prepared)
     with pytest.raises(UsageError, match="no images in split train"):
         train(RunPlan(TINY, tmp_path / "x"), prepared.with_split(dict.fromkeys(prepared.split(), "test")))
+
+
+def test_large_weights_get_no_onnx_file(tmp_path):
+    with (tmp_path / "best.weights.h5").open("wb") as weights:
+        weights.truncate(124_000_000)
+    _write_onnx(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["best.weights.h5"]
 
 
 def test_the_run_folder_contains_the_documented_files(tiny_run):
